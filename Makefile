@@ -1,0 +1,64 @@
+# Every target works from a fresh clone: those that need the virtual environment or the broker set them up first.
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help setup mosquitto demo test lint types arch vectors check bench lock clean
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.project mosquitto ## make the virtual environment, install the dependencies, and Mosquitto if missing
+
+demo: setup ## run the main job: real histories, a real broker, 500 phones that lock and open
+	$(BIN)/paylatch demo
+
+test: setup ## run all tests
+	$(BIN)/pytest
+
+lint: $(VENV)/.project ## check style and formatting
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+types: $(VENV)/.project ## check types (mypy strict)
+	$(BIN)/mypy
+
+arch: $(VENV)/.project ## check the import contracts
+	$(BIN)/lint-imports
+
+vectors: $(VENV)/.project ## check that the generator still makes the committed golden vectors
+	$(BIN)/python -m vectors.generate --check
+
+check: lint types arch vectors test ## all of the above: what CI runs
+
+bench: $(VENV)/.project ## measure the core: codec, signing, verifying
+	$(BIN)/python benchmarks/core.py
+
+lock: $(VENV)/.project ## write requirements.txt anew from pyproject.toml
+	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
+	  --no-config --no-emit-index-url --quiet --custom-compile-command "make lock" --output-file requirements.txt
+
+clean: ## remove the virtual environment and everything generated
+	rm -rf $(VENV) build dist .coverage .coverage.* htmlcov .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	find . -type d -name __pycache__ -prune -exec rm -rf {} +
+
+mosquitto:
+	@deploy/install-mosquitto.sh
+
+# Three stamps, each stale only when its own inputs changed, so that a second `make` does no work.
+
+$(VENV)/.created:
+	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(v < (3, 11) and f"Paylatch needs Python 3.11 or later; {sys.executable} is {v.major}.{v.minor}. Name another one: make PYTHON=python3.12 ...")'
+	@$(PYTHON) -m venv --clear $(VENV) || { echo "Python's venv module does not work here. On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	@touch $@
+
+$(VENV)/.requirements: requirements.txt $(VENV)/.created
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.txt
+	@touch $@
+
+$(VENV)/.project: pyproject.toml $(VENV)/.requirements
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@

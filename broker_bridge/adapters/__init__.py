@@ -1,0 +1,1 @@
+"""The bridge's ports, implemented on real technology."""

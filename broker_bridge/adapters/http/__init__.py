@@ -1,0 +1,1 @@
+"""The lenders' HTTP interface; the only place that knows the web framework."""

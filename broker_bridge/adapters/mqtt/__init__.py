@@ -1,0 +1,1 @@
+"""The broker's side; the only place that knows an MQTT client."""

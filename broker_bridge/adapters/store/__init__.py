@@ -1,0 +1,1 @@
+"""Durable storage; the only place that knows the database."""

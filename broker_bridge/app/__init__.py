@@ -1,0 +1,1 @@
+"""Use cases of the bridge and the ports they need."""

@@ -1,0 +1,1 @@
+"""What a decision means: pure rules, no effects."""

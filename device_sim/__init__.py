@@ -1,0 +1,1 @@
+"""Simulated phones: one pure core, and fleets of them on real connections."""

@@ -1,0 +1,1 @@
+"""The phones' ports, implemented on real technology."""

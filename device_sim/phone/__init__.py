@@ -1,0 +1,1 @@
+"""One phone as a pure step function."""

@@ -1,0 +1,1 @@
+"""The main job, shown: a real broker, the bridge and a fleet as separate processes."""

@@ -1,0 +1,1 @@
+"""Tests of everything, sorted by what they need."""

@@ -1,0 +1,1 @@
+"""Tests of the code's own shape, where an import contract cannot say it."""

@@ -1,0 +1,106 @@
+"""What a message says, read leniently and bit by bit, so that each rule can be a check of its own.
+
+A rule reads only what the rules before it have vouched for. The reading itself vouches for nothing: it exists so that
+"this key signed it" and "it is canonical" can be two rows of a table, each with its own error and its own tests.
+"""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Generic, TypeVar
+
+from lock_protocol.codec import read_first
+from lock_protocol.envelope import DELEGATION, Envelope, MessageType, read_envelope
+from lock_protocol.keys import PublicKey
+from lock_protocol.messages import Delegation, StateHash
+from lock_protocol.schema import Message, schema_of
+
+B = TypeVar("B", bound=Message)
+
+_VERIFIER = object()
+
+
+class UnreadableError(Exception):
+    """A rule looked at something that an earlier rule should have refused. Never raised under a whole table."""
+
+
+@dataclass(frozen=True, slots=True)
+class Verified(Generic[B]):
+    """A message that has passed every rule. Only `lock_protocol.acceptance` can make one.
+
+    Code that acts on a message takes this and nothing else.
+    """
+
+    message: B
+    payload_hash: StateHash
+    envelope: bytes
+    delegation: Delegation | None
+    delegation_hash: StateHash
+    repeated: bool
+    """Whether this very state had been accepted before: apply it again, report it again, move nothing."""
+    _made_by: object = field(repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        """Refuse to be made anywhere else."""
+        if self._made_by is not _VERIFIER:
+            msg = "only the acceptance rules make a Verified message"
+            raise TypeError(msg)
+
+
+class Evidence(Generic[B]):
+    """One received message under examination."""
+
+    def __init__(self, kind: MessageType[B], data: bytes) -> None:
+        """Take the bytes as they came; nothing is read before a rule asks."""
+        self.kind = kind
+        self.data = data
+
+    @cached_property
+    def envelope(self) -> Envelope:
+        """The envelope. Vouched for by `Malformed`, believed only after `BadSignature`."""
+        try:
+            return read_envelope(self.data)
+        except (ValueError, TypeError) as error:
+            raise UnreadableError(str(error)) from error
+
+    @cached_property
+    def values(self) -> Any:
+        """The payload's wire values. Vouched for by `NonCanonical`."""
+        try:
+            return read_first(self.envelope.payload)
+        except ValueError as error:
+            raise UnreadableError(str(error)) from error
+
+    @cached_property
+    def message(self) -> B:
+        """The payload's message. Vouched for by `BadSchema`."""
+        try:
+            return schema_of(self.kind.message).assemble(self.values)
+        except (ValueError, TypeError) as error:
+            raise UnreadableError(str(error)) from error
+
+    @cached_property
+    def delegation(self) -> "Evidence[Delegation]":
+        """The delegation that came with it. Vouched for by `BadDelegation`."""
+        return Evidence(DELEGATION, self.envelope.delegation)
+
+    @cached_property
+    def payload_hash(self) -> StateHash:
+        """SHA-256 of the payload."""
+        return self.envelope.payload_hash
+
+    def signers(self, keys: dict[Any, PublicKey]) -> list[PublicKey]:
+        """Return those of `keys` (by key id) that the envelope's signatures name."""
+        return [keys[one.key_id] for one in self.envelope.signatures if one.key_id in keys]
+
+    def verified(self, *, repeated: bool = False) -> Verified[B]:
+        """Return the message as verified; for `rules` alone, after its whole table has passed."""
+        carries = self.kind.carries_delegation
+        return Verified(
+            self.message,
+            self.payload_hash,
+            self.data,
+            self.delegation.message if carries else None,
+            self.delegation.payload_hash if carries else StateHash(bytes(32)),
+            repeated,
+            _VERIFIER,
+        )

@@ -1,0 +1,91 @@
+"""MQTT topic names: made and parsed here and nowhere else."""
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+from lock_protocol.imei import Imei, InvalidImeiError, parse_imei
+
+DEFAULT_PREFIX = "paylatch/v1"
+_TOPIC_LEVELS = re.compile(r"[A-Za-z0-9_-]+(?:/[A-Za-z0-9_-]+)*", re.ASCII)
+
+
+class PhoneTopic(StrEnum):
+    """The last level of a topic below `…/phones/{imei}/`."""
+
+    DESIRED = "desired"
+    FRESH = "fresh"
+    HELLO = "hello"
+    REPORTED = "reported"
+    PRESENCE = "presence"
+
+
+class InvalidTopicError(ValueError):
+    """A prefix or a topic that is not of this protocol."""
+
+
+@dataclass(frozen=True, slots=True)
+class Topics:
+    """All topic names under one prefix.
+
+    Invariant: every level matches `[A-Za-z0-9_-]+`, so no name can hold a wildcard or a `$`.
+    """
+
+    prefix: str = DEFAULT_PREFIX
+
+    def __post_init__(self) -> None:
+        """Refuse a prefix with wildcards, empty levels or other characters."""
+        if not _TOPIC_LEVELS.fullmatch(self.prefix):
+            msg = f"topic prefix {self.prefix!r}: levels of [A-Za-z0-9_-] joined by '/', no leading or trailing '/'"
+            raise InvalidTopicError(msg)
+
+    def phone(self, imei: Imei, kind: PhoneTopic) -> str:
+        """Return the topic of one phone."""
+        return f"{self.prefix}/phones/{imei}/{kind}"
+
+    def all_phones(self, kind: PhoneTopic) -> str:
+        """Return the filter that matches this topic of every phone."""
+        return f"{self.prefix}/phones/+/{kind}"
+
+    def parse_phone(self, topic: str) -> tuple[Imei, PhoneTopic]:
+        """Return the IMEI and kind of a phone's topic.
+
+        Raises:
+            InvalidTopicError: not a phone's topic under this prefix, or no valid IMEI in it.
+        """
+        head, _, kind = topic.rpartition("/")
+        base, _, imei = head.rpartition("/")
+        try:
+            if base == f"{self.prefix}/phones":
+                return parse_imei(imei), PhoneTopic(kind)
+        except (InvalidImeiError, ValueError) as error:
+            raise InvalidTopicError(str(error)) from error
+        msg = f"{topic!r} is not below {self.prefix}/phones"
+        raise InvalidTopicError(msg)
+
+    def root(self, root_version: int) -> str:
+        """Return the topic of root number `root_version`."""
+        return f"{self.prefix}/roots/{root_version}"
+
+    def decisions(self, lender: str) -> str:
+        """Return the topic on which a lender publishes decisions."""
+        return f"{self.prefix}/lenders/{lender}/decisions"
+
+    def results(self, lender: str) -> str:
+        """Return the topic on which a lender hears what became of its decisions."""
+        return f"{self.prefix}/lenders/{lender}/results"
+
+    @property
+    def status(self) -> str:
+        """The bridge's retained status (online, offline as its will, version)."""
+        return f"{self.prefix}/bridge/status"
+
+    @property
+    def canary(self) -> str:
+        """The bridge's retained canary: how much of what was published the broker still has."""
+        return f"{self.prefix}/bridge/canary"
+
+    @property
+    def barrier(self) -> str:
+        """The bridge's own echo: what comes after it on a connection was not there before."""
+        return f"{self.prefix}/bridge/barrier"

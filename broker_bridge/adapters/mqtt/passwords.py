@@ -1,0 +1,110 @@
+"""Mosquitto's password files: made in full, checked, and swapped in whole.
+
+A reload with an unreadable password file throws every client out, and one with a garbled line locks out whoever
+stood on it. So nothing reaches the broker's path that was not first checked, written beside it and made durable.
+"""
+
+import base64
+import hashlib
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+SALT_BYTES = 12
+"""The length that `mosquitto_passwd` uses; the broker refuses any other."""
+
+MIN_SECRET_CHARACTERS = 16
+
+_ITERATIONS = 1
+_USERNAME = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
+_HASH = re.compile(r"\$7\$[1-9][0-9]*\$[A-Za-z0-9+/]{16}\$[A-Za-z0-9+/]{86}==", re.ASCII)
+
+
+class PasswordEntryError(ValueError):
+    """A secret, salt, username or hash that must not reach a password file."""
+
+
+def hash_password(secret: str, salt: bytes) -> str:
+    """Return `secret` as Mosquitto stores it: `$7$1$salt$hash`, PBKDF2 with HMAC-SHA-512 (RFC 8018).
+
+    One iteration is enough, and only because secrets here are made by machines: stretching helps guessable
+    passwords, while a random one of 96 bits and more cannot be searched for at any speed. In return the broker
+    admits thousands of reconnecting phones a second.
+
+    Args:
+        secret: a random secret, at least `MIN_SECRET_CHARACTERS` long (`secrets.token_urlsafe(24)` is a good one).
+        salt: `SALT_BYTES` random bytes, new for each hash.
+
+    Raises:
+        PasswordEntryError: the secret is too short to be random, or the salt has another length.
+    """
+    if len(secret) < MIN_SECRET_CHARACTERS:
+        raise PasswordEntryError(
+            f"secret of {len(secret)} characters; at least {MIN_SECRET_CHARACTERS} random ones needed"
+        )
+    if len(salt) != SALT_BYTES:
+        raise PasswordEntryError(f"salt of {len(salt)} bytes; Mosquitto takes {SALT_BYTES}")
+    digest = hashlib.pbkdf2_hmac("sha512", secret.encode(), salt, _ITERATIONS)
+    return f"$7${_ITERATIONS}${_base64(salt)}${_base64(digest)}"
+
+
+def write_password_file(path: Path, entries: Mapping[str, str]) -> None:
+    """Replace the password file at `path` by one with exactly these entries; the broker reads it on SIGHUP.
+
+    The file is readable by its owner alone. Written by root it belongs to the owner of its directory, because a
+    broker started as root reads it only after dropping to its own account.
+
+    Args:
+        path: the file that `password_file` names.
+        entries: username to hash, as `hash_password` makes it. None at all is fine: nobody gets in.
+
+    Raises:
+        PasswordEntryError: an entry is not safe to write; the old file stays.
+        OSError: the file cannot be written; the old file stays.
+    """
+    content = "".join(f"{username}:{_checked_hash(username, entries[username])}\n" for username in sorted(entries))
+    replace_file(path, content.encode())
+
+
+def replace_file(path: Path, content: bytes) -> None:
+    """Put `content` at `path` in one step, durably, with mode 0600 and (for root) the directory's owner."""
+    beside = path.with_name(f".{path.name}.new")
+    beside.unlink(missing_ok=True)  # what a crash left behind
+    # O_EXCL: as root in a directory that belongs to another account, never write through a link planted there.
+    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        _give_to_directory_owner(descriptor, path.parent)
+        file.write(content)
+        file.flush()
+        os.fsync(descriptor)
+    beside.replace(path)
+    _sync_directory(path.parent)
+
+
+def _checked_hash(username: str, hashed: str) -> str:
+    # `+` and `#` would turn an ACL pattern into a wildcard (CVE-2017-7650); `:` and line feeds would make new entries.
+    if not _USERNAME.fullmatch(username):
+        raise PasswordEntryError(f"username {username!r}; expected 1 to 64 of A-Z a-z 0-9 _ -")
+    if not _HASH.fullmatch(hashed):
+        raise PasswordEntryError(f"hash of {username!r} has not the form $7$iterations$salt$hash")
+    return hashed
+
+
+def _base64(data: bytes) -> str:
+    return base64.b64encode(data).decode("ascii")
+
+
+def _give_to_directory_owner(descriptor: int, directory: Path) -> None:
+    if os.geteuid() == 0:
+        owner = directory.stat()
+        os.fchown(descriptor, owner.st_uid, owner.st_gid)
+
+
+def _sync_directory(directory: Path) -> None:
+    """Make a rename durable: until then a power cut may bring the old file back."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,208 @@
+"""A real Mosquitto as a child process, under the eyes of whoever needs one: the demo and the tests."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from paylatch.broker_config import BrokerFiles
+from paylatch.ports import LOOPBACK
+
+# Where distributions put the broker although a user's PATH may leave it out.
+_MORE_PATHS = ("/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin")
+_DEADLINE_S = 15.0
+_POLL_S = 0.01
+_LOG_TAIL_CHARACTERS = 2000
+_RELOADED = "Reloading config."
+
+# Waits for the end of its input, which comes when the process that holds the other end dies in whatever way, and
+# then kills the broker. The kernel's own parent-death signal will not do: it is forgotten as soon as a broker that
+# was started as root drops to its own account.
+_GUARD = 'read -r _; kill -KILL "$1"'
+
+
+class BrokerError(RuntimeError):
+    """The broker is not installed, did not start, or did not do what it was told in time."""
+
+
+def find_mosquitto() -> str:
+    """Return the path of the broker's binary.
+
+    Raises:
+        BrokerError: there is none.
+    """
+    found = shutil.which("mosquitto", path=os.pathsep.join((os.environ.get("PATH", os.defpath), *_MORE_PATHS)))
+    if found is None:
+        raise BrokerError("mosquitto is not installed; `make setup` installs it, or use your package manager")
+    return found
+
+
+class MosquittoProcess:
+    """One broker, from `start` to `kill` or `terminate`, as often as wanted, over the same files.
+
+    A context manager: entering starts it, leaving ends it. It also ends when this process dies without leaving.
+    Not safe for threads; every call blocks until done, so wrap it in `asyncio.to_thread` where that matters.
+
+    Args:
+        directory: as written by `broker_config.write_instance`, with the same ports.
+        phones_port: the phones' listener on loopback.
+        services_port: the services' listener on loopback.
+    """
+
+    def __init__(self, directory: Path, phones_port: int, services_port: int) -> None:
+        self.files = BrokerFiles(directory)
+        self.phones_port = phones_port
+        self.services_port = services_port
+        self._process: subprocess.Popen[bytes] | None = None
+        self._guard: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._process is not None:
+            self.terminate()
+
+    @property
+    def pid(self) -> int:
+        """The running broker's process id.
+
+        Raises:
+            BrokerError: it is not running.
+        """
+        return self._running().pid
+
+    def start(self) -> None:
+        """Start the broker and wait until both listeners accept.
+
+        Raises:
+            BrokerError: it is running already, is not installed, exited (its log is in the message), or took too long.
+        """
+        if self._process is not None:
+            raise BrokerError(f"the broker is already running, as process {self._process.pid}")
+        with self.files.log.open("ab") as log:
+            # A session of its own: Ctrl-C goes to whoever runs us, who then ends the broker in good order.
+            self._process = subprocess.Popen(
+                [find_mosquitto(), "-c", self.files.conf.name],
+                cwd=self.files.directory,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self._guard = _start_guard(self._process.pid)
+        try:
+            self._wait_for_listeners(self._process)
+        except BaseException:
+            self.kill()
+            raise
+
+    def kill(self) -> None:
+        """End the broker by SIGKILL: what it had not saved is lost."""
+        process = self._running()
+        process.kill()
+        self._reap(process)
+
+    def terminate(self) -> None:
+        """End the broker by SIGTERM: it saves first. One that does not end in time is killed."""
+        process = self._running()
+        process.terminate()
+        try:
+            process.wait(_DEADLINE_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+        self._reap(process)
+
+    def reload(self) -> None:
+        """Make the broker read its password and ACL files again; done when this returns.
+
+        Raises:
+            BrokerError: it did not say in time that it does.
+        """
+        process = self._running()
+        seen = self.files.log.stat().st_size
+        process.send_signal(signal.SIGHUP)
+        # The broker has one thread and says this before it reads: whoever connects after the line is served after it.
+        self._wait_until(process, lambda: _RELOADED in _text_from(self.files.log, seen), "reload its files")
+
+    def save(self) -> None:
+        """Make the broker save its state to `files.database` now; done when this returns.
+
+        Raises:
+            BrokerError: no new file appeared in time.
+        """
+        process = self._running()
+        before = _identity(self.files.database)
+        process.send_signal(signal.SIGUSR1)
+        # The broker writes beside and renames, so another file under the name is a complete one.
+        self._wait_until(process, lambda: _identity(self.files.database) != before, "save its state")
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        if self._process is None:
+            raise BrokerError("the broker is not running")
+        return self._process
+
+    def _reap(self, process: subprocess.Popen[bytes]) -> None:
+        # The guard first: once the broker is reaped, its number may become another process's.
+        if self._guard is not None:
+            self._guard.kill()
+            self._guard.communicate()
+        process.wait()
+        self._process = self._guard = None
+
+    def _wait_for_listeners(self, process: subprocess.Popen[bytes]) -> None:
+        for port in (self.phones_port, self.services_port):
+            self._wait_until(process, partial(_accepts, port), f"listen on port {port}")
+
+    def _wait_until(self, process: subprocess.Popen[bytes], done: Callable[[], bool], what: str) -> None:
+        deadline = time.monotonic() + _DEADLINE_S
+        while not done():
+            try:
+                code = process.wait(_POLL_S)
+            except subprocess.TimeoutExpired:
+                if time.monotonic() < deadline:
+                    continue
+                raise BrokerError(f"the broker did not {what} within {_DEADLINE_S:g} s{self._log_tail()}") from None
+            raise BrokerError(f"the broker exited with code {code} before it could {what}{self._log_tail()}")
+
+    def _log_tail(self) -> str:
+        return f"; its log ends:\n{_text_from(self.files.log, 0)[-_LOG_TAIL_CHARACTERS:]}"
+
+
+def _start_guard(pid: int) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        ["/bin/sh", "-c", _GUARD, "broker-guard", str(pid)], stdin=subprocess.PIPE, start_new_session=True
+    )
+
+
+def _accepts(port: int) -> bool:
+    try:
+        socket.create_connection((LOOPBACK, port), timeout=1).close()
+    except OSError:
+        return False
+    return True
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Return what changes when a file is replaced; None when there is none."""
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_ino, status.st_mtime_ns
+
+
+def _text_from(path: Path, offset: int) -> str:
+    with path.open("rb") as file:
+        file.seek(offset)
+        return file.read().decode(errors="replace")

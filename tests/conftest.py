@@ -1,0 +1,100 @@
+"""The real broker that every test may share, and connections to it."""
+
+import secrets
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import aiomqtt
+import pytest
+
+from broker_bridge.adapters.mqtt.passwords import SALT_BYTES, hash_password, write_password_file
+from paylatch.broker_config import write_instance
+from paylatch.broker_process import MosquittoProcess
+from paylatch.ports import LOOPBACK, free_ports
+
+SERVICES = ("bridge", "auditor")
+
+
+def new_secret() -> str:
+    return secrets.token_urlsafe(24)
+
+
+def hashed(passwords: dict[str, str]) -> dict[str, str]:
+    return {username: hash_password(secret, secrets.token_bytes(SALT_BYTES)) for username, secret in passwords.items()}
+
+
+@dataclass(slots=True)
+class RealBroker:
+    """A Mosquitto that runs the committed configuration, and the passwords it knows."""
+
+    process: MosquittoProcess
+    services: dict[str, str]
+    """Password of each user on the services' listener."""
+    phones: dict[str, str] = field(default_factory=dict)
+    """Password of each user on the phones' listener."""
+
+    @property
+    def phones_port(self) -> int:
+        return self.process.phones_port
+
+    @property
+    def services_port(self) -> int:
+        return self.process.services_port
+
+    def add_phones(self, *imeis: str) -> None:
+        """Give each phone a password; the broker knows it when this returns."""
+        self.phones |= {imei: new_secret() for imei in imeis}
+        write_password_file(self.process.files.phones_passwords, hashed(self.phones))
+        self.process.reload()
+
+    def add_services(self, *names: str) -> None:
+        """Give each service (a lender, say) a password; the broker knows it when this returns."""
+        self.services |= {name: new_secret() for name in names}
+        write_password_file(self.process.files.services_passwords, hashed(self.services))
+        self.process.reload()
+
+    def phone(self, imei: str, *, client_id: str | None = None) -> aiomqtt.Client:
+        """Return a connection as this phone, not yet entered."""
+        return self._client(self.phones_port, imei, self.phones[imei], client_id or imei)
+
+    def service(self, name: str, *, client_id: str | None = None) -> aiomqtt.Client:
+        """Return a connection as this service, not yet entered."""
+        return self._client(self.services_port, name, self.services[name], client_id)
+
+    @staticmethod
+    def _client(port: int, username: str, password: str, client_id: str | None) -> aiomqtt.Client:
+        return aiomqtt.Client(
+            LOOPBACK,
+            port,
+            username=username,
+            password=password,
+            identifier=client_id,
+            protocol=aiomqtt.ProtocolVersion.V5,
+        )
+
+
+def new_broker(directory: Path) -> RealBroker:
+    """Write a broker's files; it runs while `.process` is entered as a context manager."""
+    phones_port, services_port = free_ports(2)
+    services = {name: new_secret() for name in SERVICES}
+    write_instance(directory, phones_port=phones_port, services_port=services_port, services=hashed(services))
+    return RealBroker(MosquittoProcess(directory, phones_port, services_port), services)
+
+
+@pytest.fixture(scope="session")
+def broker() -> Iterator[RealBroker]:
+    """One broker for the whole run. Retained states stay, so a test takes IMEIs of its own."""
+    with tempfile.TemporaryDirectory(prefix="paylatch-broker-") as directory:
+        running = new_broker(Path(directory))
+        with running.process:
+            yield running
+
+
+@pytest.fixture
+def own_broker(tmp_path: Path) -> Iterator[RealBroker]:
+    """A broker for one test alone, which may kill it."""
+    running = new_broker(tmp_path / "broker")
+    with running.process:
+        yield running

@@ -1,0 +1,156 @@
+"""The simulated phones' IMEIs, and the file that tells a fleet which phones it is.
+
+The file is JSON lines, one phone each:
+
+    {"imei": "001017000000011", "device_seed": "<64 hex digits>", "password": "...", "root": "<base64 envelope>",
+     "hardware_floor": false}
+
+It holds secrets, so it is readable by its owner alone.
+"""
+
+import base64
+import binascii
+import json
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from device_sim.phone.identity import Identity
+from lock_protocol.imei import Imei, InvalidImeiError, luhn_digit, parse_imei
+from lock_protocol.keys import SEED_BYTES
+from lock_protocol.refusals import BadRoot
+
+TEST_REPORTING_BODY = "00"
+"""The first two digits of test TACs (GSMA TS.06): no handset that was ever sold has such an IMEI."""
+
+MAX_PHONES = 10**6
+_TEST_TAC = "00101700"
+_FIELDS = {"imei": str, "device_seed": str, "password": str, "root": str, "hardware_floor": bool}
+
+
+class FleetFileError(ValueError):
+    """A line of the fleet's file that describes no simulated phone; the message names the line and the field."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetPhone:
+    """One phone of a fleet: who it is, and how it logs in to the broker."""
+
+    identity: Identity
+    password: str
+
+    @property
+    def imei(self) -> Imei:
+        """Its name, which is its user name and client id too."""
+        return self.identity.imei
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetLine:
+    """What one line of the file says."""
+
+    imei: Imei
+    device_seed: bytes
+    password: str
+    root: bytes
+    """The envelope of the root that the firmware pins."""
+    hardware_floor: bool = False
+
+
+def simulated_imei(number: int) -> Imei:
+    """Return the IMEI of simulated phone `number`, from 0.
+
+    Raises:
+        ValueError: a number below 0 or not below `MAX_PHONES`.
+    """
+    if not 0 <= number < MAX_PHONES:
+        raise ValueError(f"simulated phones are numbered 0 to {MAX_PHONES - 1}, not {number}")
+    body = f"{_TEST_TAC}{number:06}"
+    return parse_imei(body + luhn_digit(body))
+
+
+def new_device_seed() -> bytes:
+    """Return the seed of a new device key, from the system's randomness."""
+    return os.urandom(SEED_BYTES)
+
+
+def write_fleet(path: Path, lines: Iterable[FleetLine]) -> None:
+    """Write the file that `read_fleet` reads, for its owner alone."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        os.fchmod(descriptor, 0o600)  # an older file keeps its mode when it is opened
+        file.writelines(_to_json(line) + "\n" for line in lines)
+
+
+def read_fleet(path: Path) -> list[FleetPhone]:
+    """Return the phones of a fleet.
+
+    Raises:
+        FleetFileError: a line that is not as it must be, an IMEI that a real handset may have, or one that is there
+            twice.
+        OSError: the file cannot be read.
+    """
+    phones: dict[Imei, FleetPhone] = {}
+    with path.open(encoding="utf-8") as file:
+        for number, text in enumerate(file, start=1):
+            try:
+                phone = _parse(text)
+            except (ValueError, BadRoot) as error:
+                raise FleetFileError(f"{path}, line {number}: {error}") from error
+            if phone.imei in phones:
+                raise FleetFileError(f"{path}, line {number}: IMEI {phone.imei} was there before")
+            phones[phone.imei] = phone
+    return list(phones.values())
+
+
+def _to_json(line: FleetLine) -> str:
+    return json.dumps(
+        {
+            "imei": line.imei,
+            "device_seed": line.device_seed.hex(),
+            "password": line.password,
+            "root": base64.b64encode(line.root).decode(),
+            "hardware_floor": line.hardware_floor,
+        }
+    )
+
+
+def _parse(text: str) -> FleetPhone:
+    """Return the phone of one line.
+
+    Raises:
+        ValueError, BadRoot: what is wrong with it.
+    """
+    fields = _require_fields(json.loads(text))
+    identity = Identity.from_factory(
+        imei=_require_simulated(fields["imei"]),
+        seed=bytes.fromhex(fields["device_seed"]),
+        root=_base64(fields["root"]),
+        hardware_floor=fields["hardware_floor"],
+    )
+    return FleetPhone(identity=identity, password=fields["password"])
+
+
+def _require_fields(fields: Any) -> Mapping[str, Any]:
+    if not isinstance(fields, dict) or fields.keys() != _FIELDS.keys():
+        raise ValueError(f"expected an object with exactly the fields {', '.join(_FIELDS)}")
+    for name, kind in _FIELDS.items():
+        if not isinstance(fields[name], kind):
+            raise ValueError(f"{name} must be a {kind.__name__}")  # noqa: TRY004 - bad input, not a misuse of types
+    return fields
+
+
+def _require_simulated(text: str) -> Imei:
+    imei = parse_imei(text)
+    if not imei.startswith(TEST_REPORTING_BODY):
+        raise InvalidImeiError(f"IMEI {imei} may be a real handset's; simulated ones begin with {TEST_REPORTING_BODY}")
+    return imei
+
+
+def _base64(text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except binascii.Error as error:
+        raise ValueError(f"root is not base64: {error}") from error

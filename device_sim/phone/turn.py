@@ -1,0 +1,68 @@
+"""One step in the making."""
+
+from dataclasses import replace
+from typing import Any, Generic, TypeVar
+
+from lock_protocol.acceptance import TrustedClock
+from lock_protocol.messages import Notice
+
+from device_sim.phone.effects import Apply, Effect, Happening, Observed
+from device_sim.phone.events import Event
+from device_sim.phone.phone import Phone
+
+E_co = TypeVar("E_co", bound=Event, covariant=True)
+
+_NO_NOTICE = Notice()
+
+
+class Turn(Generic[E_co]):
+    """The phone as it becomes during one event, and what it will have done. Lives inside one `step` only."""
+
+    __slots__ = ("effects", "event", "phone")
+
+    def __init__(self, phone: Phone, event: E_co) -> None:
+        self.phone = phone
+        self.event = event
+        self.effects: list[Effect] = []
+
+    @property
+    def now(self) -> int:
+        """The phone's trusted time."""
+        return self.phone.clock.now(self.event.monotonic)
+
+    def become(self, **changes: Any) -> None:
+        """Change the phone."""
+        self.phone = replace(self.phone, **changes)
+
+    def remember(self, **changes: Any) -> None:
+        """Change what the phone keeps; the step then persists it before anything else."""
+        self.become(memory=replace(self.phone.memory, **changes))
+
+    def set_time(self, trusted_now: int) -> None:
+        """Set the phone's trusted time. The clock keeps its fraction of a second when the time is right already."""
+        if trusted_now != self.now:
+            self.become(clock=TrustedClock(trusted_now, self.event.monotonic))
+
+    def do(self, effect: Effect) -> None:
+        """Have something done."""
+        self.effects.append(effect)
+
+    def observe(self, happening: Happening, refusal: str = "") -> None:
+        """Have something counted."""
+        self.do(Observed(happening, refusal))
+
+    def apply(self) -> None:
+        """Apply what is effective now, also when it was applied before."""
+        level, condition = self.phone.effective(self.now)
+        state = self.phone.memory.state
+        # What the lender wrote belongs to the level that the lender asked for, and to no other.
+        notice = state.notice if state is not None and state.level is level else _NO_NOTICE
+        self.do(Apply(level=level, condition=condition, notice=notice))
+        self.become(shown=(level, condition))
+
+    def apply_changes(self) -> bool:
+        """Apply what is effective now if it is not what is shown; return whether it was not."""
+        changed = self.phone.effective(self.now) != self.phone.shown
+        if changed:
+            self.apply()
+        return changed

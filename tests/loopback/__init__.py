@@ -1,0 +1,1 @@
+"""Both sides of the wire in one process, without an event loop."""

@@ -1,0 +1,1 @@
+"""The simulated phones, without a network."""

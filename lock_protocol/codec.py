@@ -10,10 +10,7 @@ import msgpack
 
 from lock_protocol.schema import R, Record, schema_of
 
-# Far above any table's need; below what could make the decoder reserve memory for a length that is only claimed.
-_LIMIT = 65_536
-
-# No table nests arrays more than three deep; a bound here keeps hostile nesting from exhausting the stack.
+# No table nests arrays more than three deep. One more is canonical, so that what is wrong with it is its table.
 _DEPTH = 4
 
 
@@ -40,17 +37,9 @@ def read_first(data: bytes) -> Any:
     Raises:
         NotMsgpackError: no complete value, or one nested too deep or claiming too much.
     """
-    unpacker = msgpack.Unpacker(
-        raw=False,
-        use_list=False,
-        strict_map_key=False,
-        max_buffer_size=max(len(data), 1),
-        max_str_len=_LIMIT,
-        max_bin_len=_LIMIT,
-        max_array_len=_LIMIT,
-        max_map_len=_LIMIT,
-        max_ext_len=_LIMIT,
-    )
+    # The buffer's size also bounds every length: none can be believed that claims more elements than there are bytes,
+    # so no claim makes the decoder reserve memory that the sender has not paid for.
+    unpacker = msgpack.Unpacker(raw=False, use_list=False, strict_map_key=False, max_buffer_size=max(len(data), 1))
     unpacker.feed(data)
     try:
         return unpacker.unpack()

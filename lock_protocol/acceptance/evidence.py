@@ -4,13 +4,12 @@ A rule reads only what the rules before it have vouched for. The reading itself 
 "this key signed it" and "it is canonical" can be two rows of a table, each with its own error and its own tests.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import InitVar, dataclass
 from functools import cached_property
 from typing import Any, Generic, TypeVar
 
 from lock_protocol.codec import read_first
 from lock_protocol.envelope import DELEGATION, Envelope, MessageType, read_envelope
-from lock_protocol.keys import PublicKey
 from lock_protocol.messages import Delegation, StateHash
 from lock_protocol.schema import Message, schema_of
 
@@ -37,11 +36,12 @@ class Verified(Generic[B]):
     delegation_hash: StateHash
     repeated: bool
     """Whether this very state had been accepted before: apply it again, report it again, move nothing."""
-    _made_by: object = field(repr=False, compare=False)
+    made_by: InitVar[object]
+    """Not kept, so that `dataclasses.replace` cannot pass it on to a message that nobody has verified."""
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, made_by: object) -> None:
         """Refuse to be made anywhere else."""
-        if self._made_by is not _VERIFIER:
+        if made_by is not _VERIFIER:
             msg = "only the acceptance rules make a Verified message"
             raise TypeError(msg)
 
@@ -87,10 +87,6 @@ class Evidence(Generic[B]):
     def payload_hash(self) -> StateHash:
         """SHA-256 of the payload."""
         return self.envelope.payload_hash
-
-    def signers(self, keys: dict[Any, PublicKey]) -> list[PublicKey]:
-        """Return those of `keys` (by key id) that the envelope's signatures name."""
-        return [keys[one.key_id] for one in self.envelope.signatures if one.key_id in keys]
 
     def verified(self, *, repeated: bool = False) -> Verified[B]:
         """Return the message as verified; for `rules` alone, after its whole table has passed."""

@@ -1,0 +1,1 @@
+"""What the golden files say, one module for each thing the protocol knows."""

@@ -17,7 +17,7 @@ BROKER_ACCOUNT = "mosquitto"
 _NOBODY: Mapping[str, str] = MappingProxyType({})
 
 _LISTENER = re.compile(r"^listener \d+ (?P<address>\S+)$", re.MULTILINE)
-_FILE = re.compile(r"^(?P<option>password_file|acl_file) \S*/(?P<name>[^/\s]+)$", re.MULTILINE)
+_FILE = re.compile(r"^(?P<option>password_file|acl_file|pid_file) \S*/(?P<name>[^/\s]+)$", re.MULTILINE)
 _PERSISTENCE = re.compile(r"^persistence_location \S+$", re.MULTILINE)
 
 
@@ -50,6 +50,11 @@ class BrokerFiles:
     def database(self) -> Path:
         """What the broker saves: retained messages and durable sessions."""
         return self.directory / "mosquitto.db"
+
+    @property
+    def pid(self) -> Path:
+        """The running broker's process id, written by the broker itself."""
+        return self.directory / "mosquitto.pid"
 
     @property
     def log(self) -> Path:

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from paylatch.broker_config import BrokerFiles
+from paylatch.guard import Guard
 from paylatch.ports import LOOPBACK
 
 # Where distributions put the broker although a user's PATH may leave it out.
@@ -21,11 +22,6 @@ _DEADLINE_S = 15.0
 _POLL_S = 0.01
 _LOG_TAIL_CHARACTERS = 2000
 _RELOADED = "Reloading config."
-
-# Waits for the end of its input, which comes when the process that holds the other end dies in whatever way, and
-# then kills the broker. The kernel's own parent-death signal will not do: it is forgotten as soon as a broker that
-# was started as root drops to its own account.
-_GUARD = 'read -r _; kill -KILL "$1"'
 
 
 class BrokerError(RuntimeError):
@@ -61,7 +57,7 @@ class MosquittoProcess:
         self.phones_port = phones_port
         self.services_port = services_port
         self._process: subprocess.Popen[bytes] | None = None
-        self._guard: subprocess.Popen[bytes] | None = None
+        self._guard: Guard | None = None
 
     def __enter__(self) -> Self:
         self.start()
@@ -100,7 +96,7 @@ class MosquittoProcess:
                 stderr=log,
                 start_new_session=True,
             )
-        self._guard = _start_guard(self._process.pid)
+        self._guard = Guard(self._process.pid)
         try:
             self._wait_for_listeners(self._process)
         except BaseException:
@@ -155,8 +151,7 @@ class MosquittoProcess:
     def _reap(self, process: subprocess.Popen[bytes]) -> None:
         # The guard first: once the broker is reaped, its number may become another process's.
         if self._guard is not None:
-            self._guard.kill()
-            self._guard.communicate()
+            self._guard.dismiss()
         process.wait()
         self._process = self._guard = None
 
@@ -177,12 +172,6 @@ class MosquittoProcess:
 
     def _log_tail(self) -> str:
         return f"; its log ends:\n{_text_from(self.files.log, 0)[-_LOG_TAIL_CHARACTERS:]}"
-
-
-def _start_guard(pid: int) -> subprocess.Popen[bytes]:
-    return subprocess.Popen(
-        ["/bin/sh", "-c", _GUARD, "broker-guard", str(pid)], stdin=subprocess.PIPE, start_new_session=True
-    )
 
 
 def _accepts(port: int) -> bool:

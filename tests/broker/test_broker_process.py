@@ -29,6 +29,10 @@ def test_it_starts_again_over_the_same_files(own_broker: RealBroker) -> None:
     assert own_broker.process.pid != first
 
 
+def test_its_process_id_is_on_file(own_broker: RealBroker) -> None:
+    assert own_broker.process.files.pid.read_text(encoding="ascii").strip() == str(own_broker.process.pid)
+
+
 def test_starting_twice_is_refused(own_broker: RealBroker) -> None:
     with pytest.raises(BrokerError, match="already running"):
         own_broker.process.start()

@@ -67,6 +67,8 @@ def test_rendering_changes_only_ports_and_paths() -> None:
     changed = [line for line in difflib.ndiff(template.splitlines(), rendered.splitlines()) if line[0] in "+-"]
     assert sorted(changed) == sorted(
         [
+            "- pid_file /run/mosquitto/mosquitto.pid",
+            "+ pid_file /run/here/mosquitto.pid",
             "- persistence_location /var/lib/mosquitto/",
             "+ persistence_location /run/here/",
             "- listener 1883 127.0.0.1",

@@ -1,0 +1,211 @@
+"""The HTTP API: routes, and the way from a credential to a lender."""
+
+import asyncio
+import base64
+import os
+import secrets
+from dataclasses import dataclass
+from hashlib import sha256
+from http import HTTPStatus
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, FastAPI, Query, Request
+from fastapi.responses import JSONResponse
+
+from broker_bridge.adapters.http.answers import command_answer, decided_answer, phone_answer
+from broker_bridge.adapters.http.bodies import MAX_LIST, EnrolmentBody, check, decision_of, read_json
+from broker_bridge.adapters.http.problems import EXPECTED, ProblemError, install, problem_of
+from broker_bridge.adapters.mqtt.credentials import PasswordFile
+from broker_bridge.adapters.mqtt.link import Link
+from broker_bridge.adapters.mqtt.passwords import SALT_BYTES, hash_password
+from broker_bridge.app.decide import Decide, Decided
+from broker_bridge.app.enrol import Enrol
+from broker_bridge.app.ports import Clock, Store
+from broker_bridge.app.sign import Queue
+from broker_bridge.domain.decisions import Decision
+from broker_bridge.domain.phones import CommandId
+from broker_bridge.domain.policy import Policy
+from lock_protocol.imei import Imei, InvalidImeiError, parse_imei
+from lock_protocol.keys import PublicKey
+from lock_protocol.messages import LenderId
+
+MAX_PAGE = 500
+_SECRET_BYTES = 24
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhonesBroker:
+    """The broker as an enrolled phone is told of it."""
+
+    host: str
+    port: int
+    topic_prefix: str
+    root_envelope: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Gateway:
+    """What the routes work with."""
+
+    store: Store
+    queue: Queue
+    policy: Policy
+    clock: Clock
+    credentials: PasswordFile
+    link: Link
+    broker: PhonesBroker
+
+    async def lender(self, request: Request) -> LenderId:
+        """Return whose API key the request bears.
+
+        Raises:
+            ProblemError: 401, the same for a missing and for an unknown key.
+        """
+        scheme, _, key = request.headers.get("authorization", "").partition(" ")
+        lender = await self.store.lender_of_key(api_key_hash(key)) if scheme.lower() == "bearer" and key else None
+        if lender is None:
+            raise ProblemError(
+                HTTPStatus.UNAUTHORIZED, "unauthorized", "send a valid API key: 'Authorization: Bearer <key>'"
+            )
+        return lender
+
+    async def decide(self, decision: Decision) -> Decided:
+        """Take one decision."""
+        return await self.store.commit(Decide(decision, self.policy, self.queue, self.clock))
+
+    async def decide_one(self, value: object, lender: LenderId) -> dict[str, Any]:
+        """Return the result of one item of a list: each stands for itself."""
+        try:
+            decided = await self.decide(decision_of(value, lender))
+        except EXPECTED as error:
+            problem = problem_of(error)
+            return {"status": int(problem.status), "problem": problem.document()}
+        return {"status": int(HTTPStatus.OK), **decided_answer(decided)}
+
+    async def enrol(self, body: EnrolmentBody, lender: LenderId) -> dict[str, Any]:
+        """Enrol a phone and return what it needs, once its credential works."""
+        password = secrets.token_urlsafe(_SECRET_BYTES)
+        job = Enrol(
+            lender=lender,
+            imei=Imei(body.imei),
+            loan_id=body.loan_id,
+            device_key=PublicKey(body.device_key),
+            consent=body.consent,
+            credential=hash_password(password, os.urandom(SALT_BYTES)),
+            policy=self.policy,
+            queue=self.queue,
+            clock=self.clock,
+        )
+        phone = await self.store.commit(job)
+        await self.credentials.publish()
+        mqtt = {
+            "host": self.broker.host,
+            "port": self.broker.port,
+            "username": phone.imei,
+            "password": password,
+            "topic_prefix": self.broker.topic_prefix,
+        }
+        root = base64.b64encode(self.broker.root_envelope).decode()
+        return phone_answer(phone) | {"root": root, "mqtt": mqtt}
+
+
+def new_api_key() -> str:
+    """Return a new API key; only its hash is stored."""
+    return "pl_" + secrets.token_urlsafe(_SECRET_BYTES)
+
+
+def api_key_hash(key: str) -> bytes:
+    """Return what is stored of an API key. Plain SHA-256 does: the key is random, so it cannot be guessed."""
+    return sha256(key.encode()).digest()
+
+
+def create_api(gateway: Gateway, version: str) -> FastAPI:
+    """Return the application."""
+    api = FastAPI(title="Paylatch", version=version, docs_url=None, redoc_url=None)
+    install(api)
+    for routes in (_phone_routes, _decision_routes, _health_routes):
+        api.include_router(routes(gateway))
+    return api
+
+
+def _phone_routes(gateway: Gateway) -> APIRouter:
+    routes, lender_of = APIRouter(prefix="/v1"), Annotated[LenderId, Depends(gateway.lender)]
+
+    @routes.post("/phones", status_code=HTTPStatus.CREATED)
+    async def enrol(request: Request, lender: lender_of) -> dict[str, Any]:
+        """Enrol a phone: bind IMEI, device key, loan and consent; the answer holds its credential, shown once."""
+        return await gateway.enrol(check(EnrolmentBody, read_json(await request.body())), lender)
+
+    @routes.get("/phones")
+    async def phones(
+        lender: lender_of, page_size: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 100, page_token: str = ""
+    ) -> dict[str, Any]:
+        """List phones by IMEI."""
+        page = await gateway.store.phones(lender, page_token, page_size)
+        return {"phones": [phone_answer(phone) for phone in page.items], "next_page_token": page.next_token}
+
+    @routes.get("/phones/{imei}")
+    async def phone(imei: str, lender: lender_of) -> dict[str, Any]:
+        """Show what a phone should be, and what it says it is."""
+        found = await gateway.store.phone(lender, _imei_in_path(imei))
+        if found is None:
+            raise _not_found("phone", imei)
+        return phone_answer(found)
+
+    @routes.get("/commands/{command_id}")
+    async def command(command_id: str, lender: lender_of) -> dict[str, Any]:
+        """Show where a command is on its way to its phone."""
+        found = await gateway.store.command(lender, CommandId(command_id))
+        if found is None:
+            raise _not_found("command", command_id)
+        return command_answer(found)
+
+    return routes
+
+
+def _decision_routes(gateway: Gateway) -> APIRouter:
+    routes, lender_of = APIRouter(prefix="/v1"), Annotated[LenderId, Depends(gateway.lender)]
+
+    @routes.post("/decisions")
+    async def decide(request: Request, lender: lender_of) -> dict[str, Any]:
+        """Take one decision, or a list of them with a result for each; what is answered with success is durable."""
+        value = read_json(await request.body())
+        if not isinstance(value, list):
+            return decided_answer(await gateway.decide(decision_of(value, lender)))
+        if len(value) > MAX_LIST:
+            raise ProblemError(
+                HTTPStatus.UNPROCESSABLE_ENTITY, "too-many", f"at most {MAX_LIST} in a list, this has {len(value)}"
+            )
+        return {"results": await asyncio.gather(*(gateway.decide_one(one, lender) for one in value))}
+
+    return routes
+
+
+def _health_routes(gateway: Gateway) -> APIRouter:
+    routes = APIRouter()
+
+    @routes.get("/livez")
+    async def livez() -> dict[str, str]:
+        """Tell that the process runs."""
+        return {"status": "ok"}
+
+    @routes.get("/readyz")
+    async def readyz() -> JSONResponse:
+        """Tell whether the database and the broker are there."""
+        await gateway.store.ping()
+        ready = gateway.link.connected
+        status = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
+        return JSONResponse({"database": "ok", "broker": "ok" if ready else "disconnected"}, status_code=status)
+
+    return routes
+
+
+def _imei_in_path(text: str) -> Imei:
+    try:
+        return parse_imei(text)
+    except InvalidImeiError as error:
+        raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-imei", str(error)) from error
+
+
+def _not_found(what: str, name: str) -> ProblemError:
+    return ProblemError(HTTPStatus.NOT_FOUND, f"unknown-{what}", f"no {what} {name} of yours")

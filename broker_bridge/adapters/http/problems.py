@@ -1,0 +1,91 @@
+"""Errors as RFC 9457 problem documents, each with a stable type that a program can match."""
+
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from broker_bridge.adapters.mqtt.credentials import CredentialsError
+from broker_bridge.app.decide import DecisionConflictError, UnknownPhoneError
+from broker_bridge.app.enrol import EnrolmentConflictError
+from broker_bridge.app.ports import OverloadedError, StoreUnavailableError, UnknownLenderError
+from broker_bridge.app.sign import ClockSuspectError
+
+RETRY_AFTER_S = "1"
+
+
+class ProblemError(Exception):
+    """An answer that is an error."""
+
+    def __init__(self, status: HTTPStatus, kind: str, detail: str) -> None:
+        """Take the status, the last part of the type, and what the caller should know and do."""
+        super().__init__(detail)
+        self.status, self.kind, self.detail = status, kind, detail
+
+    def document(self) -> dict[str, Any]:
+        """Return the problem document."""
+        return {
+            "type": f"urn:paylatch:problem:{self.kind}",
+            "title": self.kind.replace("-", " ").capitalize(),
+            "status": int(self.status),
+            "detail": self.detail,
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class _Meaning:
+    status: HTTPStatus
+    kind: str
+
+
+_MEANINGS: dict[type[Exception], _Meaning] = {
+    UnknownPhoneError: _Meaning(HTTPStatus.NOT_FOUND, "unknown-phone"),
+    DecisionConflictError: _Meaning(HTTPStatus.UNPROCESSABLE_ENTITY, "decision-conflict"),
+    EnrolmentConflictError: _Meaning(HTTPStatus.CONFLICT, "enrolment-conflict"),
+    ClockSuspectError: _Meaning(HTTPStatus.SERVICE_UNAVAILABLE, "clock-suspect"),
+    CredentialsError: _Meaning(HTTPStatus.SERVICE_UNAVAILABLE, "broker-not-told"),
+    OverloadedError: _Meaning(HTTPStatus.SERVICE_UNAVAILABLE, "overloaded"),
+    StoreUnavailableError: _Meaning(HTTPStatus.SERVICE_UNAVAILABLE, "store-unavailable"),
+    UnknownLenderError: _Meaning(HTTPStatus.SERVICE_UNAVAILABLE, "no-signing-keys"),
+}
+
+EXPECTED: tuple[type[Exception], ...] = (ProblemError, *_MEANINGS)
+"""What the use cases answer with instead of a result."""
+
+
+def problem_of(error: Exception) -> ProblemError:
+    """Return the answer that one of `EXPECTED` stands for."""
+    if isinstance(error, ProblemError):
+        return error
+    meaning = _MEANINGS[type(error)]
+    return ProblemError(meaning.status, meaning.kind, str(error))
+
+
+def answer(problem: ProblemError) -> JSONResponse:
+    """Return a problem as an HTTP answer."""
+    headers = {"WWW-Authenticate": "Bearer"} if problem.status is HTTPStatus.UNAUTHORIZED else {}
+    if problem.status is HTTPStatus.SERVICE_UNAVAILABLE:
+        headers["Retry-After"] = RETRY_AFTER_S
+    return JSONResponse(
+        problem.document(), status_code=problem.status, headers=headers, media_type="application/problem+json"
+    )
+
+
+def install(app: FastAPI) -> None:
+    """Have every expected error, and the framework's own, answered as a problem."""
+
+    async def expected(_: Request, error: Exception) -> JSONResponse:
+        return answer(problem_of(error))
+
+    async def framework(_: Request, error: Exception) -> JSONResponse:
+        if not isinstance(error, HTTPException):
+            raise error
+        status = HTTPStatus(error.status_code)
+        return answer(ProblemError(status, status.phrase.lower().replace(" ", "-"), str(error.detail)))
+
+    for kind in EXPECTED:
+        app.add_exception_handler(kind, expected)
+    app.add_exception_handler(HTTPException, framework)

@@ -1,0 +1,73 @@
+"""Phones' credentials in the broker: its password file, written from the database and reloaded."""
+
+import asyncio
+import os
+import signal
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from broker_bridge.adapters.mqtt.passwords import write_password_file
+from broker_bridge.app.ports import Log, Store
+from lock_protocol.imei import Imei
+
+
+class CredentialsError(Exception):
+    """The broker's password file cannot be written."""
+
+
+@dataclass(slots=True)
+class PasswordFile:
+    """Keeps the broker's password file equal to the database. Many changes share one rewrite and one reload."""
+
+    path: Path
+    pid_file: Path | None
+    """Where the broker's process id stands; None where something else tells the broker to reload."""
+    store: Store
+    log: Log
+    _changed: asyncio.Event = field(default_factory=asyncio.Event)
+    _round: "asyncio.Future[None] | None" = None
+
+    async def run(self) -> None:
+        """Write the file whenever something has changed; the first time at once."""
+        self._changed.set()
+        while True:
+            await self._changed.wait()
+            self._changed.clear()
+            waiting, self._round = self._round, None
+            try:
+                await asyncio.to_thread(self._publish, await self.store.credentials())
+            except OSError as error:
+                self.log.critical("credentials_not_written", path=str(self.path), error=str(error))
+                _settle(waiting, CredentialsError(f"{self.path}: {error.strerror}"))
+            else:
+                _settle(waiting, None)
+
+    async def publish(self) -> None:
+        """Return when the broker has been told of everything that was committed before this call.
+
+        Raises:
+            CredentialsError: the file cannot be written.
+        """
+        if self._round is None:
+            self._round = asyncio.get_running_loop().create_future()
+        self._changed.set()
+        await asyncio.shield(self._round)
+
+    def _publish(self, entries: dict[Imei, str]) -> None:
+        write_password_file(self.path, {str(imei): entry for imei, entry in entries.items()})
+        if self.pid_file is None:
+            return
+        try:
+            os.kill(int(self.pid_file.read_text()), signal.SIGHUP)
+        except (FileNotFoundError, ProcessLookupError):
+            # A broker that is not running reads the file when it starts.
+            self.log.warning("broker_not_reloaded", pid_file=str(self.pid_file))
+
+
+def _settle(waiting: "asyncio.Future[None] | None", error: Exception | None) -> None:
+    if waiting is None or waiting.done():
+        return
+    if error is None:
+        waiting.set_result(None)
+    else:
+        waiting.set_exception(error)

@@ -1,0 +1,198 @@
+"""The link to the broker: one supervised MQTT 5 connection, again and again.
+
+aiomqtt does not reconnect, and what waits for a PUBACK when the connection ends would wait until a time-out; so each
+connection is a session of its own, everything in it ends together, and the next one begins after a jittered pause with
+a clean start. Nothing is resent by the client library: what goes out again is the outbox's decision alone.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from random import Random
+from typing import Any
+
+import aiomqtt
+from paho.mqtt.client import Client as PahoClient
+from paho.mqtt.properties import Properties
+from paho.mqtt.reasoncodes import ReasonCode
+from paho.mqtt.subscribeoptions import SubscribeOptions
+
+from broker_bridge.app.canary import decode_canary
+from broker_bridge.app.hear import Received
+from broker_bridge.app.ports import BrokerUnavailableError, Log, PublishRefusedError
+from lock_protocol.topics import PhoneTopic, Topics
+
+FIRST_PAUSE_S = 0.1
+LONGEST_PAUSE_S = 10.0
+MAX_QUEUED = 50_000
+MAX_HANDED_OVER = 1_000
+CONNECT_TIMEOUT_S = 10.0
+_ONLINE, _OFFLINE = b"online", b"offline"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokerAddress:
+    """Where the services' listener is, and who the bridge is there."""
+
+    host: str
+    port: int
+    username: str
+    password: str
+    client_id: str
+    """Fixed for one database: a second bridge that takes it over ends the first one's session."""
+
+
+class Session:
+    """One connection. Implements the `Broker` of `broker_bridge.app.ports`."""
+
+    def __init__(self, client: "_Client") -> None:
+        """Take a connected client."""
+        self._client = client
+
+    async def publish(self, topic: str, payload: bytes, *, retain: bool) -> None:
+        """Publish with QoS 1 and return at the PUBACK."""
+        await self._client.publish_acknowledged(topic, payload, retain=retain)
+
+
+OnSession = Callable[[Session, "asyncio.Queue[Received]", str | None], Awaitable[None]]
+"""What to do while connected: the session, what comes in, the token of the canary that the broker holds."""
+
+
+class Link:
+    """Keeps a connection to the broker and runs a session on each."""
+
+    def __init__(self, address: BrokerAddress, topics: Topics, *, window: int, random: Random, log: Log) -> None:
+        """Take the address, and how many publishes may be unacknowledged at a time."""
+        self._address = address
+        self._topics = topics
+        self._window = window
+        self._random = random
+        self._log = log
+        self.connected = False
+
+    async def run(self, on_session: OnSession) -> None:
+        """Connect, run `on_session`, and start over whenever the connection ends; until cancelled."""
+        pause = FIRST_PAUSE_S
+        while True:
+            try:
+                await self._one_session(on_session)
+            except* (aiomqtt.MqttError, BrokerUnavailableError) as group:
+                self._log.warning("broker_disconnected", error=str(_first_cause(group)))
+            # After a connection that worked the first try comes soon; a broker that refuses is not hammered.
+            pause = FIRST_PAUSE_S if self.connected else min(pause * 2, LONGEST_PAUSE_S)
+            self.connected = False
+            await asyncio.sleep(self._random.uniform(0, pause))
+
+    async def _one_session(self, on_session: OnSession) -> None:
+        client = _Client(self._address, self._topics, self._window)
+        incoming: asyncio.Queue[Received] = asyncio.Queue(MAX_HANDED_OVER)
+        async with client, asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._read(client, incoming), name="mqtt.read")
+            token = await self._subscribe(client, incoming)
+            await client.publish_acknowledged(self._topics.status, _ONLINE, retain=True)
+            self.connected = True
+            self._log.info("broker_connected", host=self._address.host, port=self._address.port)
+            await on_session(Session(client), incoming, token)
+
+    async def _read(self, client: "_Client", incoming: "asyncio.Queue[Received]") -> None:
+        """Hand over what comes in; when this falls behind, the broker's own queue holds the rest."""
+        async for message in client.messages:
+            payload = message.payload if isinstance(message.payload, bytes) else b""
+            await incoming.put(Received(message.topic.value, payload, bool(message.retain)))
+        raise BrokerUnavailableError("the connection ended")
+
+    async def _subscribe(self, client: "_Client", incoming: "asyncio.Queue[Received]") -> str | None:
+        """Subscribe to everything, and return the token of the retained canary.
+
+        Its absence is proved, not assumed: the bridge publishes a barrier to itself, and whatever the broker had
+        retained comes before it.
+        """
+        await client.subscribe([(self._topics.canary, _LIVE_AND_RETAINED), (self._topics.barrier, _LIVE)])
+        await client.publish_acknowledged(self._topics.barrier, self._address.client_id.encode(), retain=False)
+        token = None
+        while (received := await incoming.get()).topic != self._topics.barrier:
+            token = decode_canary(received.payload)
+        await client.unsubscribe([self._topics.canary, self._topics.barrier])
+        await client.subscribe(
+            [
+                (self._topics.all_phones(PhoneTopic.HELLO), _LIVE),
+                (self._topics.all_phones(PhoneTopic.REPORTED), _LIVE),
+                # Not its own publishes (no-local): so whatever comes was put there by somebody else.
+                (self._topics.all_phones(PhoneTopic.DESIRED), _FOREIGN),
+            ]
+        )
+        return token
+
+
+_LIVE_AND_RETAINED = SubscribeOptions(qos=1)
+_LIVE = SubscribeOptions(qos=1, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND, retainAsPublished=True)
+_FOREIGN = SubscribeOptions(qos=1, noLocal=True, retainHandling=SubscribeOptions.RETAIN_DO_NOT_SEND)
+
+
+class _Client(aiomqtt.Client):
+    """aiomqtt's client, with the two things it does not tell: a PUBACK's reason code, and a connection's end.
+
+    A PUBACK that refuses counts as success to aiomqtt, and a publish that waits when the connection ends waits on. Both
+    are mended at the library's own callbacks; everything else is its public interface.
+    """
+
+    def __init__(self, address: BrokerAddress, topics: Topics, window: int) -> None:
+        super().__init__(
+            address.host,
+            address.port,
+            username=address.username,
+            password=address.password,
+            identifier=address.client_id,
+            protocol=aiomqtt.ProtocolVersion.V5,
+            clean_start=True,
+            will=aiomqtt.Will(topics.status, _OFFLINE, qos=1, retain=True),
+            timeout=CONNECT_TIMEOUT_S,
+            max_inflight_messages=window + _OWN_MESSAGES,
+            max_queued_incoming_messages=MAX_QUEUED,
+            logger=logging.getLogger("paylatch.mqtt"),
+        )
+        self._unacknowledged: dict[int, asyncio.Future[None]] = {}
+
+    async def publish_acknowledged(self, topic: str, payload: bytes, *, retain: bool) -> None:
+        """Publish with QoS 1 and return at a PUBACK that grants it."""
+        info = self._client.publish(topic, payload, qos=1, retain=retain)
+        if info.rc != 0:
+            raise BrokerUnavailableError(f"could not publish: {aiomqtt.MqttCodeError(info.rc)}")
+        acknowledged: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._unacknowledged[info.mid] = acknowledged
+        await acknowledged
+
+    def _on_publish(
+        self, client: PahoClient, userdata: Any, mid: int, reason_code: ReasonCode, properties: Properties
+    ) -> None:
+        acknowledged = self._unacknowledged.pop(mid, None)
+        if acknowledged is None or acknowledged.done():
+            super()._on_publish(client, userdata, mid, reason_code, properties)
+        elif reason_code.is_failure:
+            acknowledged.set_exception(PublishRefusedError(str(reason_code)))
+        else:
+            acknowledged.set_result(None)
+
+    def _on_disconnect(
+        self,
+        client: PahoClient,
+        userdata: Any,
+        flags: Any,
+        reason_code: ReasonCode,
+        properties: Properties | None = None,
+    ) -> None:
+        super()._on_disconnect(client, userdata, flags, reason_code, properties)
+        waiting, self._unacknowledged = self._unacknowledged, {}
+        for acknowledged in waiting.values():
+            if not acknowledged.done():
+                acknowledged.set_exception(BrokerUnavailableError(f"disconnected: {reason_code}"))
+
+
+def _first_cause(error: BaseException) -> BaseException:
+    """Return the first plain error inside nested groups."""
+    return _first_cause(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error
+
+
+_OWN_MESSAGES = 8
+"""Canary, status and barrier go out beside the window."""

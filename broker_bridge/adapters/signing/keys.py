@@ -1,0 +1,186 @@
+"""Keys in files: the bridge's online keys with their delegations, and a development root that makes both.
+
+    keys/root.envelope                 the pinned root, as phones get it
+    keys/root.key                      its private half: in development only, in production it stays offline
+    keys/{lender}/delegation.envelope  what this lender's online keys may do
+    keys/{lender}/{lock,unlock,fresh}.key
+
+A key file holds the 32-byte seed in hexadecimal and is readable by its owner alone.
+"""
+
+import os
+import stat
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from broker_bridge.app.ports import UnknownLenderError
+from lock_protocol.envelope import DELEGATION, DESIRED, FRESH, ROOT, seal
+from lock_protocol.keys import SEED_BYTES, PublicKey, SigningKey
+from lock_protocol.levels import Level, Ops, operations_required
+from lock_protocol.messages import DelegatedKey, Delegation, DesiredState, Fresh, LenderId, Root
+from lock_protocol.refusals import Refusal
+from lock_protocol.trust import pinned_root, verify_delegation
+
+DEVELOPMENT_DELEGATION_S = 365 * 86_400
+DEVELOPMENT_LEASE_S = 200 * 86_400
+_KEY_OPS = {"lock": Ops.LOCK, "unlock": Ops.UNLOCK | Ops.RELEASE, "fresh": Ops.FRESH}
+_ROOT_KEY, _ROOT_ENVELOPE, _DELEGATION_ENVELOPE = "root.key", "root.envelope", "delegation.envelope"
+
+
+class KeyFileError(Exception):
+    """A key or a document that is missing, unsafe or does not fit; the message says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Lender:
+    """What the bridge signs with for one lender."""
+
+    delegation: Delegation
+    envelope: bytes
+    keys: dict[Ops, SigningKey]
+    """For each single operation, a key that may sign it."""
+
+
+class FileSigner:
+    """The `Signer` of `broker_bridge.app.ports`."""
+
+    def __init__(self, directory: Path, *, development: bool) -> None:
+        """Load and check everything below `directory`.
+
+        Raises:
+            KeyFileError: something is missing, readable by others, or not signed by the root.
+        """
+        if not development and (directory / _ROOT_KEY).exists():
+            raise KeyFileError(f"{directory / _ROOT_KEY}: the root's private key must not be where the bridge runs")
+        self.root_envelope = _read(directory / _ROOT_ENVELOPE)
+        try:
+            self.root = pinned_root(self.root_envelope)
+        except Refusal as refusal:
+            raise KeyFileError(f"{directory / _ROOT_ENVELOPE}: {refusal}") from refusal
+        self._directory = directory
+        self._lenders = {
+            LenderId(path.parent.name): _load_lender(self.root, path.parent)
+            for path in sorted(directory.glob(f"*/{_DELEGATION_ENVELOPE}"))
+        }
+
+    def delegation(self, lender: LenderId) -> Delegation:
+        """Return the lender's newest delegation."""
+        return self._of(lender).delegation
+
+    def sign_state(self, state: DesiredState) -> bytes:
+        """Return the envelope of a state, signed by the keys that its operations need."""
+        lender = self._of(state.lender)
+        needed = operations_required(state.level, state.lease_then)
+        signers = {lender.keys[one].public: lender.keys[one] for one in Ops if one in needed}
+        return seal(DESIRED, state, signers.values(), lender.envelope)
+
+    def sign_fresh(self, fresh: Fresh) -> bytes:
+        """Return the envelope of a fresh."""
+        lender = self._of(fresh.lender)
+        return seal(FRESH, fresh, [lender.keys[Ops.FRESH]], lender.envelope)
+
+    def _of(self, lender: LenderId) -> _Lender:
+        try:
+            return self._lenders[lender]
+        except KeyError:
+            raise UnknownLenderError(f"{self._directory / lender}: no keys and delegation for this lender") from None
+
+
+def init_development_keys(
+    directory: Path,
+    lender: LenderId,
+    *,
+    now: int,
+    hosts: Sequence[str],
+    provisional_s: int = 60,
+    provisional_level: Level = Level.RESTRICTED,
+) -> None:
+    """Make a 1-of-1 root (unless there is one already), online keys for one lender, and its delegation.
+
+    For development: whoever holds `root.key` can do everything, and here it lies beside the keys it rules over.
+
+    Raises:
+        KeyFileError: the lender has keys already; they are never overwritten.
+    """
+    home = directory / lender
+    if home.exists():
+        raise KeyFileError(f"{home} exists already; keys are never overwritten, remove it yourself to start over")
+    directory.mkdir(parents=True, exist_ok=True)
+    if not (directory / _ROOT_KEY).exists():
+        _make_root(directory, now, provisional_s, provisional_level)
+    root_key, root = _read_key(directory / _ROOT_KEY), pinned_root(_read(directory / _ROOT_ENVELOPE))
+    home.mkdir()
+    publics = {_new_key(home / f"{name}.key").public: ops for name, ops in _KEY_OPS.items()}
+    delegation = Delegation(
+        lender=lender,
+        root_version=root.root_version,
+        epoch=1,
+        version=1,
+        issued_at=now,
+        expires_at=now + DEVELOPMENT_DELEGATION_S,
+        keys=tuple(DelegatedKey(public, publics[public]) for public in sorted(publics)),
+        max_level=Level.LOCKED,
+        max_lease_s=DEVELOPMENT_LEASE_S,
+        hosts=tuple(hosts),
+    )
+    (home / _DELEGATION_ENVELOPE).write_bytes(seal(DELEGATION, delegation, [root_key]))
+
+
+def _make_root(directory: Path, now: int, provisional_s: int, provisional_level: Level) -> None:
+    key = _new_key(directory / _ROOT_KEY)
+    root = Root(
+        root_version=1,
+        issued_at=now,
+        threshold=1,
+        keys=(key.public,),
+        provisional_s=provisional_s,
+        provisional_level=provisional_level,
+    )
+    (directory / _ROOT_ENVELOPE).write_bytes(seal(ROOT, root, [key]))
+
+
+def _load_lender(root: Root, home: Path) -> _Lender:
+    envelope = _read(home / _DELEGATION_ENVELOPE)
+    try:
+        delegation = verify_delegation(root, envelope)
+    except Refusal as refusal:
+        raise KeyFileError(f"{home / _DELEGATION_ENVELOPE}: {refusal}") from refusal
+    if delegation.lender != home.name:
+        raise KeyFileError(f"{home / _DELEGATION_ENVELOPE} is for lender {delegation.lender}")
+    allowed: dict[PublicKey, Ops] = {key.public: key.ops for key in delegation.keys}
+    keys: dict[Ops, SigningKey] = {}
+    for path in sorted(home.glob("*.key")):
+        key = _read_key(path)
+        for operation in Ops:
+            if operation in allowed.get(key.public, Ops(0)):
+                keys[operation] = key
+    missing = [str(operation.name).lower() for operation in Ops if operation not in keys]
+    if missing:
+        raise KeyFileError(f"{home}: no delegated key for {', '.join(missing)}")
+    return _Lender(delegation, envelope, keys)
+
+
+def _new_key(path: Path) -> SigningKey:
+    seed = os.urandom(SEED_BYTES)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(seed.hex() + "\n")
+    return SigningKey.from_seed(seed)
+
+
+def _read_key(path: Path) -> SigningKey:
+    text = _read(path).decode("ascii", "replace").strip()
+    mode = stat.S_IMODE(path.stat().st_mode)
+    if mode & 0o077:
+        raise KeyFileError(f"{path} has mode {mode:o}; a private key is for its owner alone: chmod 600 {path}")
+    try:
+        return SigningKey.from_seed(bytes.fromhex(text))
+    except ValueError as error:
+        raise KeyFileError(f"{path}: expected {SEED_BYTES} bytes in hexadecimal") from error
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise KeyFileError(f"{path}: {error.strerror}; `paylatch keys init` makes development keys") from error

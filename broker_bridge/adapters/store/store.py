@@ -1,0 +1,337 @@
+"""The store: SQLite (WAL, `synchronous=FULL`) behind one writer thread with group commit.
+
+Jobs that come while a commit is under way share the next one. A single commit costs as much as one with fifty jobs, so
+the busier the bridge, the cheaper each decision; and an idle bridge waits for nobody.
+"""
+
+import asyncio
+import queue
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Self, TypeVar, cast
+
+from sqlalchemy import Connection, Engine, create_engine, delete, event, func, insert, select
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
+
+from broker_bridge.adapters.store import tables
+from broker_bridge.adapters.store.migrate import upgrade
+from broker_bridge.adapters.store.rows import command_of, outgoing_of, phone_of
+from broker_bridge.adapters.store.transaction import SharedTransaction, put_fact
+from broker_bridge.app.ports import Command, Job, Outgoing, OverloadedError, Page, StoreUnavailableError
+from broker_bridge.domain.commands import Status
+from broker_bridge.domain.lanes import Lane
+from broker_bridge.domain.phones import CommandId, Phone
+from lock_protocol.imei import Imei
+from lock_protocol.levels import Level
+from lock_protocol.messages import LenderId
+
+T = TypeVar("T")
+
+MAX_BATCH = 500
+MAX_WAITING = 20_000
+CANARIES_KEPT = 1000
+_OPEN_LEVELS = [int(level) for level in Level if level.is_open or level is Level.RELEASED]
+
+
+@dataclass(slots=True)
+class _Submitted:
+    """A job that waits for its commit, and where its result goes."""
+
+    job: Job[Any]
+    loop: asyncio.AbstractEventLoop
+    future: "asyncio.Future[Any]"
+    result: Any = None
+    error: BaseException | None = None
+
+    def settle(self) -> None:
+        """Hand over the result. Runs in the event loop; a submitter that was cancelled does not want it."""
+        if self.future.done():
+            return
+        if self.error is None:
+            self.future.set_result(self.result)
+        else:
+            self.future.set_exception(self.error)
+
+
+class SqlStore:
+    """The `Store` of `broker_bridge.app.ports`. Open it with `async with`."""
+
+    def __init__(self, url: str) -> None:
+        """Take a database URL, like `sqlite:///paylatch.db`."""
+        self._url = make_url(url)
+        self._engine = _engine(self._url)
+        self._writing = self._engine.execution_options(writing=True)
+        self._inbox: queue.Queue[_Submitted | None] = queue.Queue(MAX_WAITING)
+        self._writer = threading.Thread(target=self._write_until_closed, name="store.writer", daemon=True)
+        self._on_committed: Callable[[Outgoing], object] = lambda _: None
+
+    async def __aenter__(self) -> Self:
+        """Bring the schema up to date and start the writer.
+
+        Raises:
+            StoreUnavailableError: the database cannot be opened or migrated.
+        """
+        await self._write(upgrade)
+        self._writer.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Finish what has been submitted and close."""
+        await asyncio.to_thread(self._inbox.put, None)
+        await asyncio.to_thread(self._writer.join)
+        self._engine.dispose()
+
+    def on_committed(self, publish: Callable[[Outgoing], object]) -> None:
+        """Say who takes the states that committed jobs want published."""
+        self._on_committed = publish
+
+    # --- writing ---
+
+    async def commit(self, job: Job[T]) -> T:
+        """Run a job and return its result once it is durable."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        try:
+            self._inbox.put_nowait(_Submitted(job, loop, future))
+        except queue.Full:
+            raise OverloadedError(f"{MAX_WAITING} jobs are waiting for the database") from None
+        return await future
+
+    def _write_until_closed(self) -> None:
+        while True:
+            batch, closing = self._next_batch()
+            if batch:
+                self._commit_batch(batch)
+            if closing:
+                return
+
+    def _next_batch(self) -> tuple[list[_Submitted], bool]:
+        """Wait for one job and take with it all that have come meanwhile; tell whether the store is closing."""
+        batch: list[_Submitted] = []
+        submitted = self._inbox.get()
+        while submitted is not None:
+            batch.append(submitted)
+            if len(batch) == MAX_BATCH:
+                return batch, False
+            try:
+                submitted = self._inbox.get_nowait()
+            except queue.Empty:
+                return batch, False
+        return batch, True
+
+    def _commit_batch(self, batch: list[_Submitted]) -> None:
+        try:
+            to_publish = self._run_together(batch)
+        except (IntegrityError, DataError) as error:
+            if len(batch) > 1:
+                # One of them has written what the database will not take; alone, each answers for itself.
+                for submitted in batch:
+                    self._commit_batch([submitted])
+                return
+            to_publish = _fail(batch, error)
+        except SQLAlchemyError as error:
+            to_publish = _fail(batch, StoreUnavailableError(_reason(error)))
+        batch[0].loop.call_soon_threadsafe(self._settle, batch, to_publish)
+
+    def _run_together(self, batch: list[_Submitted]) -> list[Outgoing]:
+        with self._writing.begin() as connection:
+            tx = SharedTransaction(connection, [submitted.job for submitted in batch])
+            for submitted in batch:
+                submitted.result, submitted.error = None, None
+                try:
+                    submitted.result = tx.run(submitted.job)
+                except SQLAlchemyError:
+                    raise
+                except Exception as error:  # noqa: BLE001 - whatever a job raises is its submitter's answer
+                    submitted.error = error
+            tx.flush()
+        return tx.to_publish
+
+    def _settle(self, batch: list[_Submitted], to_publish: list[Outgoing]) -> None:
+        for state in to_publish:
+            self._on_committed(state)
+        for submitted in batch:
+            submitted.settle()
+
+    # --- reading ---
+
+    async def phone(self, lender: LenderId, imei: Imei) -> Phone | None:
+        """Return a lender's phone."""
+        table = tables.phones
+        query = select(table).where(table.c.imei == imei, table.c.lender == lender)
+        return await self._read(lambda connection: _first(connection, query, phone_of))
+
+    async def phones(self, lender: LenderId, after: str, limit: int) -> Page[Phone]:
+        """Return a lender's phones by IMEI, from the one behind `after` on."""
+        table = tables.phones
+        mine = select(table).where(table.c.lender == lender, table.c.imei > after)
+        found = await self._read(lambda one: _all(one, mine.order_by(table.c.imei).limit(limit + 1), phone_of))
+        items = found[:limit]
+        return Page(items, items[-1].imei if len(found) > limit else None)
+
+    async def command(self, lender: LenderId, command_id: CommandId) -> Command | None:
+        """Return a lender's command."""
+        table = tables.commands
+        query = select(table).where(table.c.command_id == command_id, table.c.lender == lender)
+        return await self._read(lambda connection: _first(connection, query, command_of))
+
+    async def lender_of_key(self, key_hash: bytes) -> LenderId | None:
+        """Return whose API key has this SHA-256."""
+        query = select(tables.api_keys.c.lender).where(tables.api_keys.c.key_hash == key_hash)
+        return cast("LenderId | None", await self._read(lambda connection: connection.execute(query).scalar()))
+
+    async def credentials(self) -> dict[Imei, str]:
+        """Return every phone's password hash."""
+        query = select(tables.phones.c.imei, tables.phones.c.credential)
+        rows = await self._read(lambda connection: connection.execute(query).all())
+        return {row.imei: row.credential for row in rows}
+
+    async def claim(self, lane: Lane, now: int, limit: int) -> Sequence[Outgoing]:
+        """Return states of this lane whose newest command is due, the longest waiting first."""
+        phone, command = tables.phones, tables.commands
+        query = (
+            select(phone.c.lender, phone.c.imei, phone.c.epoch, phone.c.version, phone.c.envelope)
+            .join_from(command, phone, phone.c.command_id == command.c.command_id)
+            .where(command.c.lane == int(lane), command.c.due_at > 0, command.c.due_at <= now)
+            .order_by(command.c.due_at)
+            .limit(limit)
+        )
+        return await self._read(lambda connection: _all(connection, query, partial(outgoing_of, lane=lane)))
+
+    async def sent_before(self, at: int, limit: int) -> Sequence[Imei]:
+        """Return phones whose newest command was sent before `at` and is still `sent`."""
+        table = tables.commands
+        query = select(table.c.imei).where(table.c.status == Status.SENT.value, table.c.sent_at < at).limit(limit)
+        return await self._read(lambda connection: list(connection.execute(query).scalars()))
+
+    async def published_after(
+        self, number: int, *, opening: bool, after: Imei | None, limit: int
+    ) -> Sequence[Outgoing]:
+        """Return states published with a number above `number`, by IMEI, of open or of closed levels."""
+        table = tables.phones
+        levels = table.c.level.in_(_OPEN_LEVELS) if opening else table.c.level.not_in(_OPEN_LEVELS)
+        columns = [table.c[name] for name in ("lender", "imei", "epoch", "version", "level", "said_level", "envelope")]
+        query = (
+            select(*columns)
+            .where(table.c.publish_number > number, levels, table.c.imei > (after or ""))
+            .order_by(table.c.imei)
+            .limit(limit)
+        )
+        return await self._read(lambda connection: _all(connection, query, outgoing_of))
+
+    async def newest_publish_number(self) -> int:
+        """Return the highest number that any publish was acknowledged with, or that a canary was made for."""
+        phones = select(func.max(tables.phones.c.publish_number))
+        canaries = select(func.max(tables.canaries.c.number))
+        return await self._read(lambda one: max(one.execute(phones).scalar() or 0, one.execute(canaries).scalar() or 0))
+
+    async def canary_number(self, token: str) -> int | None:
+        """Return the publish number of a canary that this database has stored."""
+        query = select(tables.canaries.c.number).where(tables.canaries.c.token == token)
+        return cast("int | None", await self._read(lambda connection: connection.execute(query).scalar()))
+
+    async def ping(self) -> None:
+        """Return when the database answers."""
+        await self._read(lambda connection: connection.execute(select(1)))
+
+    # --- small writes of their own ---
+
+    async def store_canary(self, token: str, number: int) -> None:
+        """Remember a canary before it is published, and forget the oldest ones."""
+
+        def write(connection: Connection) -> None:
+            connection.execute(insert(tables.canaries).values(token=token, number=number))
+            newest = select(tables.canaries.c.number).order_by(tables.canaries.c.number.desc())
+            edge = connection.execute(newest.offset(CANARIES_KEPT).limit(1)).scalar()
+            if edge is not None:
+                connection.execute(delete(tables.canaries).where(tables.canaries.c.number <= edge))
+
+        await self._write(write)
+
+    async def add_lender(self, lender: LenderId, key_hash: bytes, at: int) -> None:
+        """Add a lender if it is new, and an API key of it."""
+
+        def write(connection: Connection) -> None:
+            known = select(tables.lenders.c.lender).where(tables.lenders.c.lender == lender)
+            if connection.execute(known).scalar() is None:
+                connection.execute(insert(tables.lenders).values(lender=lender, created_at=at))
+            connection.execute(insert(tables.api_keys).values(key_hash=key_hash, lender=lender, created_at=at))
+
+        await self._write(write)
+
+    async def fact(self, name: str, default: str) -> str:
+        """Return one of the bridge's single values, storing `default` when it has none yet."""
+
+        def read_or_write(connection: Connection) -> str:
+            value = connection.execute(select(tables.facts.c.value).where(tables.facts.c.name == name)).scalar()
+            if value is None:
+                put_fact(connection, name, default)
+            return cast("str", default if value is None else value)
+
+        return await self._write(read_or_write)
+
+    async def _read(self, query: Callable[[Connection], T]) -> T:
+        """Run something short in a transaction of its own, on a thread."""
+        return await asyncio.to_thread(_in_transaction, self._engine, query)
+
+    async def _write(self, query: Callable[[Connection], T]) -> T:
+        """Run something short that writes in a transaction of its own, on a thread."""
+        return await asyncio.to_thread(_in_transaction, self._writing, query)
+
+
+def _in_transaction(engine: Engine, query: Callable[[Connection], T]) -> T:
+    try:
+        with engine.begin() as connection:
+            return query(connection)
+    except SQLAlchemyError as error:
+        raise StoreUnavailableError(_reason(error)) from error
+
+
+def _fail(batch: list[_Submitted], error: Exception) -> list[Outgoing]:
+    for submitted in batch:
+        submitted.error = error
+    return []
+
+
+def _reason(error: SQLAlchemyError) -> str:
+    """Return the database's own words, without the statement and its parameters."""
+    return f"the database does not answer: {error.orig if isinstance(error, DBAPIError) else error}"
+
+
+def _first(connection: Connection, query: Any, make: Callable[..., T]) -> T | None:
+    row = connection.execute(query).mappings().first()
+    return None if row is None else make(row)
+
+
+def _all(connection: Connection, query: Any, make: Callable[..., T]) -> list[T]:
+    return [make(row) for row in connection.execute(query).mappings()]
+
+
+def _engine(url: URL) -> Engine:
+    """Return an engine whose commits are durable when they return."""
+    if url.get_backend_name() != "sqlite":
+        raise ValueError(
+            f"this version keeps its data in SQLite (sqlite:///file); {url.get_backend_name()} comes later"
+        )
+    if url.database:
+        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
+    engine = create_engine(url, connect_args={"isolation_level": None, "check_same_thread": False, "timeout": 10})
+
+    @event.listens_for(engine, "connect")
+    def _durable(connection: Any, _: object) -> None:
+        cursor = connection.cursor()
+        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def _begin(connection: Connection) -> None:
+        # A writer takes the lock at once: one that reads first and writes then can be refused without waiting.
+        writing = connection.get_execution_options().get("writing")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+
+    return engine

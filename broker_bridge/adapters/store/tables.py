@@ -1,0 +1,161 @@
+"""The tables, in SQLAlchemy Core. Written so that SQLite and PostgreSQL hold the same."""
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    String,
+    Table,
+    text,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+lenders = Table(
+    "lenders",
+    metadata,
+    Column("lender", String(32), primary_key=True),
+    Column("created_at", BigInteger, nullable=False),
+)
+
+api_keys = Table(
+    "api_keys",
+    metadata,
+    Column("key_hash", LargeBinary(32), primary_key=True),
+    Column("lender", String(32), ForeignKey("lenders.lender"), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+)
+
+phones = Table(
+    "phones",
+    metadata,
+    Column("imei", String(15), primary_key=True),
+    Column("lender", String(32), ForeignKey("lenders.lender"), nullable=False),
+    Column("loan_id", String(64), nullable=False),
+    Column("device_key", LargeBinary(32), nullable=False),
+    Column("consent", String(256), nullable=False),
+    Column("credential", String(256), nullable=False),
+    Column("status", String(16), nullable=False),
+    # the loan
+    Column("days_overdue", Integer, nullable=False),
+    Column("as_of", BigInteger, nullable=False),
+    Column("cured_at", BigInteger, nullable=False),
+    Column("settled", Boolean, nullable=False),
+    Column("amount_due", BigInteger, nullable=False),
+    Column("currency", String(3), nullable=False),
+    Column("pay_url", String(200), nullable=False),
+    # the desired state; level, epoch and version stand in the envelope as well, here they can be selected
+    Column("epoch", BigInteger, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("level", SmallInteger, nullable=False),
+    Column("state_hash", LargeBinary(32), nullable=False),
+    Column("envelope", LargeBinary, nullable=False),
+    Column("command_id", String(32), nullable=False),
+    # the phone's own word; said_at null: it has not said anything yet
+    Column("said_epoch", BigInteger),
+    Column("said_version", BigInteger),
+    Column("said_hash", LargeBinary(32)),
+    Column("said_level", SmallInteger),
+    Column("said_condition", SmallInteger),
+    Column("said_signals", SmallInteger),
+    Column("said_boot_count", BigInteger),
+    Column("said_at", BigInteger),
+    Column("sequence", BigInteger, nullable=False),
+    Column("seen_version", BigInteger, nullable=False),
+    Column("refused_openings", Integer, nullable=False),
+    Column("publish_number", BigInteger, nullable=False),
+)
+Index("ix_phones_lender_imei", phones.c.lender, phones.c.imei)
+Index("ix_phones_publish_number", phones.c.publish_number)
+
+decisions = Table(
+    "decisions",
+    metadata,
+    Column("decision_id", String(64), primary_key=True),
+    Column("lender", String(32), ForeignKey("lenders.lender"), primary_key=True),
+    Column("imei", String(15), nullable=False),
+    Column("type", String(32), nullable=False),
+    Column("occurred_at", BigInteger, nullable=False),
+    Column("fingerprint", LargeBinary(32), nullable=False),
+    Column("effect", String(32), nullable=False),
+    Column("level", SmallInteger, nullable=False),
+    Column("command_id", String(32)),
+    Column("received_at", BigInteger, nullable=False),
+)
+Index("ix_decisions_imei", decisions.c.imei)
+
+commands = Table(
+    "commands",
+    metadata,
+    Column("command_id", String(32), primary_key=True),
+    Column("lender", String(32), ForeignKey("lenders.lender"), nullable=False),
+    Column("imei", String(15), nullable=False),
+    Column("epoch", BigInteger, nullable=False),
+    Column("version", BigInteger, nullable=False),
+    Column("level", SmallInteger, nullable=False),
+    Column("reason", SmallInteger, nullable=False),
+    Column("lane", SmallInteger, nullable=False),
+    Column("status", String(16), nullable=False),
+    Column("decision_id", String(64)),
+    Column("detail", String(64), nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("sent_at", BigInteger, nullable=False),
+    Column("finished_at", BigInteger, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("due_at", BigInteger, nullable=False),
+)
+Index("ix_commands_imei", commands.c.imei)
+# Only what is due is in this index, so finding it costs the same however many commands have been.
+Index(
+    "ix_commands_due",
+    commands.c.lane,
+    commands.c.due_at,
+    sqlite_where=text("due_at > 0"),
+    postgresql_where=text("due_at > 0"),
+)
+Index(
+    "ix_commands_sent",
+    commands.c.sent_at,
+    sqlite_where=text("status = 'sent'"),
+    postgresql_where=text("status = 'sent'"),
+)
+
+audit = Table(
+    "audit",
+    metadata,
+    Column("entry", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("at", BigInteger, nullable=False),
+    Column("lender", String(32), nullable=False),
+    Column("imei", String(15), nullable=False),
+    Column("event", String(32), nullable=False),
+    Column("detail", String(512), nullable=False),
+)
+Index("ix_audit_imei", audit.c.imei)
+
+canaries = Table(
+    "canaries",
+    metadata,
+    Column("token", String(64), primary_key=True),
+    Column("number", BigInteger, nullable=False),
+)
+Index("ix_canaries_number", canaries.c.number)
+
+facts = Table(
+    "facts",
+    metadata,
+    Column("name", String(32), primary_key=True),
+    Column("value", String(256), nullable=False),
+)
+"""Single values of the whole bridge: the newest signed time, its MQTT client id."""

@@ -1,0 +1,184 @@
+"""One database transaction that many jobs share: rows are read once, changed in memory, and written together."""
+
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
+
+from sqlalchemy import Connection, Table, bindparam, insert, select, update
+
+from broker_bridge.adapters.store import tables
+from broker_bridge.adapters.store.rows import (
+    Row,
+    command_of,
+    command_row,
+    decision_of,
+    decision_row,
+    phone_of,
+    phone_row,
+)
+from broker_bridge.app.ports import AuditEntry, Command, Job, Outgoing, RecordedDecision
+from broker_bridge.domain.decisions import DecisionId
+from broker_bridge.domain.phones import CommandId, Phone
+from lock_protocol.imei import Imei
+from lock_protocol.messages import LenderId
+
+_LAST_SIGNED_AT = "last_signed_at"
+_MISSING = object()
+
+
+class SharedTransaction:
+    """The `Transaction` of `broker_bridge.app.ports`, over one database transaction.
+
+    Rows of all its jobs' phones are locked at the start, sorted by IMEI, so that two of these never wait for each other
+    in a circle. Jobs run one after the other; each sees what the earlier ones have written.
+    """
+
+    def __init__(self, connection: Connection, jobs: Collection[Job[Any]]) -> None:
+        """Read and lock what the jobs have named."""
+        self._connection = connection
+        self._undo: list[Callable[[], object]] = []
+        self._phones = self._read_phones({imei for job in jobs for imei in job.imeis})
+        self._decisions = self._read_decisions({key for job in jobs for key in job.decisions})
+        self._commands = self._read_commands({phone.command_id for phone in self._phones.values()})
+        self._stored_phones, self._stored_commands = set(self._phones), set(self._commands)
+        self._changed_phones: dict[Imei, None] = {}
+        self._changed_commands: dict[CommandId, None] = {}
+        self._new_decisions: list[RecordedDecision] = []
+        self._audit: list[AuditEntry] = []
+        self._facts: dict[str, str] = {}
+        self._last_signed_at: int | None = None
+        self.to_publish: list[Outgoing] = []
+
+    # --- what jobs call ---
+
+    def phone(self, imei: Imei) -> Phone | None:
+        """Return a phone's row."""
+        return self._phones.get(imei)
+
+    def put_phone(self, phone: Phone) -> None:
+        """Insert or replace a phone's row."""
+        self._set(self._phones, phone.imei, phone)
+        self._set(self._changed_phones, phone.imei, None)
+
+    def decision(self, lender: LenderId, decision_id: DecisionId) -> RecordedDecision | None:
+        """Return the record of a decision."""
+        return self._decisions.get((lender, decision_id))
+
+    def put_decision(self, decision: RecordedDecision) -> None:
+        """Insert the record of a decision."""
+        self._set(self._decisions, (decision.lender, decision.decision_id), decision)
+        self._append(self._new_decisions, decision)
+
+    def command(self, command_id: CommandId) -> Command | None:
+        """Return a command."""
+        return self._commands.get(command_id)
+
+    def put_command(self, command: Command) -> None:
+        """Insert or replace a command."""
+        self._set(self._commands, command.command_id, command)
+        self._set(self._changed_commands, command.command_id, None)
+
+    def audit(self, entry: AuditEntry) -> None:
+        """Append to the history."""
+        self._append(self._audit, entry)
+
+    def last_signed_at(self) -> int:
+        """Return the newest time that was ever signed with."""
+        if self._last_signed_at is None:
+            query = select(tables.facts.c.value).where(tables.facts.c.name == _LAST_SIGNED_AT)
+            self._last_signed_at = int(self._connection.execute(query).scalar() or 0)
+        return self._last_signed_at
+
+    def put_last_signed_at(self, at: int) -> None:
+        """Remember the newest time that was signed with. It stays even if its job fails: time was used."""
+        self._last_signed_at = at
+        self._facts[_LAST_SIGNED_AT] = str(at)
+
+    def publish_after_commit(self, state: Outgoing) -> None:
+        """Hand a state to the publisher after the commit."""
+        self._append(self.to_publish, state)
+
+    # --- what the store calls ---
+
+    def run(self, job: Job[Any]) -> Any:
+        """Run one job; when it raises, drop what it wrote and let it raise."""
+        self._undo.clear()
+        try:
+            return job.run(self)
+        except BaseException:
+            for undo in reversed(self._undo):
+                undo()
+            raise
+
+    def flush(self) -> None:
+        """Write everything, table by table, as few statements as there are tables."""
+        changed = [self._phones[imei] for imei in self._changed_phones]
+        self._write(tables.phones, "imei", [phone_row(phone) for phone in changed], self._stored_phones)
+        moved = [self._commands[command_id] for command_id in self._changed_commands]
+        self._write(tables.commands, "command_id", [command_row(one) for one in moved], self._stored_commands)
+        self._insert(tables.decisions, [decision_row(decision) for decision in self._new_decisions])
+        self._insert(
+            tables.audit,
+            [
+                {"at": one.at, "lender": one.lender, "imei": one.imei, "event": one.event, "detail": one.detail[:512]}
+                for one in self._audit
+            ],
+        )
+        for name, value in self._facts.items():
+            put_fact(self._connection, name, value)
+
+    # --- reading ---
+
+    def _read_phones(self, imeis: set[Imei]) -> dict[Imei, Phone]:
+        if not imeis:
+            return {}
+        wanted = tables.phones.c.imei.in_(sorted(imeis))
+        query = select(tables.phones).where(wanted).order_by(tables.phones.c.imei).with_for_update()
+        return {row["imei"]: phone_of(row) for row in self._connection.execute(query).mappings()}
+
+    def _read_decisions(
+        self, keys: set[tuple[LenderId, DecisionId]]
+    ) -> dict[tuple[LenderId, DecisionId], RecordedDecision]:
+        if not keys:
+            return {}
+        query = select(tables.decisions).where(tables.decisions.c.decision_id.in_([key[1] for key in keys]))
+        rows = self._connection.execute(query).mappings()
+        return {(row["lender"], row["decision_id"]): decision_of(row) for row in rows}
+
+    def _read_commands(self, ids: set[CommandId]) -> dict[CommandId, Command]:
+        if not ids:
+            return {}
+        query = select(tables.commands).where(tables.commands.c.command_id.in_(ids))
+        return {row["command_id"]: command_of(row) for row in self._connection.execute(query).mappings()}
+
+    # --- writing ---
+
+    def _write(self, table: Table, key: str, rows: Sequence[Row], stored: Collection[Any]) -> None:
+        self._insert(table, [row for row in rows if row[key] not in stored])
+        known = [{**row, "key_": row[key]} for row in rows if row[key] in stored]
+        if known:
+            self._connection.execute(update(table).where(table.c[key] == bindparam("key_")), known)
+
+    def _insert(self, table: Table, rows: Sequence[Row]) -> None:
+        if rows:
+            self._connection.execute(insert(table), rows)
+
+    # --- undoing ---
+
+    def _set(self, where: dict[Any, Any], key: object, value: object) -> None:
+        before = where.get(key, _MISSING)
+        if before is _MISSING:
+            self._undo.append(lambda: where.pop(key))
+        else:
+            self._undo.append(lambda: where.__setitem__(key, before))
+        where[key] = value
+
+    def _append(self, where: list[Any], value: object) -> None:
+        self._undo.append(where.pop)
+        where.append(value)
+
+
+def put_fact(connection: Connection, name: str, value: str) -> None:
+    """Insert or replace one of the bridge's single values."""
+    changed = connection.execute(update(tables.facts).where(tables.facts.c.name == name).values(value=value))
+    if changed.rowcount == 0:
+        connection.execute(insert(tables.facts).values(name=name, value=value))

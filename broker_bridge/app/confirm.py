@@ -1,0 +1,255 @@
+"""Confirm: what phones say about themselves, and what follows.
+
+Only a phone's signed word makes a command succeed. A word that does not fit what the database knows is acted on too: a
+refused opening is signed anew, a phone that claims a version nobody queued gets a higher one, and a phone that refused
+something which is not its newest state gets its newest state again, over whatever somebody has put on its topic.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
+
+from broker_bridge.app.ports import AuditEntry, Clock, Log, Transaction, outgoing
+from broker_bridge.app.sign import Queue
+from broker_bridge.domain.commands import Event, after
+from broker_bridge.domain.decisions import DecisionId
+from broker_bridge.domain.lanes import Lane
+from broker_bridge.domain.phones import Phone, PhoneStatus, Said, is_about, said_in_hello, said_in_report
+from lock_protocol.acceptance import DeviceStanding, accept_hello, accept_report
+from lock_protocol.imei import Imei
+from lock_protocol.levels import Level, Result
+from lock_protocol.messages import Hello, LenderId, Reported
+from lock_protocol.refusals import AlreadyReleased
+
+RESEND_AFTER_S = (5, 30, 300)
+"""An opening that is not proven is published again so long after each PUBACK; later, with every hello."""
+
+
+class UnknownDeviceError(Exception):
+    """Something was said in the name of an IMEI that is not enrolled."""
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """What the jobs of this module share."""
+
+    queue: Queue
+    clock: Clock
+    log: Log
+
+    def take_word(self, tx: Transaction, phone: Phone, said: Said, sequence: int) -> Phone:
+        """Store a phone's verified word about itself and return the phone."""
+        heard = replace(phone, said=said, sequence=max(sequence, phone.sequence))
+        if heard.status is PhoneStatus.PENDING:
+            heard = replace(heard, status=PhoneStatus.ACTIVE)
+        tx.put_phone(heard)
+        newest = phone.desired.state
+        if said.epoch == newest.epoch and said.version > phone.next_version - 1:
+            return self._climb_above(tx, heard)
+        return heard
+
+    def settle(self, tx: Transaction, phone: Phone, event: Event, detail: str = "") -> Phone:
+        """Tell the phone's newest command what happened to it, and return the phone."""
+        command = tx.command(phone.command_id)
+        if command is None:
+            return phone
+        status = after(command.status, event)
+        if status is command.status and detail == command.detail:
+            return phone
+        now = self.clock.now()
+        proven = event is Event.APPLIED
+        tx.put_command(
+            replace(command, status=status, detail=detail, finished_at=now, due_at=0 if proven else command.due_at)
+        )
+        text = f"{command.epoch}.{command.version} {status} {detail}".rstrip()
+        tx.audit(AuditEntry(at=now, lender=phone.lender, imei=phone.imei, event="phone", detail=text))
+        return self._proven(tx, phone) if proven else phone
+
+    def refused(self, tx: Transaction, phone: Phone, detail: str) -> Phone:
+        """Act on a phone's refusal of its newest state: an opening is signed anew, and somebody is told."""
+        phone = self.settle(tx, phone, Event.REFUSED, detail)
+        fields = {"imei": phone.imei, "lender": phone.lender, "error": detail, "version": phone.desired.state.version}
+        if phone.lane is not Lane.OPENING or detail == AlreadyReleased.__name__:
+            self.log.warning("state_refused", **fields)
+            return phone
+        self.log.critical("opening_refused", **fields)
+        delay = RESEND_AFTER_S[min(phone.refused_openings, len(RESEND_AFTER_S) - 1)]
+        counted = replace(phone, refused_openings=phone.refused_openings + 1)
+        return self.queue.again(tx, counted, delay_s=delay)
+
+    def restore(self, tx: Transaction, phone: Phone, **fields: object) -> None:
+        """Publish the newest state again: the phone has seen something else on its topic."""
+        self.log.warning("foreign_state", imei=phone.imei, lender=phone.lender, **fields)
+        tx.publish_after_commit(outgoing(phone, repetition=True))
+
+    def _climb_above(self, tx: Transaction, phone: Phone) -> Phone:
+        """Go on above a version that this database never gave: it is older than it should be, or a key is stolen."""
+        said = phone.said
+        claimed = said.version if said is not None else 0
+        self.log.critical(
+            "version_above_ours",
+            imei=phone.imei,
+            lender=phone.lender,
+            claimed=claimed,
+            ours=phone.desired.state.version,
+        )
+        return self.queue.again(tx, replace(phone, seen_version=claimed))
+
+    def _proven(self, tx: Transaction, phone: Phone) -> Phone:
+        released = phone.desired.state.level is Level.RELEASED
+        status = PhoneStatus.RELEASED if released else phone.status
+        proven = replace(phone, status=status, refused_openings=0)
+        if proven != phone:
+            tx.put_phone(proven)
+        return proven
+
+
+def _standing(tx: Transaction, imei: Imei) -> tuple[Phone, DeviceStanding]:
+    phone = tx.phone(imei)
+    if phone is None:
+        raise UnknownDeviceError(f"{imei} is not enrolled")
+    return phone, DeviceStanding(imei=imei, device_key=phone.device_key, sequence=phone.sequence)
+
+
+class _OnePhone:
+    """A job about one phone and no decision."""
+
+    __slots__ = ()
+    imei: Imei
+
+    @property
+    def imeis(self) -> Collection[Imei]:
+        """The one phone."""
+        return (self.imei,)
+
+    @property
+    def decisions(self) -> Collection[tuple[LenderId, DecisionId]]:
+        """None."""
+        return ()
+
+
+@dataclass(frozen=True, slots=True)
+class HelloAnswer:
+    """What a hello has to be answered with."""
+
+    phone: Phone
+    hello: Hello
+    holds_newest: bool
+    """Whether the phone holds the newest queued state; if not, that is published first."""
+
+
+@dataclass(frozen=True, slots=True)
+class HearHello(_OnePhone):
+    """The job of one hello."""
+
+    imei: Imei
+    data: bytes
+    judge: Judge
+
+    def run(self, tx: Transaction) -> HelloAnswer:
+        """Verify, store what the phone says, and return what it has to be told.
+
+        Raises:
+            Refusal, UnknownDeviceError: it is not this phone's newest word.
+        """
+        phone, standing = _standing(tx, self.imei)
+        hello = accept_hello(self.data, standing).message
+        if hello.sequence:
+            said = said_in_hello(hello, self.judge.clock.now())
+            phone = self.judge.take_word(tx, phone, said, hello.sequence)
+            if phone.proves(said, hello.trusted_now):
+                phone = self.judge.settle(tx, phone, Event.APPLIED)
+        desired = phone.desired
+        held = (hello.lender, hello.epoch, hello.version, hello.state_hash)
+        newest = (phone.lender, *desired.order, desired.state_hash)
+        return HelloAnswer(phone, hello, holds_newest=held == newest)
+
+
+@dataclass(frozen=True, slots=True)
+class HearReport(_OnePhone):
+    """The job of one report."""
+
+    imei: Imei
+    data: bytes
+    judge: Judge
+
+    def run(self, tx: Transaction) -> Phone:
+        """Verify and act on it; return the phone.
+
+        Raises:
+            Refusal, UnknownDeviceError: it is not this phone's newest word.
+        """
+        phone, standing = _standing(tx, self.imei)
+        report = accept_report(self.data, standing).message
+        said = said_in_report(report, self.judge.clock.now())
+        asked = phone
+        phone = self.judge.take_word(tx, phone, said, report.sequence)
+        if phone.desired is not asked.desired:
+            return phone  # a higher version has just been queued; this word was about what came before
+        return self._act(tx, phone, said, report)
+
+    def _act(self, tx: Transaction, phone: Phone, said: Said, report: Reported) -> Phone:
+        ours = is_about(report, phone.desired)
+        match report.result:
+            case Result.REFUSED if ours:
+                return self.judge.refused(tx, phone, report.detail)
+            case Result.REFUSED:
+                self.judge.restore(tx, phone, error=report.detail, about=report.about_version)
+            case Result.FAILED if ours:
+                return self.judge.settle(tx, phone, Event.FAILED, report.detail)
+            case Result.APPLIED | Result.OBSERVED if phone.proves(said, report.applied_at):
+                return self.judge.settle(tx, phone, Event.APPLIED)
+            case _:
+                self.judge.log.info("late_report", imei=phone.imei, about=report.about_version, result=report.result)
+        return phone
+
+
+@dataclass(frozen=True, slots=True)
+class Ack:
+    """One acknowledged publish."""
+
+    imei: Imei
+    order: tuple[int, int]
+    number: int
+    """The publish number."""
+
+
+@dataclass(frozen=True, slots=True)
+class MarkSent:
+    """The job of many acknowledged publishes."""
+
+    acks: Sequence[Ack]
+    clock: Clock
+
+    @property
+    def imeis(self) -> Collection[Imei]:
+        """All phones that were published to."""
+        return [ack.imei for ack in self.acks]
+
+    @property
+    def decisions(self) -> Collection[tuple[LenderId, DecisionId]]:
+        """None."""
+        return ()
+
+    def run(self, tx: Transaction) -> None:
+        """Mark the commands as sent, and say when an opening is due again."""
+        for ack in self.acks:
+            phone = tx.phone(ack.imei)
+            if phone is None or phone.desired.order != ack.order:
+                continue  # a newer state was queued meanwhile
+            tx.put_phone(replace(phone, publish_number=ack.number))
+            self._mark(tx, phone)
+
+    def _mark(self, tx: Transaction, phone: Phone) -> None:
+        command = tx.command(phone.command_id)
+        if command is None:
+            return
+        now, due_at = self.clock.now(), 0
+        status = after(command.status, Event.ACKNOWLEDGED)
+        unproven = command.lane is Lane.OPENING and status.is_pending
+        if unproven and command.attempts < len(RESEND_AFTER_S):
+            due_at = now + RESEND_AFTER_S[command.attempts]
+        tx.put_command(
+            replace(
+                command, status=status, sent_at=command.sent_at or now, attempts=command.attempts + 1, due_at=due_at
+            )
+        )

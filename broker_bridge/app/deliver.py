@@ -1,0 +1,243 @@
+"""Deliver: keeps the outbox moving while there is a connection, and the database told of what went out.
+
+One `Deliverer` lives as long as the bridge; each connection runs `session` once. What a broken connection had in flight
+becomes ready again, so nothing is lost between two of them.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from broker_bridge.app.canary import PublishNumbers, encode_canary
+from broker_bridge.app.confirm import Ack, MarkSent
+from broker_bridge.app.outbox import Outbox
+from broker_bridge.app.ports import (
+    Broker,
+    BrokerUnavailableError,
+    Clock,
+    Log,
+    Outgoing,
+    OverloadedError,
+    PublishRefusedError,
+    Store,
+    StoreUnavailableError,
+)
+from broker_bridge.domain.lanes import Lane
+from lock_protocol.imei import Imei
+from lock_protocol.topics import PhoneTopic, Topics
+
+SWEEP_S = 1.0
+CANARY_S = 0.25
+RECONCILE_PAGE = 500
+MARK_BATCH = 500
+
+
+@dataclass(slots=True)
+class Deliverer:
+    """Publishes signed states, openings first, and remembers what the broker acknowledged."""
+
+    store: Store
+    outbox: Outbox
+    topics: Topics
+    clock: Clock
+    log: Log
+    new_token: Callable[[], str]
+    """A fresh unguessable canary token."""
+    numbers: PublishNumbers = field(default_factory=PublishNumbers)
+    _work: asyncio.Event = field(default_factory=asyncio.Event)
+    _moved: asyncio.Event = field(default_factory=asyncio.Event)
+    _acks: list[Ack] = field(default_factory=list)
+    _acked: asyncio.Event = field(default_factory=asyncio.Event)
+    _waiters: defaultdict[Imei, list[tuple[tuple[int, int], "asyncio.Future[None]"]]] = field(
+        default_factory=lambda: defaultdict(list)
+    )
+    _canary_at: int = 0
+
+    def offer(self, state: Outgoing) -> bool:
+        """Take a state to publish; False when its lane is full (the database still has it)."""
+        taken = self.outbox.offer(state)
+        self._work.set()
+        return taken
+
+    async def deliver(self, state: Outgoing) -> None:
+        """Publish a state and return when the broker has acknowledged it, or a newer one of the same phone.
+
+        Raises:
+            OverloadedError: its lane is full.
+            PublishRefusedError: the broker refused it so often that it was set aside.
+        """
+        if not self.offer(state):
+            raise OverloadedError(f"the {state.lane.name.lower()} lane is full")
+        done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        waiter = (state.order, done)
+        self._waiters[state.imei].append(waiter)
+        try:
+            await done
+        finally:
+            self._forget(state.imei, waiter)
+
+    async def session(self, broker: Broker, known_to_broker: int | None) -> None:
+        """Run while one connection lives; ends by an exception of its tasks or by cancellation.
+
+        Args:
+            broker: the connection.
+            known_to_broker: the publish number up to which the broker has everything; None when that is not known.
+        """
+        self._canary_at = known_to_broker or 0
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._pump(broker), name="deliver.pump")
+                tasks.create_task(self._mark_sent(), name="deliver.mark")
+                tasks.create_task(self._sweep(), name="deliver.sweep")
+                tasks.create_task(self._reconcile_then_watch(broker, known_to_broker), name="deliver.canary")
+        finally:
+            self.outbox.connection_lost()
+
+    async def _pump(self, broker: Broker) -> None:
+        """Start a publish whenever the outbox has one to give."""
+        async with asyncio.TaskGroup() as publishes:
+            while True:
+                self._work.clear()
+                while (state := self.outbox.take(self.clock.monotonic())) is not None:
+                    publishes.create_task(self._publish(broker, state), name=f"deliver.publish.{state.imei}")
+                await self._wait_for_work()
+
+    async def _wait_for_work(self) -> None:
+        wake = self.outbox.next_wake()
+        timeout = None if wake is None else max(wake - self.clock.monotonic(), 0)
+        try:
+            async with asyncio.timeout(timeout):
+                await self._work.wait()
+        except TimeoutError:
+            return  # a state that backed off is ready
+
+    async def _publish(self, broker: Broker, state: Outgoing) -> None:
+        """Publish one state and book what came of it. Whatever happens, its number is settled and its place free."""
+        number = self.numbers.take()
+        topic = self.topics.phone(state.imei, PhoneTopic.DESIRED)
+        try:
+            await broker.publish(topic, state.envelope, retain=True)
+        except (BrokerUnavailableError, asyncio.CancelledError):
+            self.numbers.settle(number)  # the outbox takes the state back when the session ends
+            raise
+        except PublishRefusedError as error:
+            self.numbers.settle(number)
+            self._book_refusal(state, error)
+        else:
+            self.outbox.acknowledged(state)
+            self._acks.append(Ack(state.imei, state.order, number))
+            self._acked.set()
+            self._tell_waiters(state)
+        finally:
+            self._work.set()
+            self._moved.set()
+
+    def _book_refusal(self, state: Outgoing, error: PublishRefusedError) -> None:
+        set_aside = self.outbox.refused(state, self.clock.monotonic())
+        event = "publish_set_aside" if set_aside else "publish_refused"
+        self.log.warning(event, imei=state.imei, lender=state.lender, error=str(error))
+        if set_aside:
+            for _, done in self._waiters.get(state.imei, ()):
+                if not done.done():
+                    done.set_exception(error)
+
+    def _tell_waiters(self, state: Outgoing) -> None:
+        for order, done in self._waiters.get(state.imei, ()):
+            if order <= state.order and not done.done():
+                done.set_result(None)
+
+    def _forget(self, imei: Imei, waiter: "tuple[tuple[int, int], asyncio.Future[None]]") -> None:
+        self._waiters[imei].remove(waiter)
+        if not self._waiters[imei]:
+            del self._waiters[imei]
+
+    async def _mark_sent(self) -> None:
+        """Commit acknowledgements, as many at a time as have come."""
+        while True:
+            await self._acked.wait()
+            batch, self._acks = self._acks[:MARK_BATCH], self._acks[MARK_BATCH:]
+            if not self._acks:
+                self._acked.clear()
+            try:
+                await self.store.commit(MarkSent(batch, self.clock))
+            except (StoreUnavailableError, OverloadedError) as error:
+                self._acks = [*batch, *self._acks]
+                self._acked.set()
+                self.log.warning("mark_sent_delayed", error=str(error))
+                await asyncio.sleep(SWEEP_S)
+            except asyncio.CancelledError:
+                self._acks = [*batch, *self._acks]
+                self._acked.set()
+                raise
+            else:
+                for ack in batch:
+                    self.numbers.settle(ack.number)
+
+    async def _sweep(self) -> None:
+        """Once a second, take from the database what is due: repeated openings, and what did not fit the lanes."""
+        while True:
+            for lane in Lane:
+                wanted = lane is Lane.OPENING or lane in self.outbox.overflowed
+                if wanted and self.outbox.has_room(lane):
+                    await self._refill(lane)
+            await asyncio.sleep(SWEEP_S)
+
+    async def _refill(self, lane: Lane) -> None:
+        try:
+            due = await self.store.claim(lane, self.clock.now(), self.outbox.lane_limit)
+        except StoreUnavailableError as error:
+            self.log.warning("sweep_failed", error=str(error))
+            return
+        if len(due) < self.outbox.lane_limit:
+            self.outbox.overflowed.discard(lane)
+        for state in due:
+            self.offer(state)
+
+    async def _reconcile_then_watch(self, broker: Broker, known_to_broker: int | None) -> None:
+        """Publish again what the broker may have lost; from then on, keep the canary up to date."""
+        if known_to_broker is None or known_to_broker < self.numbers.settled:
+            await self._reconcile(known_to_broker or 0)
+        while True:
+            await self._sing(broker)
+            await asyncio.sleep(CANARY_S)
+
+    async def _reconcile(self, number: int) -> None:
+        """Publish every state with a higher publish number again, phones that are to be open first.
+
+        No canary is published before all of them are acknowledged: a bridge that dies half-way starts over.
+        """
+        count = 0
+        for opening in (True, False):
+            after: Imei | None = None
+            while page := await self.store.published_after(number, opening=opening, after=after, limit=RECONCILE_PAGE):
+                after = page[-1].imei
+                count += len(page)
+                async with asyncio.TaskGroup() as publishes:
+                    for state in page:
+                        publishes.create_task(self._deliver_in_time(state), name=f"deliver.again.{state.imei}")
+        self.log.info("reconciled", after=number, states=count)
+
+    async def _deliver_in_time(self, state: Outgoing) -> None:
+        """Deliver a state however long its lane stays full; one that the broker refuses is left to the next hello."""
+        while not self.outbox.has_room(state.lane):
+            self._moved.clear()
+            await self._moved.wait()
+        try:
+            await self.deliver(state)
+        except PublishRefusedError as error:
+            self.log.warning("reconcile_refused", imei=state.imei, error=str(error))
+
+    async def _sing(self, broker: Broker) -> None:
+        """Store and publish a new canary when more publishes have been settled since the last one."""
+        settled = self.numbers.settled
+        if settled == self._canary_at:
+            return
+        token = self.new_token()
+        try:
+            await self.store.store_canary(token, settled)
+        except StoreUnavailableError as error:
+            self.log.warning("canary_delayed", error=str(error))
+            return
+        await broker.publish(self.topics.canary, encode_canary(token, settled), retain=True)
+        self._canary_at = settled

@@ -1,0 +1,146 @@
+"""Hear: takes what comes in from the broker and gives the answers.
+
+Jobs are submitted in the order of arrival, so that two messages of one phone are judged in the order it sent them.
+"""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Collection, Coroutine
+from dataclasses import dataclass, field
+
+from broker_bridge.app.confirm import HearHello, HearReport, HelloAnswer, Judge, UnknownDeviceError
+from broker_bridge.app.deliver import Deliverer
+from broker_bridge.app.ports import (
+    Broker,
+    OverloadedError,
+    PublishRefusedError,
+    Store,
+    StoreUnavailableError,
+    Transaction,
+    outgoing,
+)
+from broker_bridge.domain.decisions import DecisionId
+from broker_bridge.domain.phones import Phone
+from lock_protocol.imei import Imei
+from lock_protocol.messages import Fresh, LenderId
+from lock_protocol.refusals import Refusal
+from lock_protocol.topics import InvalidTopicError, PhoneTopic
+
+MAX_UNDER_WAY = 2000
+"""How many messages are being judged or answered at a time; more wait in the connection."""
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """One message as the broker delivered it."""
+
+    topic: str
+    payload: bytes
+    retained: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SeeForeignState:
+    """The job of one message that somebody else put on a phone's `desired` topic."""
+
+    imei: Imei
+    payload: bytes
+    judge: Judge
+
+    @property
+    def imeis(self) -> Collection[Imei]:
+        """The one phone."""
+        return (self.imei,)
+
+    @property
+    def decisions(self) -> Collection[tuple[LenderId, DecisionId]]:
+        """None."""
+        return ()
+
+    def run(self, tx: Transaction) -> None:
+        """Publish the newest state over it, unless it is the newest state."""
+        phone = tx.phone(self.imei)
+        if phone is not None and phone.desired.envelope != self.payload:
+            self.judge.restore(tx, phone, size=len(self.payload))
+
+
+@dataclass(slots=True)
+class Listener:
+    """Dispatches what phones (and intruders) publish."""
+
+    store: Store
+    deliverer: Deliverer
+    judge: Judge
+    refusals: Counter[str] = field(default_factory=Counter)
+    """What was refused so far, by the error's name."""
+
+    async def session(self, broker: Broker, messages: asyncio.Queue[Received]) -> None:
+        """Work off the messages of one connection until it is cancelled."""
+        places = asyncio.Semaphore(MAX_UNDER_WAY)
+        async with asyncio.TaskGroup() as answers:
+            while True:
+                received = await messages.get()
+                handler = self._handler(broker, received)
+                if handler is None:
+                    continue
+                await places.acquire()
+                task = answers.create_task(self._guarded(received, handler), name=f"hear.{received.topic}")
+                task.add_done_callback(lambda _: places.release())
+
+    def _handler(self, broker: Broker, received: Received) -> Callable[[], Coroutine[object, object, object]] | None:
+        """Return what is to be done about a message, or None when nothing is."""
+        try:
+            imei, kind = self.deliverer.topics.parse_phone(received.topic)
+        except InvalidTopicError:
+            return None
+        if received.retained:
+            # Phones can publish retained reports; whatever was kept is old, and old words prove nothing.
+            self.refusals["Retained"] += 1
+            return None
+        match kind:
+            case PhoneTopic.HELLO:
+                return lambda: self._answer_hello(broker, imei, received.payload)
+            case PhoneTopic.REPORTED:
+                return lambda: self.store.commit(HearReport(imei, received.payload, self.judge))
+            case PhoneTopic.DESIRED:
+                return lambda: self.store.commit(SeeForeignState(imei, received.payload, self.judge))
+            case PhoneTopic.FRESH | PhoneTopic.PRESENCE:
+                return None
+
+    async def _guarded(self, received: Received, handler: Callable[[], Coroutine[object, object, object]]) -> None:
+        """Run a handler; what one phone sends never ends the connection of all others."""
+        log = self.judge.log
+        try:
+            await handler()
+        except Refusal as refusal:
+            self.refusals[refusal.name] += 1
+            log.warning("message_refused", topic=received.topic, error=refusal.name, detail=str(refusal))
+        except UnknownDeviceError as error:
+            self.refusals["UnknownDevice"] += 1
+            log.warning("message_refused", topic=received.topic, error="UnknownDevice", detail=str(error))
+        except (StoreUnavailableError, OverloadedError, PublishRefusedError) as error:
+            # The phone repeats its hello, and an unproven state is published again: nothing has to be kept here.
+            log.warning("message_dropped", topic=received.topic, error=type(error).__name__, detail=str(error))
+
+    async def _answer_hello(self, broker: Broker, imei: Imei, payload: bytes) -> None:
+        answer = await self.store.commit(HearHello(imei, payload, self.judge))
+        if not answer.holds_newest:
+            await self.deliverer.deliver(outgoing(answer.phone))
+        topic = self.deliverer.topics.phone(imei, PhoneTopic.FRESH)
+        fresh = self._fresh(answer)
+        await broker.publish(topic, self.judge.queue.signer.sign_fresh(fresh), retain=False)
+
+    def _fresh(self, answer: HelloAnswer) -> Fresh:
+        phone: Phone = answer.phone
+        epoch, version = phone.desired.order
+        return Fresh(
+            lender=phone.lender,
+            imei=phone.imei,
+            nonce=answer.hello.nonce,
+            epoch=epoch,
+            version=version,
+            delegation_version=self.judge.queue.signer.delegation(phone.lender).version,
+            state_hash=phone.desired.state_hash,
+            sequence=max(phone.sequence, 0),
+            now=self.judge.clock.now(),
+        )

@@ -1,0 +1,196 @@
+"""The outbox: which signed state goes out next. A data structure; it neither waits nor sends.
+
+Three lanes. An opening goes out as long as the in-flight window has room. A keeping or closing state goes out only
+when no opening is ready, and never uses more than half of the window, so that an opening finds room at any moment.
+Within a lane, lenders take turns. Per phone one message is in flight, and only its newest version goes out next.
+
+Bounded: each lane holds so many states at most. What does not fit stays in the database, which is the truth anyway;
+the lane remembers that it overflowed and is filled again from there.
+"""
+
+import heapq
+from collections import OrderedDict, deque
+from dataclasses import dataclass
+
+from broker_bridge.app.ports import Outgoing
+from broker_bridge.domain.lanes import Lane
+from lock_protocol.imei import Imei
+from lock_protocol.messages import LenderId
+
+FIRST_BACKOFF_S = 1.0
+MAX_TRIES = 5
+SET_ASIDE_S = 300.0
+
+
+@dataclass(slots=True)
+class _Entry:
+    """A state that waits, or is in flight."""
+
+    state: Outgoing
+    tries: int = 0
+    ready: bool = True
+
+
+class Outbox:
+    """States on their way to the broker. All times are monotonic seconds."""
+
+    def __init__(self, *, window: int, lane_limit: int) -> None:
+        """Take the in-flight window and how many states one lane may hold.
+
+        Raises:
+            ValueError: a window too small to be halved, or a lane smaller than the window.
+        """
+        if window < 2 or lane_limit < window:  # noqa: PLR2004 - half of it has to be at least one
+            raise ValueError(f"window {window} must be at least 2, lane limit {lane_limit} at least the window")
+        self.window = window
+        self.lane_limit = lane_limit
+        # At the start nobody knows what the database still holds, which is the same as having overflowed.
+        self.overflowed = set(Lane)
+        self._waiting: dict[Imei, _Entry] = {}
+        self._in_flight: dict[Imei, _Entry] = {}
+        self._turns: dict[Lane, OrderedDict[LenderId, deque[tuple[Imei, tuple[int, int]]]]] = {
+            lane: OrderedDict() for lane in Lane
+        }
+        self._held: dict[Lane, int] = dict.fromkeys(Lane, 0)
+        self._slow_in_flight = 0
+        self._later: list[tuple[float, Imei, tuple[int, int]]] = []
+
+    def offer(self, state: Outgoing) -> bool:
+        """Take a state to publish; return False when its lane is full and it has to stay in the database.
+
+        A state no newer than the one that waits or is in flight changes nothing, unless it is a repetition of the one
+        in flight.
+        """
+        if self._is_known(state):
+            return True
+        if state.imei not in self._waiting and self._held[state.lane] >= self.lane_limit:
+            self.overflowed.add(state.lane)
+            return False
+        self._drop_waiting(state.imei)
+        self._wait(_Entry(state))
+        return True
+
+    def take(self, now: float) -> Outgoing | None:
+        """Return the state to publish now and count it as in flight, or None when there is none or no room."""
+        self._wake(now)
+        if len(self._in_flight) >= self.window:
+            return None
+        for lane in Lane:
+            if lane is not Lane.OPENING and self._slow_in_flight >= self.window // 2:
+                return None
+            entry = self._next_of(lane)
+            if entry is not None:
+                self._in_flight[entry.state.imei] = entry
+                self._slow_in_flight += lane is not Lane.OPENING
+                return entry.state
+        return None
+
+    def acknowledged(self, state: Outgoing) -> None:
+        """Forget a state that the broker has acknowledged; a newer one of that phone becomes ready."""
+        self._land(state)
+
+    def connection_lost(self) -> None:
+        """Take back all that is in flight: nothing is known of it any more, so it is ready at once."""
+        for entry in list(self._in_flight.values()):
+            self._land(entry.state)
+            if entry.state.imei not in self._waiting:
+                self._wait(entry)
+
+    def refused(self, state: Outgoing, now: float) -> bool:
+        """Take back a state that the broker refused; return whether it is set aside for longer.
+
+        It backs off, so that a poison message never holds up others.
+        """
+        entry = self._land(state)
+        if entry is None or state.imei in self._waiting:
+            return False
+        entry.tries += 1
+        set_aside = entry.tries >= MAX_TRIES
+        delay = SET_ASIDE_S if set_aside else FIRST_BACKOFF_S * 2 ** (entry.tries - 1)
+        if set_aside:
+            entry.tries = 0
+        entry.ready = False
+        self._wait(entry)
+        heapq.heappush(self._later, (now + delay, state.imei, state.order))
+        return set_aside
+
+    def next_wake(self) -> float | None:
+        """Return when a state that backs off becomes ready, if one does."""
+        return self._later[0][0] if self._later else None
+
+    def has_room(self, lane: Lane) -> bool:
+        """Return whether at least half of a lane is free: the moment to fill it again from the database."""
+        return self._held[lane] <= self.lane_limit // 2
+
+    def depth(self, lane: Lane) -> int:
+        """Return how many states wait in a lane."""
+        return self._held[lane]
+
+    @property
+    def in_flight(self) -> int:
+        """How many states are in flight."""
+        return len(self._in_flight)
+
+    def _is_known(self, state: Outgoing) -> bool:
+        waiting, flying = self._waiting.get(state.imei), self._in_flight.get(state.imei)
+        if waiting is not None and waiting.state.order >= state.order:
+            return True
+        if flying is None:
+            return False
+        return flying.state.order > state.order or (flying.state.order == state.order and not state.repetition)
+
+    def _wait(self, entry: _Entry) -> None:
+        state = entry.state
+        self._waiting[state.imei] = entry
+        self._held[state.lane] += 1
+        if entry.ready and state.imei not in self._in_flight:
+            self._enqueue(state)
+
+    def _enqueue(self, state: Outgoing) -> None:
+        self._turns[state.lane].setdefault(state.lender, deque()).append((state.imei, state.order))
+
+    def _drop_waiting(self, imei: Imei) -> None:
+        entry = self._waiting.pop(imei, None)
+        if entry is not None:
+            self._held[entry.state.lane] -= 1
+
+    def _next_of(self, lane: Lane) -> _Entry | None:
+        """Return the next ready state of a lane, of the lender whose turn it is."""
+        turns = self._turns[lane]
+        while turns:
+            lender, queue = turns.popitem(last=False)
+            entry = self._first_ready(queue)
+            if queue:
+                turns[lender] = queue
+            if entry is not None:
+                return entry
+        return None
+
+    def _first_ready(self, queue: deque[tuple[Imei, tuple[int, int]]]) -> _Entry | None:
+        """Return the first entry of a lender's queue that still stands; places of replaced states are dropped."""
+        while queue:
+            imei, order = queue.popleft()
+            entry = self._waiting.get(imei)
+            if entry is not None and entry.state.order == order and entry.ready and imei not in self._in_flight:
+                self._drop_waiting(imei)
+                return entry
+        return None
+
+    def _land(self, state: Outgoing) -> _Entry | None:
+        entry = self._in_flight.pop(state.imei, None)
+        if entry is None:
+            return None
+        self._slow_in_flight -= entry.state.lane is not Lane.OPENING
+        newer = self._waiting.get(state.imei)
+        if newer is not None and newer.ready:
+            self._enqueue(newer.state)
+        return entry
+
+    def _wake(self, now: float) -> None:
+        while self._later and self._later[0][0] <= now:
+            _, imei, order = heapq.heappop(self._later)
+            entry = self._waiting.get(imei)
+            if entry is not None and entry.state.order == order and not entry.ready:
+                entry.ready = True
+                if imei not in self._in_flight:
+                    self._enqueue(entry.state)

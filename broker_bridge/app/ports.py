@@ -1,0 +1,281 @@
+"""What the use cases need from the world. Adapters implement these; fakes in tests keep their semantics."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+
+from broker_bridge.domain.commands import Status
+from broker_bridge.domain.decisions import DecisionId
+from broker_bridge.domain.lanes import Lane
+from broker_bridge.domain.phones import CommandId, Phone
+from lock_protocol.imei import Imei
+from lock_protocol.messages import Delegation, DesiredState, Fresh, LenderId
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+class StoreUnavailableError(Exception):
+    """The database did not commit. Nothing of the job happened; the same job may be tried again."""
+
+
+class OverloadedError(Exception):
+    """More work is waiting than the bridge promises to hold. Nothing happened; try again later."""
+
+
+class BrokerUnavailableError(Exception):
+    """There is no connection to the broker, or it ended before the PUBACK. The message may have arrived."""
+
+
+class PublishRefusedError(Exception):
+    """The broker answered a publish with a failure."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """One version of a desired state on its way."""
+
+    command_id: CommandId
+    lender: LenderId
+    imei: Imei
+    epoch: int
+    version: int
+    level: int
+    reason: int
+    lane: Lane
+    status: Status
+    decision_id: DecisionId | None
+    detail: str
+    """The refusal's name or the phone's reason, when it was refused or failed."""
+    created_at: int
+    """Seconds UTC, like all times here; 0 for not yet."""
+    sent_at: int = 0
+    finished_at: int = 0
+    attempts: int = 0
+    """How often it was published and acknowledged."""
+    due_at: int = 0
+    """When it is to be published (again): not before this."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordedDecision:
+    """The idempotency record of one decision: what it was, and the answer it was given."""
+
+    lender: LenderId
+    decision_id: DecisionId
+    imei: Imei
+    type: str
+    occurred_at: int
+    fingerprint: bytes
+    effect: str
+    level: int
+    command_id: CommandId | None
+    received_at: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditEntry:
+    """One line of history that nobody rewrites."""
+
+    at: int
+    lender: LenderId
+    imei: Imei
+    event: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outgoing:
+    """A signed state that is to be published."""
+
+    lender: LenderId
+    imei: Imei
+    lane: Lane
+    order: tuple[int, int]
+    """(epoch, version)."""
+    envelope: bytes
+    repetition: bool = False
+    """Whether it has to go out even when the same state is in flight: something else may have overwritten that one."""
+
+
+def outgoing(phone: Phone, *, repetition: bool = False) -> Outgoing:
+    """Return a phone's newest state, ready to be published."""
+    return Outgoing(
+        lender=phone.lender,
+        imei=phone.imei,
+        lane=phone.lane,
+        order=phone.desired.order,
+        envelope=phone.desired.envelope,
+        repetition=repetition,
+    )
+
+
+class Transaction(Protocol):
+    """One job's view of the database inside a commit that it may share with others.
+
+    Rows of the job's phones are locked. What a job has written is visible to it and to later jobs of the same commit;
+    when it raises, its own writes are dropped and the other jobs' stay.
+    """
+
+    def phone(self, imei: Imei) -> Phone | None:
+        """Return a phone's row, of any lender. The job must have named the IMEI."""
+
+    def put_phone(self, phone: Phone) -> None:
+        """Insert or replace a phone's row."""
+
+    def decision(self, lender: LenderId, decision_id: DecisionId) -> RecordedDecision | None:
+        """Return the record of a decision. The job must have named it."""
+
+    def put_decision(self, decision: RecordedDecision) -> None:
+        """Insert the record of a decision."""
+
+    def command(self, command_id: CommandId) -> Command | None:
+        """Return a command."""
+
+    def put_command(self, command: Command) -> None:
+        """Insert or replace a command."""
+
+    def audit(self, entry: AuditEntry) -> None:
+        """Append to the history."""
+
+    def last_signed_at(self) -> int:
+        """Return the newest time that was ever signed with; 0 for none."""
+
+    def put_last_signed_at(self, at: int) -> None:
+        """Remember the newest time that was signed with."""
+
+    def publish_after_commit(self, state: Outgoing) -> None:
+        """Hand a state to the publisher as soon as, and only if, the commit has succeeded."""
+
+
+class Job(Protocol[T_co]):
+    """A unit of work that is committed as a whole, together with others."""
+
+    @property
+    def imeis(self) -> Collection[Imei]:
+        """The phones whose rows it needs."""
+
+    @property
+    def decisions(self) -> Collection[tuple[LenderId, DecisionId]]:
+        """The decisions whose records it needs."""
+
+    def run(self, tx: Transaction) -> T_co:
+        """Do it. What it raises is the submitter's answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[T]):
+    """A part of a list, and the token of the next part, if there is one."""
+
+    items: Sequence[T]
+    next_token: str | None
+
+
+class Store(Protocol):
+    """The database: the truth."""
+
+    async def commit(self, job: Job[T]) -> T:
+        """Run a job and return its result once it is durable.
+
+        Raises:
+            StoreUnavailableError, OverloadedError: nothing happened.
+            Exception: what the job raised.
+        """
+
+    async def phone(self, lender: LenderId, imei: Imei) -> Phone | None:
+        """Return a lender's phone."""
+
+    async def phones(self, lender: LenderId, after: str, limit: int) -> Page[Phone]:
+        """Return a lender's phones by IMEI, from the one behind `after` on."""
+
+    async def command(self, lender: LenderId, command_id: CommandId) -> Command | None:
+        """Return a lender's command."""
+
+    async def lender_of_key(self, key_hash: bytes) -> LenderId | None:
+        """Return whose API key has this SHA-256."""
+
+    async def credentials(self) -> dict[Imei, str]:
+        """Return every phone's password hash."""
+
+    async def claim(self, lane: Lane, now: int, limit: int) -> Sequence[Outgoing]:
+        """Return states of this lane whose newest command is due, the longest waiting first."""
+
+    async def sent_before(self, at: int, limit: int) -> Sequence[Imei]:
+        """Return phones whose newest command was sent before `at` and is still `sent`."""
+
+    async def published_after(
+        self, number: int, *, opening: bool, after: Imei | None, limit: int
+    ) -> Sequence[Outgoing]:
+        """Return states published with a number above `number`, by IMEI, of open or of closed levels."""
+
+    async def newest_publish_number(self) -> int:
+        """Return the highest number that any publish was acknowledged with."""
+
+    async def store_canary(self, token: str, number: int) -> None:
+        """Remember a canary before it is published."""
+
+    async def canary_number(self, token: str) -> int | None:
+        """Return the publish number of a canary that this database has stored."""
+
+    async def ping(self) -> None:
+        """Return when the database answers.
+
+        Raises:
+            StoreUnavailableError: it does not.
+        """
+
+
+class Broker(Protocol):
+    """A live connection to the broker."""
+
+    async def publish(self, topic: str, payload: bytes, *, retain: bool) -> None:
+        """Publish with QoS 1 and return at the PUBACK.
+
+        Raises:
+            BrokerUnavailableError: the connection ended first; the message may have arrived.
+            PublishRefusedError: the broker refused it.
+        """
+
+
+class Signer(Protocol):
+    """The online keys."""
+
+    def delegation(self, lender: LenderId) -> Delegation:
+        """Return the lender's newest delegation.
+
+        Raises:
+            UnknownLenderError: there is none.
+        """
+
+    def sign_state(self, state: DesiredState) -> bytes:
+        """Return the envelope of a state, signed by the keys that its operations need."""
+
+    def sign_fresh(self, fresh: Fresh) -> bytes:
+        """Return the envelope of a fresh."""
+
+
+class UnknownLenderError(Exception):
+    """The bridge holds no keys or no delegation for this lender."""
+
+
+class Clock(Protocol):
+    """Time, as the bridge may use it."""
+
+    def now(self) -> int:
+        """Return the wall clock, whole seconds UTC."""
+
+    def monotonic(self) -> float:
+        """Return seconds of a clock that never goes back."""
+
+
+class Log(Protocol):
+    """Structured log: an event and its fields (structlog's bound logger fits)."""
+
+    def info(self, event: str, **fields: Any) -> object:
+        """Something worth knowing happened."""
+
+    def warning(self, event: str, **fields: Any) -> object:
+        """Something went wrong that mends itself."""
+
+    def critical(self, event: str, **fields: Any) -> object:
+        """Somebody has to look now."""

@@ -1,0 +1,180 @@
+"""Queueing: the one place where a state gets its version and its signature.
+
+Nothing has either before it enters `queued`, and it is made from the phone's row as locked by the job that queues it:
+so a lock decided earlier can neither be delivered by accident nor overwrite a newer opening.
+"""
+
+from base64 import b32hexencode
+from dataclasses import dataclass, replace
+from hashlib import sha256
+
+from broker_bridge.app.ports import AuditEntry, Clock, Command, Signer, Transaction, outgoing
+from broker_bridge.domain.clock import signing_time
+from broker_bridge.domain.commands import Event, Status, after
+from broker_bridge.domain.decisions import DecisionId
+from broker_bridge.domain.lanes import Lane, lane_of
+from broker_bridge.domain.loans import Loan
+from broker_bridge.domain.phones import CommandId, Desired, Phone, PhoneStatus
+from broker_bridge.domain.policy import Wish
+from lock_protocol.codec import encode, pack
+from lock_protocol.imei import Imei
+from lock_protocol.levels import Level
+from lock_protocol.messages import DesiredState, LenderId, StateHash
+
+
+class ClockSuspectError(Exception):
+    """The bridge's clock cannot be right, so it signs no closing state until it is."""
+
+
+@dataclass(slots=True)
+class SigningClock:
+    """The bridge's time, watched against what was signed before."""
+
+    clock: Clock
+    _signed: tuple[int, float] | None = None
+    """The newest time that this process signed with, and the monotonic clock then."""
+
+    def time_for(self, tx: Transaction, lane: Lane) -> int:
+        """Return the time to sign with, and remember it.
+
+        Raises:
+            ClockSuspectError: the clock is wrong and the state is not an opening.
+        """
+        last = tx.last_signed_at()
+        elapsed = None
+        if self._signed is not None and self._signed[0] == last:
+            elapsed = self.clock.monotonic() - self._signed[1]
+        time = signing_time(self.clock.now(), last, elapsed)
+        if time.suspicion and lane is not Lane.OPENING:
+            raise ClockSuspectError(time.suspicion)
+        if time.at > last:
+            tx.put_last_signed_at(time.at)
+            self._signed = (time.at, self.clock.monotonic())
+        return time.at
+
+
+@dataclass(slots=True)
+class Queue:
+    """Turns what a phone should be into its next signed version, in the job's own commit."""
+
+    signer: Signer
+    signing_clock: SigningClock
+    clock: Clock
+
+    def first(self, tx: Transaction, lender: LenderId, imei: Imei, wish: Wish) -> tuple[Desired, CommandId]:
+        """Sign version 1 for a phone that is being enrolled; the caller stores the phone."""
+        delegation = self.signer.delegation(lender)
+        return self._sign(tx, lender, imei, (delegation.epoch, 1), wish, lane=lane_of(wish.level, None))
+
+    def next(
+        self,
+        tx: Transaction,
+        phone: Phone,
+        wish: Wish,
+        *,
+        loan: Loan | None = None,
+        decision: DecisionId | None = None,
+        delay_s: int = 0,
+    ) -> Phone:
+        """Sign the next version, supersede the command before it, store the phone (with its new loan) and return it.
+
+        With `delay_s` it is published that much later (a state that was just refused is not sent again at once).
+        """
+        epoch = self.signer.delegation(phone.lender).epoch
+        version = phone.next_version if epoch == phone.desired.state.epoch else 1
+        lane = lane_of(wish.level, phone.reported_level)
+        order = (epoch, version)
+        desired, command_id = self._sign(
+            tx, phone.lender, phone.imei, order, wish, lane=lane, decision=decision, delay_s=delay_s
+        )
+        self._supersede(tx, phone.command_id)
+        status = PhoneStatus.RELEASING if wish.level is Level.RELEASED else phone.status
+        queued = replace(
+            phone,
+            loan=phone.loan if loan is None else loan,
+            desired=desired,
+            command_id=command_id,
+            status=status,
+            seen_version=0,
+            publish_number=0,
+        )
+        tx.put_phone(queued)
+        if not delay_s:
+            tx.publish_after_commit(outgoing(queued))
+        return queued
+
+    def again(self, tx: Transaction, phone: Phone, *, delay_s: int = 0) -> Phone:
+        """Sign what the phone should be anew, as the next version."""
+        state = phone.desired.state
+        wish = Wish(level=state.level, reason=state.reason, remind_s=state.remind_s, notice=state.notice)
+        return self.next(tx, phone, wish, delay_s=delay_s)
+
+    def _sign(
+        self,
+        tx: Transaction,
+        lender: LenderId,
+        imei: Imei,
+        order: tuple[int, int],
+        wish: Wish,
+        *,
+        lane: Lane,
+        decision: DecisionId | None = None,
+        delay_s: int = 0,
+    ) -> tuple[Desired, CommandId]:
+        at = self.signing_clock.time_for(tx, lane)
+        epoch, version = order
+        command_id = _command_id(at, lender, imei, order)
+        state = DesiredState(
+            lender=lender,
+            imei=imei,
+            epoch=epoch,
+            version=version,
+            delegation_version=self.signer.delegation(lender).version,
+            level=wish.level,
+            reason=wish.reason,
+            issued_at=at,
+            lease_until=0,
+            lease_then=wish.level,
+            warn_s=0,
+            remind_s=wish.remind_s,
+            command_id=command_id,
+            notice=wish.notice,
+        )
+        desired = Desired(
+            state=state, state_hash=StateHash(sha256(encode(state)).digest()), envelope=self.signer.sign_state(state)
+        )
+        now = self.clock.now()
+        tx.put_command(
+            Command(
+                command_id=command_id,
+                lender=lender,
+                imei=imei,
+                epoch=epoch,
+                version=version,
+                level=wish.level,
+                reason=wish.reason,
+                lane=lane,
+                status=Status.QUEUED,
+                decision_id=decision,
+                detail="",
+                created_at=now,
+                due_at=now + delay_s,
+            )
+        )
+        detail = f"{epoch}.{version} {wish.level.name.lower()}"
+        tx.audit(AuditEntry(at=now, lender=lender, imei=imei, event="queued", detail=detail))
+        return desired, command_id
+
+    def _supersede(self, tx: Transaction, command_id: CommandId) -> None:
+        command = tx.command(command_id)
+        if command is None:
+            return
+        status = after(command.status, Event.REPLACED)
+        if status is not command.status:
+            tx.put_command(replace(command, status=status, finished_at=self.clock.now(), due_at=0))
+
+
+def _command_id(at: int, lender: LenderId, imei: Imei, order: tuple[int, int]) -> CommandId:
+    """Return the id of one version's command: it sorts by time, and needs no draw, as versions never repeat."""
+    unique = sha256(pack((lender, imei, *order))).digest()[:10]
+    return CommandId("cmd_" + b32hexencode(at.to_bytes(5) + unique).decode().lower())

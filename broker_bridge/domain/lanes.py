@@ -1,0 +1,24 @@
+"""The three lanes: which change may overtake which."""
+
+from enum import IntEnum
+
+from lock_protocol.levels import Level
+
+
+class Lane(IntEnum):
+    """Ordered by urgency: the smaller goes first."""
+
+    OPENING = 0
+    KEEPING = 1
+    CLOSING = 2
+
+
+def lane_of(level: Level, reported: Level | None) -> Lane:
+    """Return the lane of a state, seen from the level that its phone reported last (None: unknown)."""
+    if level is Level.RELEASED:
+        return Lane.OPENING
+    if reported is None:
+        return Lane.OPENING if level.is_open else Lane.CLOSING
+    if level == reported:
+        return Lane.KEEPING
+    return Lane.OPENING if level < reported else Lane.CLOSING

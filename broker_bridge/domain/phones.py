@@ -1,0 +1,148 @@
+"""A phone as the bridge knows it: whose it is, what it should be, what it says it is."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NewType
+
+from lock_protocol.acceptance import lease_level
+from lock_protocol.imei import Imei
+from lock_protocol.keys import PublicKey
+from lock_protocol.levels import Condition, Level, Result, Signals
+from lock_protocol.messages import DesiredState, Hello, LenderId, Reported, StateHash
+
+from broker_bridge.domain.lanes import Lane, lane_of
+from broker_bridge.domain.loans import Loan
+
+CommandId = NewType("CommandId", str)
+
+FIRST_MESSAGE = -1
+
+
+class PhoneStatus(StrEnum):
+    """The life of an enrolment. A released phone stays for ever, so that a reset cannot relock it."""
+
+    PENDING = "pending"
+    ACTIVE = "active"
+    RELEASING = "releasing"
+    RELEASED = "released"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desired:
+    """The newest signed state: the very bytes that are published."""
+
+    state: DesiredState
+    state_hash: StateHash
+    envelope: bytes
+
+    @property
+    def order(self) -> tuple[int, int]:
+        """What grows with each state."""
+        return self.state.epoch, self.state.version
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """A phone's newest verified word about itself."""
+
+    epoch: int
+    version: int
+    state_hash: StateHash
+    level: Level
+    condition: Condition
+    signals: Signals
+    boot_count: int
+    at: int
+    """Bridge's clock when it was accepted, seconds UTC."""
+
+    def holds(self, desired: Desired) -> bool:
+        """Return whether the phone says it holds exactly this state."""
+        return (self.epoch, self.version, self.state_hash) == (*desired.order, desired.state_hash)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Phone:
+    """One enrolled phone: the aggregate that is locked, changed and committed as a whole."""
+
+    lender: LenderId
+    imei: Imei
+    loan_id: str
+    device_key: PublicKey
+    consent: str
+    """Evidence that the borrower agreed: the lender's reference to it."""
+    credential: str
+    """The broker's password hash for this phone."""
+    status: PhoneStatus
+    loan: Loan
+    desired: Desired
+    command_id: CommandId
+    said: Said | None = None
+    sequence: int = FIRST_MESSAGE
+    """The last sequence accepted from this phone."""
+    seen_version: int = 0
+    """The highest version that the phone has claimed in this epoch; the next one is above it."""
+    refused_openings: int = 0
+    """How often in a row this phone has refused an opening: the back-off before the next is signed."""
+    publish_number: int = 0
+    """The number of the publish that the broker acknowledged last for this phone."""
+
+    @property
+    def reported_level(self) -> Level | None:
+        """The level that the phone has said it applied."""
+        return None if self.said is None else self.said.level
+
+    @property
+    def lane(self) -> Lane:
+        """The lane of the newest state."""
+        return lane_of(self.desired.state.level, self.reported_level)
+
+    @property
+    def next_version(self) -> int:
+        """The version that the next state gets."""
+        return max(self.desired.state.version, self.seen_version) + 1
+
+    def proves(self, said: Said, trusted_now: int) -> bool:
+        """Return whether a phone's word about itself shows that it applied the newest state.
+
+        The level counts too: a phone that holds the state but could not apply it has proven nothing.
+        """
+        applied = said.condition in (Condition.APPLIED, Condition.LEASE_FIRED)
+        return applied and said.holds(self.desired) and said.level == lease_level(self.desired.state, trusted_now)
+
+
+def said_in_hello(hello: Hello, at: int) -> Said:
+    """Return what a verified hello says about its phone."""
+    return Said(
+        epoch=hello.epoch,
+        version=hello.version,
+        state_hash=hello.state_hash,
+        level=hello.effective_level,
+        condition=hello.condition,
+        signals=hello.signals,
+        boot_count=hello.boot_count,
+        at=at,
+    )
+
+
+def said_in_report(report: Reported, at: int) -> Said:
+    """Return what a verified report says about its phone."""
+    return Said(
+        epoch=report.epoch,
+        version=report.version,
+        state_hash=report.state_hash,
+        level=report.effective_level,
+        condition=report.condition,
+        signals=report.signals,
+        boot_count=report.boot_count,
+        at=at,
+    )
+
+
+def is_about(report: Reported, desired: Desired) -> bool:
+    """Return whether a report speaks of exactly this state."""
+    return (report.about_epoch, report.about_version, report.about_hash) == (*desired.order, desired.state_hash)
+
+
+def applied(report: Reported) -> bool:
+    """Return whether a report says that what it is about was applied."""
+    return report.result is Result.APPLIED

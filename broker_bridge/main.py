@@ -1,0 +1,176 @@
+"""The composition root: puts the adapters into the use cases and runs them until told to stop."""
+
+import asyncio
+import logging
+import secrets
+import signal
+import socket
+import sys
+import time
+from collections.abc import Coroutine
+from importlib.metadata import version
+from random import Random
+
+import structlog
+import uvicorn
+
+from broker_bridge.adapters.http.api import Gateway, PhonesBroker, api_key_hash, create_api, new_api_key
+from broker_bridge.adapters.mqtt.credentials import PasswordFile
+from broker_bridge.adapters.mqtt.link import BrokerAddress, Link, Session
+from broker_bridge.adapters.signing.keys import FileSigner
+from broker_bridge.adapters.store.store import SqlStore
+from broker_bridge.app.canary import PublishNumbers
+from broker_bridge.app.confirm import Judge
+from broker_bridge.app.deliver import Deliverer
+from broker_bridge.app.hear import Listener, Received
+from broker_bridge.app.outbox import Outbox
+from broker_bridge.app.ports import Log
+from broker_bridge.app.sign import Queue, SigningClock
+from broker_bridge.domain.policy import PROFILES
+from broker_bridge.settings import BrokerSettings, Settings, SettingsError
+from lock_protocol.messages import LenderId
+from lock_protocol.topics import Topics
+
+LANE_LIMIT = 10_000
+_CLIENT_ID = "mqtt_client_id"
+
+
+class SystemClock:
+    """The machine's clocks."""
+
+    def now(self) -> int:
+        """Return the wall clock, whole seconds UTC."""
+        return int(time.time())
+
+    def monotonic(self) -> float:
+        """Return seconds of a clock that never goes back."""
+        return time.monotonic()
+
+
+async def run(settings: Settings) -> None:
+    """Run the bridge until SIGTERM or SIGINT.
+
+    Raises:
+        SettingsError, KeyFileError, StoreUnavailableError: it cannot start; the message says why.
+    """
+    log = _structured_log()
+    signer = FileSigner(settings.keys, development=settings.development)
+    topics, clock, policy = Topics(settings.topic_prefix), SystemClock(), PROFILES[settings.policy]
+    async with SqlStore(settings.database) as store:
+        queue = Queue(signer, SigningClock(clock), clock)
+        judge = Judge(queue, clock, log)
+        deliverer = Deliverer(
+            store=store,
+            outbox=Outbox(window=settings.broker.window, lane_limit=LANE_LIMIT),
+            topics=topics,
+            clock=clock,
+            log=log,
+            new_token=lambda: secrets.token_hex(16),
+            numbers=PublishNumbers(await store.newest_publish_number()),
+        )
+        store.on_committed(deliverer.offer)
+        address = await _broker_address(settings.broker, store)
+        link = Link(address, topics, window=settings.broker.window, random=Random(), log=log)  # noqa: S311 - jitter
+        credentials = PasswordFile(settings.broker.phones_passwords, settings.broker.pid_file, store, log)
+        gateway = Gateway(
+            store=store,
+            queue=queue,
+            policy=policy,
+            clock=clock,
+            credentials=credentials,
+            link=link,
+            broker=PhonesBroker(
+                host=settings.broker.phones_host,
+                port=settings.broker.phones_port,
+                topic_prefix=settings.topic_prefix,
+                root_envelope=signer.root_envelope,
+            ),
+        )
+        listener = Listener(store, deliverer, judge)
+
+        async def session(broker: Session, incoming: asyncio.Queue[Received], token: str | None) -> None:
+            known = None if token is None else await store.canary_number(token)
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(deliverer.session(broker, known), name="deliver")
+                tasks.create_task(listener.session(broker, incoming), name="listen")
+
+        if settings.development:
+            log.warning("development_mode", policy=policy.name, note="no gates, loopback only")
+        await _run_until_told_to_stop(
+            http=_serve(gateway, settings), mqtt=link.run(session), credentials=credentials.run()
+        )
+        log.info("stopped")
+
+
+async def add_lender(settings: Settings, lender: LenderId) -> str:
+    """Add a lender (or another API key of one) and return the key, which is shown this once.
+
+    Raises:
+        SettingsError: a name that a service of the broker has already.
+        StoreUnavailableError: the database does not answer.
+    """
+    if lender in _SERVICES:
+        raise SettingsError(f"{lender}: is the name of a service at the broker; choose another for the lender")
+    key = new_api_key()
+    async with SqlStore(settings.database) as store:
+        await store.add_lender(lender, api_key_hash(key), SystemClock().now())
+    return key
+
+
+_SERVICES = ("bridge", "auditor")
+
+
+async def _broker_address(settings: BrokerSettings, store: SqlStore) -> BrokerAddress:
+    try:
+        password = settings.password_file.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise SettingsError(f"broker.password_file: {settings.password_file}: {error.strerror}") from error
+    # Drawn once and kept: whoever shares the database shares the fence, and nobody else can guess it.
+    client_id = await store.fact(_CLIENT_ID, f"paylatch-{secrets.token_hex(8)}")
+    return BrokerAddress(
+        host=settings.host, port=settings.port, username=settings.username, password=password, client_id=client_id
+    )
+
+
+async def _serve(gateway: Gateway, settings: Settings) -> None:
+    """Run the HTTP server until a signal has told it to finish what it has begun."""
+    try:
+        listening = socket.create_server((settings.http.host, settings.http.port), backlog=1024)
+    except OSError as error:
+        address = f"{settings.http.host}:{settings.http.port}"
+        raise SettingsError(f"http: cannot listen on {address}: {error.strerror}") from error
+    config = uvicorn.Config(create_api(gateway, version("paylatch")), log_config=None, access_log=False, lifespan="off")
+    with listening:
+        await uvicorn.Server(config).serve([listening])
+
+
+async def _run_until_told_to_stop(**services: Coroutine[None, None, None]) -> None:
+    """Run services until SIGTERM or SIGINT, or until one of them fails.
+
+    The HTTP server catches the signals first, finishes the requests it has, and passes them on to here.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    async with asyncio.TaskGroup() as tasks:
+        running = [tasks.create_task(service, name=name) for name, service in services.items()]
+        await stop.wait()
+        for task in running:
+            task.cancel()
+
+
+def _structured_log() -> Log:
+    """Return a logger that writes one JSON object a line to standard error."""
+    logging.basicConfig(level=logging.WARNING, stream=sys.stderr)
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            structlog.processors.JSONRenderer(),
+        ],
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+        cache_logger_on_first_use=True,
+    )
+    log: Log = structlog.get_logger()
+    return log

@@ -1,0 +1,130 @@
+"""A phone's connection to the broker: MQTT 5 by aiomqtt, clean start, QoS 1."""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import aiomqtt
+
+from device_sim.fleet.link import Arrived, LinkError, Session
+from device_sim.identities import FleetPhone
+from lock_protocol.imei import Imei
+from lock_protocol.topics import PhoneTopic, Topics
+
+_QOS = 1
+_TIMEOUT_S = 10.0
+_KEEPALIVE_S = 120
+# A phone has one desired state. Only somebody who floods it fills such a queue, and then loses the rest.
+_MAX_QUEUED = 512
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MqttDialler:
+    """Makes phones' connections to one broker."""
+
+    host: str
+    port: int
+    topics: Topics
+
+    async def hold(self, phone: FleetPhone, root_version: int, session: Session) -> None:
+        """Connect one phone, subscribe its own topics and the next root's, and serve the session until cancelled.
+
+        Raises:
+            LinkError: the connection could not be made, or broke, or the session gave it up.
+        """
+        reason = "closed"
+        try:
+            await self._serve(phone, root_version, session)
+        except* (aiomqtt.MqttError, LinkError) as errors:
+            reason = str(errors.exceptions[0])
+        # Here and not above: what is raised inside `except*` comes out wrapped in a group.
+        raise LinkError(reason)
+
+    async def _serve(self, phone: FleetPhone, root_version: int, session: Session) -> None:
+        client = self._client(phone)
+        # A group per connection: when one publish fails the connection has failed, and all of it ends together.
+        async with _entered(client), asyncio.TaskGroup() as sending:
+            link = _MqttLink(client, self.topics, phone.imei, sending)
+            await link.subscribe_all(root_version)
+            try:
+                session.opened(link)
+                async for message in client.messages:
+                    session.arrived(link.read(message))
+            finally:
+                link.close()
+
+    def _client(self, phone: FleetPhone) -> aiomqtt.Client:
+        return aiomqtt.Client(
+            self.host,
+            self.port,
+            username=phone.imei,
+            password=phone.password,
+            identifier=phone.imei,
+            protocol=aiomqtt.ProtocolVersion.V5,
+            clean_start=True,
+            keepalive=_KEEPALIVE_S,
+            timeout=_TIMEOUT_S,
+            max_queued_incoming_messages=_MAX_QUEUED,
+            will=aiomqtt.Will(self.topics.phone(phone.imei, PhoneTopic.PRESENCE), b"gone"),
+        )
+
+
+class _MqttLink:
+    """One open connection."""
+
+    __slots__ = ("_client", "_imei", "_kinds", "_open", "_sending", "_topics")
+
+    def __init__(self, client: aiomqtt.Client, topics: Topics, imei: Imei, sending: asyncio.TaskGroup) -> None:
+        self._client = client
+        self._topics = topics
+        self._imei = imei
+        self._sending = sending
+        self._open = True
+        self._kinds = {topics.phone(imei, kind): kind for kind in (PhoneTopic.DESIRED, PhoneTopic.FRESH)}
+
+    async def subscribe_all(self, root_version: int) -> None:
+        topics = [*self._kinds, self._topics.root(root_version)]
+        await self._client.subscribe([(topic, _QOS) for topic in topics])
+
+    def read(self, message: aiomqtt.Message) -> Arrived:
+        """Return a received message by what it is for; whatever is none of the phone's own topics is a root's."""
+        return Arrived(self._kinds.get(message.topic.value), message.payload)
+
+    def publish(self, topic: PhoneTopic, envelope: bytes) -> None:
+        self._send(self._client.publish(self._topics.phone(self._imei, topic), envelope, _QOS), f"publish {topic}")
+
+    def subscribe_root(self, root_version: int) -> None:
+        self._send(self._client.subscribe(self._topics.root(root_version), _QOS), f"subscribe root {root_version}")
+
+    def close(self) -> None:
+        self._open = False
+
+    def _send(self, sending: Coroutine[Any, Any, Any], what: str) -> None:
+        """Send without waiting for the acknowledgement: order is kept, and a failure ends the connection."""
+        if self._open:
+            self._sending.create_task(sending, name=f"{what} of {self._imei}")
+        else:
+            sending.close()
+
+
+@asynccontextmanager
+async def _entered(client: aiomqtt.Client) -> AsyncIterator[None]:
+    """Connect, and disconnect in the end, also when cancelled in the middle of connecting.
+
+    aiomqtt leaves its socket open and registered when its connecting is cancelled, so that is let finish first; it
+    ends by itself within its timeout.
+    """
+    entering = asyncio.ensure_future(client.__aenter__())
+    try:
+        await asyncio.shield(entering)
+    except asyncio.CancelledError:
+        await asyncio.wait([entering])
+        if entering.exception() is None:
+            await client.__aexit__(None, None, None)
+        raise
+    try:
+        yield
+    finally:
+        await client.__aexit__(None, None, None)

@@ -1,0 +1,42 @@
+"""What a fleet has done, in numbers."""
+
+from collections import Counter
+
+from device_sim.phone.effects import Happening, Observed
+from lock_protocol.levels import Level
+
+
+class Counters:
+    """Running totals over all phones since the fleet started."""
+
+    def __init__(self) -> None:
+        self.happenings: Counter[Happening] = Counter()
+        self.refusals: Counter[str] = Counter()
+        self.applies = 0
+        self.locks = 0
+        """Times a phone came to be locked (level 4)."""
+        self.unlocks = 0
+        """Times a phone came to be open (level 0 or 1, or released) from above that."""
+        self.connects = 0
+        self.connection_failures = 0
+        self.storage_failures = 0
+
+    def count(self, observed: Observed) -> None:
+        """Count what a step was about."""
+        self.happenings[observed.happening] += 1
+        if observed.refusal:
+            self.refusals[observed.refusal] += 1
+
+    def count_level(self, before: Level, after: Level) -> None:
+        """Count a change of the level applied."""
+        self.locks += after is Level.LOCKED and before is not Level.LOCKED
+        self.unlocks += _usable(after) and not _usable(before)
+
+    @property
+    def refused(self) -> int:
+        """Messages refused, of all kinds."""
+        return self.refusals.total()
+
+
+def _usable(level: Level) -> bool:
+    return level.is_open or level is Level.RELEASED

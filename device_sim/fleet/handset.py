@@ -1,0 +1,61 @@
+"""The handset that an agent runs on: what its user sees, which root access can make differ from what was applied."""
+
+import time
+from collections import deque
+from dataclasses import dataclass
+
+from lock_protocol.levels import Condition, Level
+
+_KEPT_TRANSITIONS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """One change of the level that the user sees."""
+
+    at_ns: int
+    """By CLOCK_MONOTONIC, which all processes of one machine share."""
+    level: Level
+    epoch: int
+    version: int
+    """Of the state that was held then; 0 with epoch 0 for none."""
+
+
+class Handset:
+    """Shows the level that was applied last, unless its user has pinned another one.
+
+    Pinning models a borrower with root access: the agent applies and reports in good faith, and the screen says
+    otherwise.
+    """
+
+    __slots__ = ("_pinned", "applied", "applies", "condition", "transitions")
+
+    def __init__(self) -> None:
+        self.applied = Level.UNLOCKED
+        self.condition = Condition.NONE
+        self.applies = 0
+        self.transitions: deque[Transition] = deque(maxlen=_KEPT_TRANSITIONS)
+        self._pinned: Level | None = None
+
+    @property
+    def level(self) -> Level:
+        """What the user sees."""
+        return self.applied if self._pinned is None else self._pinned
+
+    def apply(self, level: Level, condition: Condition, order: tuple[int, int]) -> None:
+        """Do what the agent says; `order` is epoch and version of the state it holds."""
+        before = self.level
+        self.applied, self.condition = level, condition
+        self.applies += 1
+        self._note(before, order)
+
+    def pin(self, level: Level | None, order: tuple[int, int]) -> None:
+        """Show `level` whatever is applied; None undoes that."""
+        before = self.level
+        self._pinned = level
+        self._note(before, order)
+
+    def _note(self, before: Level, order: tuple[int, int]) -> None:
+        # A handset's first level is worth a time too: it is how long a boot took.
+        if self.level is not before or not self.transitions:
+            self.transitions.append(Transition(time.monotonic_ns(), self.level, *order))

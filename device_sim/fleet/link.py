@@ -1,0 +1,50 @@
+"""The port to the network: what a simulated phone needs of a connection."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from device_sim.identities import FleetPhone
+from lock_protocol.topics import PhoneTopic
+
+
+class LinkError(Exception):
+    """A connection could not be made, broke, or was given up."""
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """Bytes that arrived on one of a phone's own topics, or (topic None) on the next root's."""
+
+    topic: PhoneTopic | None
+    payload: bytes
+
+
+class Link(Protocol):
+    """One open connection. Its methods never block; what they could not send is lost with the connection."""
+
+    def publish(self, topic: PhoneTopic, envelope: bytes) -> None:
+        """Send an envelope on one of the phone's own topics."""
+
+    def subscribe_root(self, root_version: int) -> None:
+        """Listen for this root too."""
+
+
+class Session(Protocol):
+    """What is done with a connection. Either method may give it up by raising `LinkError`."""
+
+    def opened(self, link: Link) -> None:
+        """Begin: all subscriptions are granted, and nothing has been handed over yet."""
+
+    def arrived(self, message: Arrived) -> None:
+        """Take one message, in the order of arrival."""
+
+
+class Dialler(Protocol):
+    """Makes connections."""
+
+    async def hold(self, phone: FleetPhone, root_version: int, session: Session) -> None:
+        """Connect one phone and serve the session until cancelled.
+
+        Raises:
+            LinkError: the connection could not be made, or broke, or the session gave it up.
+        """

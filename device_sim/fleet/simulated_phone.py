@@ -1,0 +1,255 @@
+"""One phone of a fleet: its core, its handset, its storage and its connection, tied together."""
+
+import os
+import time
+from collections import Counter
+from contextlib import suppress
+from dataclasses import dataclass
+
+from device_sim.fleet.alarms import Alarms
+from device_sim.fleet.counters import Counters
+from device_sim.fleet.handset import Handset
+from device_sim.fleet.link import Arrived, Link, LinkError
+from device_sim.fleet.watches import Watches
+from device_sim.identities import FleetPhone
+from device_sim.phone.effects import Apply, Effect, Observed, Persist, Publish, SubscribeRoot, Wake, Wipe
+from device_sim.phone.events import (
+    ENTROPY_BYTES,
+    Booted,
+    Connected,
+    Disconnected,
+    Event,
+    FactoryReset,
+    MessageArrived,
+    PowerCut,
+    RootArrived,
+    SignalsRaised,
+    TimerFired,
+    UserPressedCheck,
+    WallClockChanged,
+)
+from device_sim.phone.phone import Phone, Stage
+from device_sim.phone.step import step
+from device_sim.phone.storage import Storage, StorageError
+from device_sim.phone.words import held
+from lock_protocol.imei import Imei
+from lock_protocol.levels import Level, Signals
+
+_BOOT_AGAIN_S = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What all phones of a fleet share."""
+
+    storage: Storage
+    alarms: Alarms
+    counters: Counters
+    watches: Watches
+
+
+class SimulatedPhone:
+    """Feeds a phone's core with events and performs what it wants.
+
+    When storage fails the step has not happened, and the agent ends like a crashed process: the handset stays as it
+    was, and the agent is started again from what is stored, a second later or with the next connection.
+    """
+
+    __slots__ = ("_around", "_core", "_link", "handset", "login", "refusals")
+
+    def __init__(self, login: FleetPhone, around: Surroundings) -> None:
+        self.login = login
+        self.handset = Handset()
+        self.refusals: Counter[str] = Counter()
+        self._around = around
+        self._core = Phone.switched_off(login.identity)
+        self._link: Link | None = None
+
+    # --- what it is ---
+
+    @property
+    def imei(self) -> Imei:
+        """Its name."""
+        return self.login.imei
+
+    @property
+    def online(self) -> bool:
+        """Whether it is connected and subscribed."""
+        return self._core.stage is Stage.ONLINE
+
+    @property
+    def confirmed(self) -> bool:
+        """Whether what it holds is known not to be an old state."""
+        return self._core.memory.state is not None and self._core.memory.confirmed
+
+    @property
+    def settled(self) -> bool:
+        """Whether, on this connection, a `Fresh` has confirmed what it holds."""
+        return self.online and self.confirmed and self._core.dialogue.asked == 0
+
+    @property
+    def order(self) -> tuple[int, int]:
+        """Epoch and version of the state it holds; zeros for none."""
+        holding = held(self._core)
+        return holding.epoch, holding.version
+
+    @property
+    def next_root(self) -> int:
+        """The number of the root to listen for."""
+        return self._core.root.root_version + 1
+
+    # --- power ---
+
+    def power_on(self) -> None:
+        """Start the agent if it is not running.
+
+        Raises:
+            StorageError: it cannot start, and will try again.
+        """
+        if self._core.stage is not Stage.OFF:
+            return
+        try:
+            memory = self._around.storage.load(self.imei)
+            self._take(Booted(monotonic=time.monotonic(), memory=memory))
+        except StorageError:
+            self._crash()
+            raise
+
+    def power_cycle(self) -> None:
+        """Take the power away and give it back. The connection must be closed already.
+
+        Raises:
+            StorageError: it cannot start, and will try again.
+        """
+        self.power_on()
+        self._take(PowerCut(monotonic=time.monotonic()))
+        self.power_on()
+
+    def factory_reset(self) -> None:
+        """Erase everything that can be erased, and start. The connection must be closed already.
+
+        Raises:
+            StorageError: it was not erased, or it cannot start.
+        """
+        self.power_on()
+        self._take(FactoryReset(monotonic=time.monotonic()))
+        self.power_on()
+
+    # --- the connection: a `Session` ---
+
+    def opened(self, link: Link) -> None:
+        """Say hello on a new connection."""
+        self._link = link
+        self._around.counters.connects += 1
+        self._feed_online(Connected(monotonic=time.monotonic(), entropy=os.urandom(ENTROPY_BYTES)))
+
+    def arrived(self, message: Arrived) -> None:
+        """Judge what arrived."""
+        now, entropy = time.monotonic(), os.urandom(ENTROPY_BYTES)
+        if message.topic is None:
+            self._feed_online(RootArrived(monotonic=now, entropy=entropy, payload=message.payload))
+        else:
+            self._feed_online(
+                MessageArrived(monotonic=now, entropy=entropy, topic=message.topic, payload=message.payload)
+            )
+
+    def closed(self) -> None:
+        """Note that the connection is gone, if there was one."""
+        self._link = None
+        if self.online:
+            self._feed(Disconnected(monotonic=time.monotonic()))
+
+    # --- its user, and its surroundings ---
+
+    def ring(self) -> None:
+        """Do what its time has come for."""
+        if self._core.stage is Stage.OFF:
+            # A failure is counted, and has set the alarm for the next try.
+            with suppress(StorageError):
+                self.power_on()
+        else:
+            self._feed(TimerFired(monotonic=time.monotonic(), entropy=os.urandom(ENTROPY_BYTES)))
+
+    def press_check(self) -> None:
+        """Press "check payment status"."""
+        self._feed(UserPressedCheck(monotonic=time.monotonic(), entropy=os.urandom(ENTROPY_BYTES)))
+
+    def change_wall_clock(self) -> None:
+        """Set the wall clock to anything."""
+        self._feed(WallClockChanged(monotonic=time.monotonic()))
+
+    def raise_signals(self, signals: Signals) -> None:
+        """Swap the SIM, unlock the bootloader, or the like."""
+        self._feed(SignalsRaised(monotonic=time.monotonic(), signals=signals))
+
+    def tamper(self, level: Level | None) -> None:
+        """Pin what the handset shows, as a user with root access may; None undoes that."""
+        self.handset.pin(level, self.order)
+        self._around.watches.changed(self)
+
+    # --- inside ---
+
+    def _feed(self, event: Event) -> bool:
+        """Give the core an event; return whether the agent was and is running. One that is not misses it."""
+        if self._core.stage is Stage.OFF:
+            return False
+        try:
+            self._take(event)
+        except StorageError:
+            self._crash()
+            return False
+        return True
+
+    def _feed_online(self, event: Event) -> None:
+        if not self._feed(event):
+            raise LinkError("the agent is not running")
+
+    def _take(self, event: Event) -> None:
+        """Make one step. Nothing of it has happened when its write fails.
+
+        Raises:
+            StorageError: its write failed.
+        """
+        core, effects = step(self._core, event)
+        for effect in effects:
+            self._keep(effect)
+        self._core = core
+        for effect in effects:
+            self._perform(effect)
+        self._around.watches.changed(self)
+
+    def _keep(self, effect: Effect) -> None:
+        match effect:
+            case Persist(memory):
+                self._around.storage.save(self.imei, memory)
+            case Wipe():
+                self._around.storage.wipe(self.imei)
+
+    def _perform(self, effect: Effect) -> None:
+        match effect:
+            case Apply():
+                self._apply(effect)
+            case Publish(topic, envelope) if self._link is not None:
+                self._link.publish(topic, envelope)
+            case SubscribeRoot(version) if self._link is not None:
+                self._link.subscribe_root(version)
+            case Wake(at):
+                self._around.alarms.set(self.imei, at)
+            case Observed():
+                self._observe(effect)
+
+    def _apply(self, apply: Apply) -> None:
+        self._around.counters.count_level(self.handset.applied, apply.level)
+        self._around.counters.applies += 1
+        self.handset.apply(apply.level, apply.condition, self.order)
+
+    def _observe(self, observed: Observed) -> None:
+        self._around.counters.count(observed)
+        if observed.refusal:
+            self.refusals[observed.refusal] += 1
+
+    def _crash(self) -> None:
+        self._around.counters.storage_failures += 1
+        self._core = Phone.switched_off(self.login.identity)
+        self._around.alarms.set(self.imei, time.monotonic() + _BOOT_AGAIN_S)
+        self._around.watches.changed(self)

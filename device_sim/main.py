@@ -1,0 +1,132 @@
+"""The composition root: a fleet of simulated phones as one process."""
+
+import argparse
+import asyncio
+import signal
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import uvloop
+
+from device_sim.adapters.mqtt import MqttDialler
+from device_sim.adapters.storage import FileStorage, MemoryStorage
+from device_sim.fleet.alarms import Alarms
+from device_sim.fleet.connections import Connections, Pace
+from device_sim.fleet.control import control_channel
+from device_sim.fleet.counters import Counters
+from device_sim.fleet.fleet import Fleet
+from device_sim.fleet.simulated_phone import SimulatedPhone, Surroundings
+from device_sim.fleet.watches import Watches
+from device_sim.identities import FleetFileError, read_fleet
+from lock_protocol.topics import DEFAULT_PREFIX, InvalidTopicError, Topics
+
+_EXAMPLES = """\
+examples:
+  python -m device_sim --phones fleet.jsonl --control fleet.sock
+  python -m device_sim --phones fleet.jsonl --control fleet.sock --port 21883 --storage memories/
+  echo '{"op": "dump"}' | nc -U fleet.sock
+
+The file has one phone a line, as device_sim/identities.py describes; device_sim/fleet/control_messages.py lists what
+can be asked. `ready phones=N` on stdout says that the control socket listens; the phones connect from then on.
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FleetSettings:
+    """Everything that one fleet process is told."""
+
+    phones_file: Path
+    """JSON lines, as `device_sim.identities` describes them."""
+    control_path: Path
+    host: str = "127.0.0.1"
+    port: int = 1883
+    topic_prefix: str = DEFAULT_PREFIX
+    pace: Pace = field(default_factory=Pace)
+    storage_directory: Path | None = None
+    """Where the phones' memories are kept; None keeps them in this process, through simulated power cycles only."""
+
+
+async def run(settings: FleetSettings) -> None:
+    """Run a fleet until SIGTERM, SIGINT or `stop`.
+
+    Raises:
+        FleetFileError, InvalidTopicError: settings that cannot be.
+        OSError: the phones' file, the storage directory or the control socket.
+    """
+    logins = read_fleet(settings.phones_file)
+    dialler = MqttDialler(host=settings.host, port=settings.port, topics=Topics(settings.topic_prefix))
+    directory = settings.storage_directory
+    around = Surroundings(
+        storage=MemoryStorage() if directory is None else FileStorage(directory),
+        alarms=Alarms(lambda imei: fleet.phones[imei].ring()),
+        counters=Counters(),
+        watches=Watches(),
+    )
+    async with asyncio.TaskGroup() as tasks:
+        phones = [SimulatedPhone(login, around) for login in logins]
+        fleet = Fleet(phones, Connections(dialler, settings.pace, tasks), around)
+        await _serve(fleet, settings, tasks)
+
+
+async def _serve(fleet: Fleet, settings: FleetSettings, tasks: asyncio.TaskGroup) -> None:
+    """Run the fleet until it is to stop, and leave nothing running."""
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, fleet.stopping.set)
+    ringing = tasks.create_task(fleet.around.alarms.run(), name="alarms")
+    async with control_channel(fleet, settings.control_path, tasks):
+        fleet.start()
+        _say(f"ready phones={len(fleet.phones)}")
+        await fleet.stopping.wait()
+    await fleet.stop()
+    ringing.cancel()
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a fleet as the command line says; return the exit code."""
+    try:
+        settings = _settings(_parser().parse_args(argv))
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(run(settings))
+    except (FleetFileError, InvalidTopicError, OSError) as error:
+        sys.stderr.write(f"device_sim: {error}\n")
+        return 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m device_sim",
+        description="Simulate phones bought on instalments: thousands in one process, over real MQTT connections.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--phones", type=Path, required=True, metavar="FILE", help="JSON lines, one phone each")
+    parser.add_argument("--control", type=Path, required=True, metavar="SOCKET", help="where to listen for requests")
+    parser.add_argument("--host", default="127.0.0.1", help="the broker (default: %(default)s)")
+    parser.add_argument("--port", type=int, default=1883, help="its listener for phones (default: %(default)s)")
+    parser.add_argument("--prefix", default=DEFAULT_PREFIX, help="topic prefix (default: %(default)s)")
+    parser.add_argument("--storage", type=Path, metavar="DIR", help="keep the phones' memories here")
+    parser.add_argument("--connects-per-s", type=float, default=1000.0, metavar="N", help="default: %(default)g")
+    parser.add_argument("--backoff-cap-s", type=float, default=30.0, metavar="N", help="default: %(default)g")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the connects' jitter; default 0")
+    return parser
+
+
+def _settings(options: argparse.Namespace) -> FleetSettings:
+    return FleetSettings(
+        phones_file=options.phones,
+        control_path=options.control,
+        host=options.host,
+        port=options.port,
+        topic_prefix=options.prefix,
+        pace=Pace(connects_per_s=options.connects_per_s, backoff_cap_s=options.backoff_cap_s, seed=options.seed),
+        storage_directory=options.storage,
+    )

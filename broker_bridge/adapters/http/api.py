@@ -122,30 +122,40 @@ def api_key_hash(key: str) -> bytes:
 def create_api(gateway: Gateway, version: str) -> FastAPI:
     """Return the application."""
     api = FastAPI(title="Paylatch", version=version, docs_url=None, redoc_url=None)
+    api.state.gateway = gateway
     install(api)
     for routes in (_phone_routes, _decision_routes, _health_routes):
         api.include_router(routes(gateway))
     return api
 
 
+async def _lender_of(request: Request) -> LenderId:
+    gateway: Gateway = request.app.state.gateway
+    return await gateway.lender(request)
+
+
+Bearer = Annotated[LenderId, Depends(_lender_of)]
+"""The lender whose API key the request bears."""
+
+
 def _phone_routes(gateway: Gateway) -> APIRouter:
-    routes, lender_of = APIRouter(prefix="/v1"), Annotated[LenderId, Depends(gateway.lender)]
+    routes = APIRouter(prefix="/v1")
 
     @routes.post("/phones", status_code=HTTPStatus.CREATED)
-    async def enrol(request: Request, lender: lender_of) -> dict[str, Any]:
+    async def enrol(request: Request, lender: Bearer) -> dict[str, Any]:
         """Enrol a phone: bind IMEI, device key, loan and consent; the answer holds its credential, shown once."""
         return await gateway.enrol(check(EnrolmentBody, read_json(await request.body())), lender)
 
     @routes.get("/phones")
     async def phones(
-        lender: lender_of, page_size: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 100, page_token: str = ""
+        lender: Bearer, page_size: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 100, page_token: str = ""
     ) -> dict[str, Any]:
         """List phones by IMEI."""
         page = await gateway.store.phones(lender, page_token, page_size)
         return {"phones": [phone_answer(phone) for phone in page.items], "next_page_token": page.next_token}
 
     @routes.get("/phones/{imei}")
-    async def phone(imei: str, lender: lender_of) -> dict[str, Any]:
+    async def phone(imei: str, lender: Bearer) -> dict[str, Any]:
         """Show what a phone should be, and what it says it is."""
         found = await gateway.store.phone(lender, _imei_in_path(imei))
         if found is None:
@@ -153,7 +163,7 @@ def _phone_routes(gateway: Gateway) -> APIRouter:
         return phone_answer(found)
 
     @routes.get("/commands/{command_id}")
-    async def command(command_id: str, lender: lender_of) -> dict[str, Any]:
+    async def command(command_id: str, lender: Bearer) -> dict[str, Any]:
         """Show where a command is on its way to its phone."""
         found = await gateway.store.command(lender, CommandId(command_id))
         if found is None:
@@ -164,10 +174,10 @@ def _phone_routes(gateway: Gateway) -> APIRouter:
 
 
 def _decision_routes(gateway: Gateway) -> APIRouter:
-    routes, lender_of = APIRouter(prefix="/v1"), Annotated[LenderId, Depends(gateway.lender)]
+    routes = APIRouter(prefix="/v1")
 
     @routes.post("/decisions")
-    async def decide(request: Request, lender: lender_of) -> dict[str, Any]:
+    async def decide(request: Request, lender: Bearer) -> dict[str, Any]:
         """Take one decision, or a list of them with a result for each; what is answered with success is durable."""
         value = read_json(await request.body())
         if not isinstance(value, list):

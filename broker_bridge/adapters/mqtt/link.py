@@ -69,7 +69,12 @@ class Link:
         self._window = window
         self._random = random
         self._log = log
-        self.connected = False
+        self._connected = asyncio.Event()
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection, subscribed and ready."""
+        return self._connected.is_set()
 
     async def run(self, on_session: OnSession) -> None:
         """Connect, run `on_session`, and start over whenever the connection ends; until cancelled."""
@@ -81,7 +86,7 @@ class Link:
                 self._log.warning("broker_disconnected", error=str(_first_cause(group)))
             # After a connection that worked the first try comes soon; a broker that refuses is not hammered.
             pause = FIRST_PAUSE_S if self.connected else min(pause * 2, LONGEST_PAUSE_S)
-            self.connected = False
+            self._connected.clear()
             await asyncio.sleep(self._random.uniform(0, pause))
 
     async def _one_session(self, on_session: OnSession) -> None:
@@ -91,15 +96,14 @@ class Link:
             tasks.create_task(self._read(client, incoming), name="mqtt.read")
             token = await self._subscribe(client, incoming)
             await client.publish_acknowledged(self._topics.status, _ONLINE, retain=True)
-            self.connected = True
+            self._connected.set()
             self._log.info("broker_connected", host=self._address.host, port=self._address.port)
             await on_session(Session(client), incoming, token)
 
     async def _read(self, client: "_Client", incoming: "asyncio.Queue[Received]") -> None:
         """Hand over what comes in; when this falls behind, the broker's own queue holds the rest."""
         async for message in client.messages:
-            payload = message.payload if isinstance(message.payload, bytes) else b""
-            await incoming.put(Received(message.topic.value, payload, bool(message.retain)))
+            await incoming.put(Received(message.topic.value, message.payload, bool(message.retain)))
         raise BrokerUnavailableError("the connection ended")
 
     async def _subscribe(self, client: "_Client", incoming: "asyncio.Queue[Received]") -> str | None:

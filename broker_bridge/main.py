@@ -63,6 +63,7 @@ async def run(settings: Settings) -> None:
             store=store,
             outbox=Outbox(window=settings.broker.window, lane_limit=LANE_LIMIT),
             topics=topics,
+            judge=judge,
             clock=clock,
             log=log,
             new_token=lambda: secrets.token_hex(16),

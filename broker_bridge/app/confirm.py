@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 
 from broker_bridge.app.ports import AuditEntry, Clock, Log, Transaction, outgoing
 from broker_bridge.app.sign import Queue
-from broker_bridge.domain.commands import Event, after
+from broker_bridge.domain.commands import Event, Status, after
 from broker_bridge.domain.decisions import DecisionId
 from broker_bridge.domain.lanes import Lane
 from broker_bridge.domain.phones import Phone, PhoneStatus, Said, is_about, said_in_hello, said_in_report
@@ -57,9 +57,9 @@ class Judge:
             return phone
         now = self.clock.now()
         proven = event is Event.APPLIED
-        tx.put_command(
-            replace(command, status=status, detail=detail, finished_at=now, due_at=0 if proven else command.due_at)
-        )
+        finished_at = 0 if status.is_pending else now
+        due_at = 0 if proven else command.due_at
+        tx.put_command(replace(command, status=status, detail=detail, finished_at=finished_at, due_at=due_at))
         text = f"{command.epoch}.{command.version} {status} {detail}".rstrip()
         tx.audit(AuditEntry(at=now, lender=phone.lender, imei=phone.imei, event="phone", detail=text))
         return self._proven(tx, phone) if proven else phone
@@ -253,3 +253,27 @@ class MarkSent:
                 command, status=status, sent_at=command.sent_at or now, attempts=command.attempts + 1, due_at=due_at
             )
         )
+
+
+@dataclass(frozen=True, slots=True)
+class TimeOut:
+    """The job of phones that have not answered for long. Not final: a phone may come back after a year."""
+
+    imeis: Collection[Imei]
+    sent_before: int
+    judge: Judge
+
+    @property
+    def decisions(self) -> Collection[tuple[LenderId, DecisionId]]:
+        """None."""
+        return ()
+
+    def run(self, tx: Transaction) -> None:
+        """Mark those of their newest commands that are still only sent."""
+        for imei in self.imeis:
+            phone = tx.phone(imei)
+            command = None if phone is None else tx.command(phone.command_id)
+            if phone is None or command is None:
+                continue
+            if command.status is Status.SENT and command.sent_at < self.sent_before:
+                self.judge.settle(tx, phone, Event.WAITED_TOO_LONG)

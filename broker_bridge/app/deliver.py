@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from broker_bridge.app.canary import PublishNumbers, encode_canary
-from broker_bridge.app.confirm import Ack, MarkSent
+from broker_bridge.app.confirm import Ack, Judge, MarkSent, TimeOut
 from broker_bridge.app.outbox import Outbox
 from broker_bridge.app.ports import (
     Broker,
@@ -28,6 +28,8 @@ from lock_protocol.imei import Imei
 from lock_protocol.topics import PhoneTopic, Topics
 
 SWEEP_S = 1.0
+TIMED_OUT_S = 900
+"""A command whose phone has said nothing for so long after the PUBACK is shown as timed out."""
 CANARY_S = 0.25
 RECONCILE_PAGE = 500
 MARK_BATCH = 500
@@ -40,6 +42,7 @@ class Deliverer:
     store: Store
     outbox: Outbox
     topics: Topics
+    judge: Judge
     clock: Clock
     log: Log
     new_token: Callable[[], str]
@@ -181,6 +184,7 @@ class Deliverer:
                 wanted = lane is Lane.OPENING or lane in self.outbox.overflowed
                 if wanted and self.outbox.has_room(lane):
                     await self._refill(lane)
+            await self._time_out()
             await asyncio.sleep(SWEEP_S)
 
     async def _refill(self, lane: Lane) -> None:
@@ -193,6 +197,15 @@ class Deliverer:
             self.outbox.overflowed.discard(lane)
         for state in due:
             self.offer(state)
+
+    async def _time_out(self) -> None:
+        before = self.clock.now() - TIMED_OUT_S
+        try:
+            silent = await self.store.sent_before(before, MARK_BATCH)
+            if silent:
+                await self.store.commit(TimeOut(silent, before, self.judge))
+        except (StoreUnavailableError, OverloadedError) as error:
+            self.log.warning("sweep_failed", error=str(error))
 
     async def _reconcile_then_watch(self, broker: Broker, known_to_broker: int | None) -> None:
         """Publish again what the broker may have lost; from then on, keep the canary up to date."""

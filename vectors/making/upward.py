@@ -19,7 +19,7 @@ from vectors.making.acceptance import (
     signature_defects,
     type_defects,
 )
-from vectors.making.parts import Parts, Vector, parts, payload, upward, vector
+from vectors.making.parts import Vector, parts, payload, upward, vector
 
 REGISTERED: Vector = {"imei": cast.PHONE, "device_key": cast.DEVICE.public.hex(), "sequence": 17}
 """What the bridge knows of the phone: the key bound at enrolment, the last sequence it accepted."""
@@ -41,10 +41,10 @@ def hellos() -> list[Vector]:
         signals=Signals.FLOOR_LOST,
     )
     return [
-        accepted("a phone that holds version 41", upward(cast.HELLO_MESSAGE)),
-        accepted("a phone that was reset: it holds nothing and has no count", upward(reset)),
-        accepted("sequence 0 from a phone that still knows its state", upward(replace(cast.HELLO_MESSAGE, sequence=0))),
-        accepted("the first hello ever", upward(replace(reset)), sequence=-1),
+        accepted("a phone that holds version 41", cast.HELLO_MESSAGE),
+        accepted("a phone that was reset: it holds nothing and has no count", reset),
+        accepted("sequence 0 from a phone that still knows its state", replace(cast.HELLO_MESSAGE, sequence=0)),
+        accepted("the first hello ever", reset, sequence=-1),
         *_refused(letter, REPORTED.media_type),
         *changed(letter, {"root_version 0": {"root_version": 0}, "a nonce of 17 bytes": {"nonce": bytes(17)}}),
         *_stale(letter, (17, 16, 1)),
@@ -80,12 +80,12 @@ def reports() -> list[Vector]:
         "detail of 65 bytes": {"detail": "x" * 65},
     }
     return [
-        accepted("version 41 applied", upward(message)),
-        accepted("a message refused", upward(refusal)),
-        accepted("failed to apply", upward(replace(message, result=Result.FAILED, condition=Condition.APPLY_FAILED))),
-        accepted("observed, holding nothing", upward(nothing)),
-        accepted("opened by an offline code, whose state is still to come", upward(coded)),
-        accepted("sequence 0, the first ever", upward(replace(message, sequence=0)), sequence=-1),
+        accepted("version 41 applied", message),
+        accepted("a message refused", refusal),
+        accepted("failed to apply", replace(message, result=Result.FAILED, condition=Condition.APPLY_FAILED)),
+        accepted("observed, holding nothing", nothing),
+        accepted("opened by an offline code, whose state is still to come", coded),
+        accepted("sequence 0, the first ever", replace(message, sequence=0), sequence=-1),
         *_refused(letter, HELLO.media_type),
         *changed(letter, {name: bad[name] for name in bad if name != "result 4"}),
         *changed(letter, {"result 4": bad["result 4"]}, "unreadable"),
@@ -94,9 +94,10 @@ def reports() -> list[Vector]:
     ]
 
 
-def accepted(name: str, message: Parts, sequence: int = 17) -> Vector:
+def accepted(name: str, message: Hello | Reported, sequence: int = 17) -> Vector:
     """Return an entry that is accepted; `result` is the message, field by field."""
-    return vector(name, standing=REGISTERED | {"sequence": sequence}, message=message.pack(), result={})
+    standing = REGISTERED | {"sequence": sequence}
+    return vector(name, standing=standing, message=upward(message).pack(), result=message)
 
 
 def _letter(record: Hello | Reported) -> Letter:

@@ -25,6 +25,7 @@ from broker_bridge.app.deliver import Deliverer
 from broker_bridge.app.hear import Listener, Received
 from broker_bridge.app.outbox import Outbox
 from broker_bridge.app.ports import Log
+from broker_bridge.app.resign import sign_all_again
 from broker_bridge.app.sign import Queue, SigningClock
 from broker_bridge.domain.policy import PROFILES
 from broker_bridge.settings import BrokerSettings, Settings, SettingsError
@@ -70,6 +71,7 @@ async def run(settings: Settings) -> None:
             numbers=PublishNumbers(await store.newest_publish_number()),
         )
         store.on_committed(deliverer.offer)
+        await sign_all_again(store, signer, queue, log)
         address = await _broker_address(settings.broker, store)
         link = Link(address, topics, window=settings.broker.window, random=Random(), log=log)  # noqa: S311 - jitter
         credentials = PasswordFile(settings.broker.phones_passwords, settings.broker.pid_file, store, log)
@@ -84,12 +86,14 @@ async def run(settings: Settings) -> None:
                 host=settings.broker.phones_host,
                 port=settings.broker.phones_port,
                 topic_prefix=settings.topic_prefix,
-                root_envelope=signer.root_envelope,
+                root_envelope=signer.roots[-1].envelope,
             ),
         )
         listener = Listener(store, deliverer, judge)
 
         async def session(broker: Session, incoming: asyncio.Queue[Received], token: str | None) -> None:
+            for one in signer.roots:
+                await broker.publish(topics.root(one.root.root_version), one.envelope, retain=True)
             known = None if token is None else await store.canary_number(token)
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(deliverer.session(broker, known), name="deliver")

@@ -208,6 +208,11 @@ class Store(Protocol):
     ) -> Sequence[Outgoing]:
         """Return states published with a number above `number`, by IMEI, of open or of closed levels."""
 
+    async def signed_under_older(
+        self, delegation: Delegation, *, opening: bool, after: Imei | None, limit: int
+    ) -> Sequence[Imei]:
+        """Return, by IMEI, phones of open or of closed levels whose state an older delegation covers."""
+
     async def newest_publish_number(self) -> int:
         """Return the highest number that any publish was acknowledged with."""
 
@@ -246,6 +251,9 @@ class Signer(Protocol):
         Raises:
             UnknownLenderError: there is none.
         """
+
+    def delegations(self) -> Sequence[Delegation]:
+        """Return the newest delegation of every lender."""
 
     def sign_state(self, state: DesiredState) -> bytes:
         """Return the envelope of a state, signed by the keys that its operations need."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 
 from broker_bridge.app.ports import AuditEntry, Clock, Command, Signer, Transaction, outgoing
+from broker_bridge.domain.authority import require_authority
 from broker_bridge.domain.clock import signing_time
 from broker_bridge.domain.commands import Event, Status, after
 from broker_bridge.domain.decisions import DecisionId
@@ -122,6 +123,8 @@ class Queue:
         delay_s: int = 0,
     ) -> tuple[Desired, CommandId]:
         at = self.signing_clock.time_for(tx, lane)
+        delegation = self.signer.delegation(lender)
+        require_authority(wish, delegation, at)
         epoch, version = order
         command_id = _command_id(at, lender, imei, order)
         state = DesiredState(
@@ -129,7 +132,7 @@ class Queue:
             imei=imei,
             epoch=epoch,
             version=version,
-            delegation_version=self.signer.delegation(lender).version,
+            delegation_version=delegation.version,
             level=wish.level,
             reason=wish.reason,
             issued_at=at,

@@ -13,6 +13,7 @@ from broker_bridge.app.decide import DecisionConflictError, UnknownPhoneError
 from broker_bridge.app.enrol import EnrolmentConflictError
 from broker_bridge.app.ports import OverloadedError, StoreUnavailableError, UnknownLenderError
 from broker_bridge.app.sign import ClockSuspectError
+from broker_bridge.domain.authority import LinkNotDelegatedError, NotDelegatedError
 
 RETRY_AFTER_S = "1"
 
@@ -49,6 +50,8 @@ _MEANINGS: dict[type[Exception], _Meaning] = {
     CredentialsError: _Meaning(HTTPStatus.SERVICE_UNAVAILABLE, "broker-not-told"),
     OverloadedError: _Meaning(HTTPStatus.SERVICE_UNAVAILABLE, "overloaded"),
     StoreUnavailableError: _Meaning(HTTPStatus.SERVICE_UNAVAILABLE, "store-unavailable"),
+    LinkNotDelegatedError: _Meaning(HTTPStatus.UNPROCESSABLE_ENTITY, "link-not-delegated"),
+    NotDelegatedError: _Meaning(HTTPStatus.SERVICE_UNAVAILABLE, "not-delegated"),
     UnknownLenderError: _Meaning(HTTPStatus.SERVICE_UNAVAILABLE, "no-signing-keys"),
 }
 

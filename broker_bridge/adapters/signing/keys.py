@@ -1,6 +1,7 @@
 """Keys in files: the bridge's online keys with their delegations, and a development root that makes both.
 
-    keys/root.envelope                 the pinned root, as phones get it
+    keys/root.envelope                 the first root, as the first phones pinned it
+    keys/root.{n}.envelope             the roots that follow it, one by one, without gaps
     keys/root.key                      its private half: in development only, in production it stays offline
     keys/{lender}/delegation.envelope  what this lender's online keys may do
     keys/{lender}/{lock,unlock,fresh}.key
@@ -20,7 +21,7 @@ from lock_protocol.keys import SEED_BYTES, PublicKey, SigningKey
 from lock_protocol.levels import Level, Ops, operations_required
 from lock_protocol.messages import DelegatedKey, Delegation, DesiredState, Fresh, LenderId, Root
 from lock_protocol.refusals import Refusal
-from lock_protocol.trust import pinned_root, verify_delegation
+from lock_protocol.trust import follow_root, pinned_root, verify_delegation
 
 DEVELOPMENT_DELEGATION_S = 365 * 86_400
 DEVELOPMENT_LEASE_S = 200 * 86_400
@@ -42,6 +43,14 @@ class _Lender:
     """For each single operation, a key that may sign it."""
 
 
+@dataclass(frozen=True, slots=True)
+class PublishedRoot:
+    """A root, and the envelope that phones get."""
+
+    root: Root
+    envelope: bytes
+
+
 class FileSigner:
     """The `Signer` of `broker_bridge.app.ports`."""
 
@@ -53,11 +62,8 @@ class FileSigner:
         """
         if not development and (directory / _ROOT_KEY).exists():
             raise KeyFileError(f"{directory / _ROOT_KEY}: the root's private key must not be where the bridge runs")
-        self.root_envelope = _read(directory / _ROOT_ENVELOPE)
-        try:
-            self.root = pinned_root(self.root_envelope)
-        except Refusal as refusal:
-            raise KeyFileError(f"{directory / _ROOT_ENVELOPE}: {refusal}") from refusal
+        self.roots = _load_roots(directory)
+        self.root = self.roots[-1].root
         self._directory = directory
         self._lenders = {
             LenderId(path.parent.name): _load_lender(self.root, path.parent)
@@ -67,6 +73,10 @@ class FileSigner:
     def delegation(self, lender: LenderId) -> Delegation:
         """Return the lender's newest delegation."""
         return self._of(lender).delegation
+
+    def delegations(self) -> Sequence[Delegation]:
+        """Return the newest delegation of every lender."""
+        return [lender.delegation for lender in self._lenders.values()]
 
     def sign_state(self, state: DesiredState) -> bytes:
         """Return the envelope of a state, signed by the keys that its operations need."""
@@ -138,6 +148,20 @@ def _make_root(directory: Path, now: int, provisional_s: int, provisional_level:
         provisional_level=provisional_level,
     )
     (directory / _ROOT_ENVELOPE).write_bytes(seal(ROOT, root, [key]))
+
+
+def _load_roots(directory: Path) -> list[PublishedRoot]:
+    """Return the chain of roots, walked as every phone walks it."""
+    path = directory / _ROOT_ENVELOPE
+    envelope = _read(path)
+    try:
+        roots = [PublishedRoot(pinned_root(envelope), envelope)]
+        while (path := directory / f"root.{roots[-1].root.root_version + 1}.envelope").exists():
+            envelope = _read(path)
+            roots.append(PublishedRoot(follow_root(roots[-1].root, envelope), envelope))
+    except Refusal as refusal:
+        raise KeyFileError(f"{path}: {refusal.name}: {refusal}") from refusal
+    return roots
 
 
 def _load_lender(root: Root, home: Path) -> _Lender:

@@ -38,6 +38,7 @@ def phone_row(phone: Phone) -> Row:
         "pay_url": loan.pay_url,
         "epoch": desired.state.epoch,
         "version": desired.state.version,
+        "delegation_version": desired.state.delegation_version,
         "level": int(desired.state.level),
         "state_hash": desired.state_hash,
         "envelope": desired.envelope,

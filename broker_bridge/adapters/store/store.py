@@ -27,7 +27,7 @@ from broker_bridge.domain.lanes import Lane
 from broker_bridge.domain.phones import CommandId, Phone
 from lock_protocol.imei import Imei
 from lock_protocol.levels import Level
-from lock_protocol.messages import LenderId
+from lock_protocol.messages import Delegation, LenderId
 
 T = TypeVar("T")
 
@@ -222,6 +222,16 @@ class SqlStore:
             .limit(limit)
         )
         return await self._read(lambda connection: _all(connection, query, outgoing_of))
+
+    async def signed_under_older(
+        self, delegation: Delegation, *, opening: bool, after: Imei | None, limit: int
+    ) -> Sequence[Imei]:
+        """Return, by IMEI, phones of open or of closed levels whose state an older delegation covers."""
+        table = tables.phones
+        levels = table.c.level.in_(_OPEN_LEVELS) if opening else table.c.level.not_in(_OPEN_LEVELS)
+        older = (table.c.lender == delegation.lender, table.c.delegation_version < delegation.version)
+        query = select(table.c.imei).where(*older, levels, table.c.imei > (after or "")).order_by(table.c.imei)
+        return await self._read(lambda connection: list(connection.execute(query.limit(limit)).scalars()))
 
     async def newest_publish_number(self) -> int:
         """Return the highest number that any publish was acknowledged with, or that a canary was made for."""

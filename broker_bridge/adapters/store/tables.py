@@ -59,6 +59,7 @@ phones = Table(
     # the desired state; level, epoch and version stand in the envelope as well, here they can be selected
     Column("epoch", BigInteger, nullable=False),
     Column("version", BigInteger, nullable=False),
+    Column("delegation_version", BigInteger, nullable=False),
     Column("level", SmallInteger, nullable=False),
     Column("state_hash", LargeBinary(32), nullable=False),
     Column("envelope", LargeBinary, nullable=False),
@@ -78,6 +79,7 @@ phones = Table(
     Column("publish_number", BigInteger, nullable=False),
 )
 Index("ix_phones_lender_imei", phones.c.lender, phones.c.imei)
+Index("ix_phones_lender_delegation_version", phones.c.lender, phones.c.delegation_version)
 Index("ix_phones_publish_number", phones.c.publish_number)
 
 decisions = Table(

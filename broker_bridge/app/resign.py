@@ -1,0 +1,78 @@
+"""Sign again: after a new delegation, every phone's state is made anew before anything else is sent under it.
+
+A state names its delegation's version, and a phone that has accepted the newer one refuses the older for good.
+"""
+
+import asyncio
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from broker_bridge.app.ports import Log, Signer, Store, Transaction
+from broker_bridge.app.sign import ClockSuspectError, Queue
+from broker_bridge.domain.authority import LinkNotDelegatedError, NotDelegatedError
+from broker_bridge.domain.decisions import DecisionId
+from lock_protocol.imei import Imei
+from lock_protocol.messages import Delegation, LenderId
+
+PAGE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class SignAgain:
+    """The job of one phone whose state was signed under an older delegation."""
+
+    imei: Imei
+    delegation: Delegation
+    queue: Queue
+
+    @property
+    def imeis(self) -> Collection[Imei]:
+        """The one phone."""
+        return (self.imei,)
+
+    @property
+    def decisions(self) -> Collection[tuple[LenderId, DecisionId]]:
+        """None."""
+        return ()
+
+    def run(self, tx: Transaction) -> None:
+        """Queue the same state as the next version, unless somebody has done so meanwhile."""
+        phone = tx.phone(self.imei)
+        if phone is not None and phone.desired.state.delegation_version < self.delegation.version:
+            self.queue.again(tx, phone)
+
+
+async def sign_all_again(store: Store, signer: Signer, queue: Queue, log: Log) -> None:
+    """Sign every state that an older delegation covers again, phones that are to be open first.
+
+    A closing state that the new delegation does not allow stays as it is: the phone will not accept it, and a person
+    is told. That never holds up the others.
+
+    Raises:
+        StoreUnavailableError, OverloadedError: the database does not take it; start over.
+    """
+    for delegation in signer.delegations():
+        count = 0
+        for opening in (True, False):
+            after: Imei | None = None
+            while page := await store.signed_under_older(delegation, opening=opening, after=after, limit=PAGE):
+                after = page[-1]
+                jobs = (store.commit(SignAgain(imei, delegation, queue)) for imei in page)
+                answers = await asyncio.gather(*jobs, return_exceptions=True)
+                count += _count_signed(page, answers, log)
+        if count:
+            log.info("signed_again", lender=delegation.lender, delegation=delegation.version, states=count)
+
+
+def _count_signed(page: Collection[Imei], answers: Collection[BaseException | None], log: Log) -> int:
+    """Return how many were signed, tell of those that must not be, and raise what nobody expected."""
+    signed = 0
+    for imei, answer in zip(page, answers, strict=True):
+        match answer:
+            case None:
+                signed += 1
+            case NotDelegatedError() | LinkNotDelegatedError() | ClockSuspectError():
+                log.critical("not_signed_again", imei=imei, error=str(answer))
+            case _:
+                raise answer
+    return signed

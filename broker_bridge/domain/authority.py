@@ -1,0 +1,35 @@
+"""What a lender's delegation lets the bridge ask of a phone: the phone would refuse the rest, so it is never signed."""
+
+from lock_protocol.levels import Level
+from lock_protocol.messages import Delegation
+
+from broker_bridge.domain.policy import Wish
+
+
+class NotDelegatedError(Exception):
+    """The lender's delegation does not allow this; the root's owners have to make another one."""
+
+
+class LinkNotDelegatedError(Exception):
+    """The notice links to a host that the lender's delegation does not name."""
+
+
+def require_authority(wish: Wish, delegation: Delegation, at: int) -> None:
+    """Refuse a wish that phones would refuse at `at` (seconds UTC).
+
+    An expired delegation still opens and releases, so that nobody who has paid waits for a ceremony.
+
+    Raises:
+        NotDelegatedError: expired, or a level above the cap.
+        LinkNotDelegatedError: a foreign link.
+    """
+    closes = not (wish.level.is_open or wish.level is Level.RELEASED)
+    if closes and at > delegation.expires_at:
+        raise NotDelegatedError(f"the delegation of {delegation.lender} expired at {delegation.expires_at}")
+    if wish.level is not Level.RELEASED and wish.level > delegation.max_level:
+        cap = delegation.max_level.name.lower()
+        raise NotDelegatedError(f"level {wish.level.name.lower()} is above the delegation's cap, {cap}")
+    foreign = wish.notice.hosts() - set(delegation.hosts)
+    if foreign:
+        allowed = ", ".join(delegation.hosts)
+        raise LinkNotDelegatedError(f"links to {', '.join(sorted(foreign))}; the delegation names {allowed}")

@@ -1,0 +1,5 @@
+"""`python -m paylatch`."""
+
+from paylatch.cli import main
+
+main()

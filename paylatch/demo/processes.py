@@ -1,0 +1,109 @@
+"""The bridge and the fleet as processes of their own, which never outlive the demo."""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from paylatch.demo.options import DemoError
+from paylatch.guard import Guard
+
+_STOP_S = 10.0
+_START_S = 30.0
+_POLL_S = 0.02
+_LOG_TAIL_CHARACTERS = 2000
+
+
+class ChildProcess:
+    """One `paylatch ...` command that runs until it is stopped.
+
+    Args:
+        process: the running command.
+        name: what it is to people.
+        log: where its output goes.
+    """
+
+    def __init__(self, process: asyncio.subprocess.Process, name: str, log: Path) -> None:
+        self._process = process
+        self._name = name
+        self._log = log
+        self._guard = Guard(process.pid)
+
+    async def wait_until(self, ready: Callable[[], Awaitable[bool]]) -> None:
+        """Wait until the process is ready for others.
+
+        Raises:
+            DemoError: it ended first, or took too long.
+        """
+        try:
+            async with asyncio.timeout(_START_S):
+                while not await ready():
+                    self._require_running()
+                    await asyncio.sleep(_POLL_S)
+        except TimeoutError:
+            raise DemoError(f"the {self._name} was not ready within {_START_S:g} s{self._tail()}") from None
+
+    async def watch(self) -> None:
+        """Wait for its end, which must not come by itself.
+
+        Raises:
+            DemoError: it has come.
+        """
+        await self._process.wait()
+        self._require_running()
+
+    async def stop(self) -> None:
+        """Have it end in good order; kill it if it does not."""
+        if self._process.returncode is None:
+            self._process.terminate()
+        try:
+            async with asyncio.timeout(_STOP_S):
+                await self._process.wait()
+        except TimeoutError:
+            self._process.kill()
+            await self._process.wait()
+        finally:
+            self._guard.dismiss()
+
+    def _require_running(self) -> None:
+        if self._process.returncode is not None:
+            raise DemoError(f"the {self._name} ended with code {self._process.returncode}{self._tail()}")
+
+    def _tail(self) -> str:
+        text = self._log.read_text(encoding="utf-8", errors="replace")
+        return f"; its log ends:\n{text[-_LOG_TAIL_CHARACTERS:]}"
+
+
+@asynccontextmanager
+async def running(name: str, arguments: list[str], log: Path) -> AsyncIterator[ChildProcess]:
+    """Run `paylatch` with these arguments as a process of its own, and stop it in the end.
+
+    Args:
+        name: what it is to people.
+        arguments: after `paylatch`.
+        log: where its output goes.
+    """
+    with log.open("ab") as output:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "paylatch",
+            *arguments,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=output,
+            stderr=output,
+            env=_environment(),
+            start_new_session=True,  # Ctrl-C is for the demo, which then stops its children in good order
+        )
+    child = ChildProcess(process, name, log)
+    try:
+        yield child
+    finally:
+        await child.stop()
+
+
+def _environment() -> dict[str, str]:
+    """Return the environment without settings of the bridge: this demo's file says all."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("PAYLATCH_")}

@@ -1,0 +1,268 @@
+"""The stage on which the demo plays: keys, a real broker, the bridge and the fleet, each a process of its own."""
+
+import asyncio
+import json
+import os
+import secrets
+import tempfile
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from broker_bridge import main as bridge
+from broker_bridge import settings as bridge_settings
+from broker_bridge.adapters.mqtt.passwords import SALT_BYTES, hash_password
+from broker_bridge.adapters.signing.keys import init_development_keys
+from device_sim.fleet.control_client import FleetControl
+from device_sim.identities import FleetLine, new_device_seed, write_fleet
+from lock_protocol.keys import SigningKey
+from lock_protocol.messages import LenderId, Root
+from lock_protocol.topics import Topics
+from lock_protocol.trust import pinned_root
+from paylatch.broker_config import BrokerFiles, write_instance
+from paylatch.broker_process import MosquittoProcess
+from paylatch.demo.lender import Enrolment, Lender, connected
+from paylatch.demo.options import DemoError, DemoUsageError, Options
+from paylatch.demo.plan import Borrower
+from paylatch.demo.processes import ChildProcess, running
+from paylatch.demo.services import ServiceAccess
+from paylatch.demo.view import View
+from paylatch.ports import LOOPBACK, free_ports
+
+LENDER = LenderId("demo-lender")
+_PAY_HOST = "pay.example"
+_ENROLMENTS_AT_A_TIME = 32
+_FLEET_CONNECTS_IN_S = 60.0
+
+# After the broker's death a phone tries again after a random part of this at most; the default is for fleets that
+# nobody watches.
+_RECONNECT_BACKOFF_S = 2.0
+
+_SERVICES = ("bridge", "auditor")
+
+# What the operating systems leave for the path of a UNIX domain socket.
+_LONGEST_SOCKET_PATH = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """Where everything of one run is."""
+
+    directory: Path
+
+    @property
+    def keys(self) -> Path:
+        """The development root, the online keys, the delegation."""
+        return self.directory / "keys"
+
+    @property
+    def broker(self) -> BrokerFiles:
+        """The broker's own directory."""
+        return BrokerFiles(self.directory / "broker")
+
+    @property
+    def bridge_settings(self) -> Path:
+        """What the bridge is told."""
+        return self.directory / "bridge.toml"
+
+    @property
+    def bridge_secret(self) -> Path:
+        """The bridge's password at the broker."""
+        return self.directory / "bridge.secret"
+
+    @property
+    def bridge_database(self) -> Path:
+        """The truth."""
+        return self.directory / "bridge.db"
+
+    @property
+    def fleet_phones(self) -> Path:
+        """The phones, with their device keys and passwords."""
+        return self.directory / "fleet.jsonl"
+
+    @property
+    def fleet_control(self) -> Path:
+        """The socket by which the fleet is directed."""
+        return self.directory / "fleet.sock"
+
+    def log(self, name: str) -> Path:
+        """Return where a process's output goes."""
+        return self.directory / f"{name}.log"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stage:
+    """Everything that runs, and who may speak with it."""
+
+    broker: MosquittoProcess
+    lender: Lender
+    fleet: FleetControl
+    root: Root
+    topics: Topics
+    bridge_access: ServiceAccess
+    """The bridge's own credentials: what the intruder has stolen."""
+    auditor_access: ServiceAccess
+    processes: Sequence[ChildProcess]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Ports:
+    """Where everybody listens."""
+
+    phones: int
+    services: int
+    http: int
+
+
+@asynccontextmanager
+async def directory_of(options: Options) -> AsyncIterator[Files]:
+    """Give the directory of a run: the one to keep, or one that is gone in the end.
+
+    Raises:
+        DemoUsageError: the directory to keep is in use, or its path is too long.
+    """
+    if options.keep is None:
+        with tempfile.TemporaryDirectory(prefix="paylatch-demo-") as temporary:
+            yield Files(Path(temporary))
+        return
+    files = Files(options.keep.resolve())
+    if len(os.fsencode(files.fleet_control)) > _LONGEST_SOCKET_PATH:
+        raise DemoUsageError(f"{files.directory}: too long a path for a socket; choose a shorter one")
+    files.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if any(files.directory.iterdir()):
+        raise DemoUsageError(f"{files.directory}: is not empty; each run needs a directory of its own")
+    yield files
+
+
+@asynccontextmanager
+async def built(files: Files, borrowers: Sequence[Borrower], view: View) -> AsyncIterator[Stage]:
+    """Set the stage: when this gives it, every phone is enrolled, connected and confirmed.
+
+    Raises:
+        DemoError, BrokerError: something did not start; the message says what, with the end of its log.
+    """
+    ports = _Ports(**dict(zip(("phones", "services", "http"), free_ports(3), strict=True)))
+    services = {name: secrets.token_urlsafe(24) for name in _SERVICES}
+    api_key = await _prepare(files, ports, services)
+    async with AsyncExitStack() as stack:
+        view.step("starting Mosquitto and the bridge")
+        broker = await _broker(stack, files, ports)
+        arguments = ["bridge", "run", "--config", str(files.bridge_settings)]
+        bridge_process = await stack.enter_async_context(running("bridge", arguments, files.log("bridge")))
+        lender = await stack.enter_async_context(connected(f"http://{LOOPBACK}:{ports.http}", api_key))
+        await bridge_process.wait_until(lender.is_ready)
+        view.step(f"enrolling {len(borrowers)} phones")
+        root, topics = await _enrol(files, lender, borrowers)
+        view.step(f"connecting {len(borrowers)} phones")
+        fleet_process = await _fleet(stack, files, ports, topics)
+        yield Stage(
+            broker=broker,
+            lender=lender,
+            fleet=FleetControl(files.fleet_control),
+            root=root,
+            topics=topics,
+            bridge_access=_access(ports, services, "bridge"),
+            auditor_access=_access(ports, services, "auditor"),
+            processes=(bridge_process, fleet_process),
+        )
+
+
+async def _prepare(files: Files, ports: _Ports, services: dict[str, str]) -> str:
+    """Make keys, settings and the lender; return the lender's API key."""
+    init_development_keys(files.keys, LENDER, now=int(time.time()), hosts=(_PAY_HOST,))
+    hashed = {name: hash_password(secret, secrets.token_bytes(SALT_BYTES)) for name, secret in services.items()}
+    write_instance(files.broker.directory, phones_port=ports.phones, services_port=ports.services, services=hashed)
+    _write_secret(files.bridge_secret, services["bridge"])
+    files.bridge_settings.write_text(_settings(files, ports), encoding="utf-8")
+    return await bridge.add_lender(bridge_settings.load(files.bridge_settings), LENDER)
+
+
+def _settings(files: Files, ports: _Ports) -> str:
+    """Return the bridge's settings file. A JSON string is a TOML string as well."""
+    quoted = json.dumps
+    return f"""\
+development = true
+database = {quoted(f"sqlite:///{files.bridge_database}")}
+policy = "replay"
+keys = {quoted(str(files.keys))}
+
+[http]
+host = "{LOOPBACK}"
+port = {ports.http}
+
+[broker]
+host = "{LOOPBACK}"
+port = {ports.services}
+username = "bridge"
+password_file = {quoted(str(files.bridge_secret))}
+phones_host = "{LOOPBACK}"
+phones_port = {ports.phones}
+phones_passwords = {quoted(str(files.broker.phones_passwords))}
+pid_file = {quoted(str(files.broker.pid))}
+"""
+
+
+async def _broker(stack: AsyncExitStack, files: Files, ports: _Ports) -> MosquittoProcess:
+    broker = MosquittoProcess(files.broker.directory, ports.phones, ports.services)
+    await asyncio.to_thread(stack.enter_context, broker)
+    return broker
+
+
+async def _enrol(files: Files, lender: Lender, borrowers: Sequence[Borrower]) -> tuple[Root, Topics]:
+    """Enrol all phones and write the fleet's file; return the root and the topics that phones are told."""
+    seeds = [new_device_seed() for _ in borrowers]
+    places = asyncio.Semaphore(_ENROLMENTS_AT_A_TIME)
+
+    async def enrol(borrower: Borrower, seed: bytes) -> Enrolment:
+        async with places:
+            return await lender.enrol(borrower, SigningKey.from_seed(seed).public)
+
+    async with asyncio.TaskGroup() as tasks:
+        enrolling = [
+            tasks.create_task(enrol(borrower, seed), name=f"enrol {borrower.imei}")
+            for borrower, seed in zip(borrowers, seeds, strict=True)
+        ]
+    enrolled = [task.result() for task in enrolling]
+    write_fleet(
+        files.fleet_phones,
+        (
+            FleetLine(imei=one.imei, device_seed=seed, password=one.password, root=one.root)
+            for one, seed in zip(enrolled, seeds, strict=True)
+        ),
+    )
+    return pinned_root(enrolled[0].root), Topics(enrolled[0].topic_prefix)
+
+
+async def _fleet(stack: AsyncExitStack, files: Files, ports: _Ports, topics: Topics) -> ChildProcess:
+    """Start the fleet and wait until each phone's own hello has been answered."""
+    arguments = {
+        "--phones": files.fleet_phones,
+        "--control": files.fleet_control,
+        "--host": LOOPBACK,
+        "--port": ports.phones,
+        "--prefix": topics.prefix,
+        "--backoff-cap-s": _RECONNECT_BACKOFF_S,
+    }
+    flags = [str(part) for pair in arguments.items() for part in pair]
+    process = await stack.enter_async_context(running("fleet", ["fleet", "run", *flags], files.log("fleet")))
+
+    async def listens() -> bool:
+        return files.fleet_control.is_socket()
+
+    await process.wait_until(listens)
+    silent = await FleetControl(files.fleet_control).await_settled(_FLEET_CONNECTS_IN_S)
+    if silent:
+        raise DemoError(f"{len(silent)} phones were not confirmed in {_FLEET_CONNECTS_IN_S:g} s, {silent[0]} the first")
+    return process
+
+
+def _access(ports: _Ports, services: dict[str, str], name: str) -> ServiceAccess:
+    return ServiceAccess(port=ports.services, username=name, secret=services[name])
+
+
+def _write_secret(path: Path, secret: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(secret)

@@ -1,0 +1,147 @@
+"""What a person sees of the demo: rich where there is a terminal, plain lines elsewhere, or next to nothing.
+
+What happens goes to standard error, what was found to standard output.
+"""
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Sequence
+from types import TracebackType
+from typing import Protocol, Self
+
+from rich.console import Console
+from rich.table import Table
+
+from paylatch.demo.audit import Row
+from paylatch.demo.result import Result, Violation
+from paylatch.demo.summary import LEVELS, summary_of
+
+_SHOWN_VIOLATIONS = 20
+
+
+class View(Protocol):
+    """Shows one run. A context manager: leaving it gives the terminal back."""
+
+    def __enter__(self) -> Self:
+        """Take the terminal."""
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Give it back."""
+
+    def step(self, text: str) -> None:
+        """Show what is being done from now on."""
+
+    def month(self, name: str, rows: Sequence[Row], violations: Sequence[Violation]) -> None:
+        """Show a month's audit."""
+
+    def violation(self, violation: Violation) -> None:
+        """Show a violation that no audit has found."""
+
+    def summary(self, result: Result) -> None:
+        """Show what the run has shown."""
+
+
+class QuietView:
+    """Shows violations, and nothing else."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Nothing was taken."""
+
+    def step(self, text: str) -> None:
+        """Say nothing."""
+
+    def month(self, name: str, rows: Sequence[Row], violations: Sequence[Violation]) -> None:  # noqa: ARG002
+        """Show only what is wrong."""
+        for violation in violations[:_SHOWN_VIOLATIONS]:
+            self.violation(violation)
+        if len(violations) > _SHOWN_VIOLATIONS:
+            self._say(f"violation: {len(violations) - _SHOWN_VIOLATIONS} more in {name}")
+
+    def violation(self, violation: Violation) -> None:
+        """Show it."""
+        self._say(f"violation: {violation}")
+
+    def summary(self, result: Result) -> None:
+        """Say nothing; the violations have been shown."""
+
+    def _say(self, line: str) -> None:
+        sys.stdout.write(line + "\n")
+        sys.stdout.flush()
+
+
+class PlainView(QuietView):
+    """Shows one line for each thing that happens."""
+
+    def __init__(self) -> None:
+        self._start = time.monotonic()
+
+    def step(self, text: str) -> None:
+        """Show it with the seconds since the start."""
+        sys.stderr.write(f"{time.monotonic() - self._start:6.1f} s  {text}\n")
+        sys.stderr.flush()
+
+    def month(self, name: str, rows: Sequence[Row], violations: Sequence[Violation]) -> None:
+        """Show how many phones are at which level."""
+        self.step(f"{name}: {_levels(rows)}; {len(violations)} violations")
+        super().month(name, rows, violations)
+
+    def summary(self, result: Result) -> None:
+        """Show all figures, one a line."""
+        for label, text in summary_of(result):
+            self._say(f"{label:<20} {text}")
+
+
+class RichView(QuietView):
+    """Shows the present step under a list of the months, on a terminal."""
+
+    def __init__(self) -> None:
+        self._console = Console(stderr=True)
+        self._status = self._console.status("starting")
+
+    def __enter__(self) -> Self:
+        self._status.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._status.stop()
+
+    def step(self, text: str) -> None:
+        """Show it in place of the step before."""
+        self._status.update(text)
+
+    def month(self, name: str, rows: Sequence[Row], violations: Sequence[Violation]) -> None:
+        """Show how many phones are at which level."""
+        mark = "[red]✗[/red]" if violations else "[green]✓[/green]"
+        self._console.print(f"{mark} [bold]{name}[/bold]  {_levels(rows)}")
+        super().month(name, rows, violations)
+
+    def summary(self, result: Result) -> None:
+        """Show all figures in a table."""
+        self._status.stop()
+        colour = "red" if result.violations else "green"
+        table = Table(title="Paylatch demo", show_header=False, border_style=colour)
+        for label, text in summary_of(result):
+            table.add_row(label, text)
+        Console().print(table)
+
+
+def choose_view(*, quiet: bool) -> View:
+    """Return the view for where the output goes."""
+    if quiet:
+        return QuietView()
+    return RichView() if sys.stderr.isatty() and sys.stdout.isatty() else PlainView()
+
+
+def _levels(rows: Sequence[Row]) -> str:
+    counts = Counter(row.applied for row in rows)
+    return ", ".join(f"{counts[level]} {level}" for level in LEVELS if counts[level])

@@ -84,6 +84,10 @@ class FleetControl:
         answer = await self._ask(ask.AwaitLevels(levels=dict(levels), timeout_s=timeout_s))
         return _MISMATCHES.validate_python(answer)
 
+    async def await_connected(self, timeout_s: float, imeis: Iterable[Imei] | None = None) -> list[Imei]:
+        """Wait until these phones (None: all that are not cut) are connected; return the others."""
+        return _IMEIS.validate_python(await self._ask(ask.AwaitConnected(imeis=_listed(imeis), timeout_s=timeout_s)))
+
     async def await_settled(self, timeout_s: float, imeis: Iterable[Imei] | None = None) -> list[Imei]:
         """Wait until a `Fresh` has confirmed these phones (None: all that are not cut); return the others."""
         return _IMEIS.validate_python(await self._ask(ask.AwaitSettled(imeis=_listed(imeis), timeout_s=timeout_s)))

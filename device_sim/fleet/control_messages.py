@@ -139,6 +139,17 @@ class AwaitSettled(_Strict):
     timeout_s: Timeout
 
 
+class AwaitConnected(_Strict):
+    """Wait until these phones are connected and subscribed.
+
+    Without `imeis` all phones that are not cut. Answers the IMEIs that are not connected in the end.
+    """
+
+    op: Literal["await_connected"] = "await_connected"
+    imeis: Imeis = None
+    timeout_s: Timeout
+
+
 class AwaitRefusals(_Strict):
     """Wait until at least so many messages have been refused since the fleet started; answers how many were."""
 
@@ -171,6 +182,7 @@ Request = (
     | Check
     | Tamper
     | AwaitLevels
+    | AwaitConnected
     | AwaitSettled
     | AwaitRefusals
     | ReadCounters

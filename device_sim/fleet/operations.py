@@ -1,6 +1,6 @@
 """What can be done with a fleet: one function per request, and the table of them."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -125,11 +125,20 @@ async def _await_levels(fleet: Fleet, request: ask.AwaitLevels) -> list[ask.Mism
     ]
 
 
+async def _await_connected(fleet: Fleet, request: ask.AwaitConnected) -> list[Imei]:
+    phones = _wanted(fleet, request.imeis)
+    return await fleet.around.watches.until_all(phones, lambda phone: phone.online, request.timeout_s)
+
+
 async def _await_settled(fleet: Fleet, request: ask.AwaitSettled) -> list[Imei]:
-    phones = fleet.some(request.imeis)
-    if request.imeis is None:
-        phones = [phone for phone in phones if fleet.connections.wanted(phone)]
+    phones = _wanted(fleet, request.imeis)
     return await fleet.around.watches.until_all(phones, lambda phone: phone.settled, request.timeout_s)
+
+
+def _wanted(fleet: Fleet, imeis: Iterable[Imei] | None) -> list[SimulatedPhone]:
+    """Return the phones that are named, or all that are not cut."""
+    phones = fleet.some(imeis)
+    return [phone for phone in phones if imeis is not None or fleet.connections.wanted(phone)]
 
 
 async def _await_refusals(fleet: Fleet, request: ask.AwaitRefusals) -> int:
@@ -153,6 +162,7 @@ OPERATIONS: Mapping[type[ask.Request], Callable[[Fleet, Any], Awaitable[Any]]] =
         ask.Tamper: _tamper,
         ask.Stop: _stop,
         ask.AwaitLevels: _await_levels,
+        ask.AwaitConnected: _await_connected,
         ask.AwaitSettled: _await_settled,
         ask.AwaitRefusals: _await_refusals,
     }

@@ -79,7 +79,7 @@ class RetainedStates:
         if topic == self._topics.status:
             return None
         imei, _ = self._topics.parse_phone(topic)
-        return imei, payload if isinstance(payload, bytes) else b""
+        return imei, payload
 
 
 def hash_of(message: bytes) -> StateHash | None:

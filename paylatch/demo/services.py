@@ -6,6 +6,8 @@ import aiomqtt
 
 from paylatch.ports import LOOPBACK
 
+_PENDING_CALLS = 10_000
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServiceAccess:
@@ -17,10 +19,13 @@ class ServiceAccess:
 
     def connection(self) -> aiomqtt.Client:
         """Return a new connection, not yet entered, under a client id that the broker makes up."""
-        return aiomqtt.Client(
+        client = aiomqtt.Client(
             LOOPBACK,
             self.port,
             username=self.username,
             password=self.secret,
             protocol=aiomqtt.ProtocolVersion.V5,
         )
+        # aiomqtt warns of many concurrent publishes, which is exactly what an intruder does.
+        client.pending_calls_threshold = _PENDING_CALLS
+        return client

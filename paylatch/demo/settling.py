@@ -41,7 +41,7 @@ class Settling:
             timeout_s: for each of the three.
         """
         awaited = {imei: level for imei, level in levels.items() if imei not in self._given_up}
-        await self._fleet.await_settled(timeout_s, awaited)
+        await self._fleet.await_connected(timeout_s, awaited)
         await self._fleet.await_levels(awaited, timeout_s)
         phones = await self._await_proofs(awaited, timeout_s)
         await self._states.await_hashes({imei: phones[imei].state_hash for imei in awaited}, timeout_s)

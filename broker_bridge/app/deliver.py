@@ -70,6 +70,8 @@ class Deliverer:
             OverloadedError: its lane is full.
             PublishRefusedError: the broker refused it so often that it was set aside.
         """
+        if self.outbox.is_overtaken(state):
+            return
         if not self.offer(state):
             raise OverloadedError(f"the {state.lane.name.lower()} lane is full")
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()

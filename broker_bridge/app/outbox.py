@@ -4,8 +4,11 @@ Three lanes. An opening goes out as long as the in-flight window has room. A kee
 when no opening is ready, and never uses more than half of the window, so that an opening finds room at any moment.
 Within a lane, lenders take turns. Per phone one message is in flight, and only its newest version goes out next.
 
-Bounded: each lane holds so many states at most. What does not fit stays in the database, which is the truth anyway;
-the lane remembers that it overflowed and is filled again from there.
+Bounded: each lane holds so many states at most, and one place for each phone. What does not fit stays in the database,
+which is the truth anyway; the lane remembers that it overflowed and is filled again from there.
+
+What is read from the database may be overtaken before it is offered, so the outbox remembers what went out last: an
+older version never follows a newer one.
 """
 
 import heapq
@@ -48,9 +51,9 @@ class Outbox:
         self.overflowed = set(Lane)
         self._waiting: dict[Imei, _Entry] = {}
         self._in_flight: dict[Imei, _Entry] = {}
-        self._turns: dict[Lane, OrderedDict[LenderId, deque[tuple[Imei, tuple[int, int]]]]] = {
-            lane: OrderedDict() for lane in Lane
-        }
+        self._went_out: dict[Imei, tuple[int, int]] = {}
+        self._turns: dict[Lane, OrderedDict[LenderId, deque[Imei]]] = {lane: OrderedDict() for lane in Lane}
+        self._placed: dict[Lane, set[Imei]] = {lane: set() for lane in Lane}
         self._held: dict[Lane, int] = dict.fromkeys(Lane, 0)
         self._slow_in_flight = 0
         self._later: list[tuple[float, Imei, tuple[int, int]]] = []
@@ -58,8 +61,8 @@ class Outbox:
     def offer(self, state: Outgoing) -> bool:
         """Take a state to publish; return False when its lane is full and it has to stay in the database.
 
-        A state no newer than the one that waits or is in flight changes nothing, unless it is a repetition of the one
-        in flight.
+        A state no newer than the one that waits or is in flight, or older than what went out last, changes nothing,
+        unless it is a repetition of the one in flight.
         """
         if self._is_known(state):
             return True
@@ -81,6 +84,7 @@ class Outbox:
             entry = self._next_of(lane)
             if entry is not None:
                 self._in_flight[entry.state.imei] = entry
+                self._went_out[entry.state.imei] = entry.state.order
                 self._slow_in_flight += lane is not Lane.OPENING
                 return entry.state
         return None
@@ -114,6 +118,11 @@ class Outbox:
         heapq.heappush(self._later, (now + delay, state.imei, state.order))
         return set_aside
 
+    def is_overtaken(self, state: Outgoing) -> bool:
+        """Return whether the broker has acknowledged a newer version already, so that this one never goes out."""
+        newer = self._went_out.get(state.imei, state.order) > state.order
+        return newer and state.imei not in self._in_flight and state.imei not in self._waiting
+
     def next_wake(self) -> float | None:
         """Return when a state that backs off becomes ready, if one does."""
         return self._later[0][0] if self._later else None
@@ -135,9 +144,11 @@ class Outbox:
         waiting, flying = self._waiting.get(state.imei), self._in_flight.get(state.imei)
         if waiting is not None and waiting.state.order >= state.order:
             return True
+        if self._went_out.get(state.imei, state.order) > state.order:
+            return True
         if flying is None:
             return False
-        return flying.state.order > state.order or (flying.state.order == state.order and not state.repetition)
+        return flying.state.order == state.order and not state.repetition
 
     def _wait(self, entry: _Entry) -> None:
         state = entry.state
@@ -147,7 +158,11 @@ class Outbox:
             self._enqueue(state)
 
     def _enqueue(self, state: Outgoing) -> None:
-        self._turns[state.lane].setdefault(state.lender, deque()).append((state.imei, state.order))
+        """Give a phone a place in its lane; a newer version takes over the one that it has."""
+        placed = self._placed[state.lane]
+        if state.imei not in placed:
+            placed.add(state.imei)
+            self._turns[state.lane].setdefault(state.lender, deque()).append(state.imei)
 
     def _drop_waiting(self, imei: Imei) -> None:
         entry = self._waiting.pop(imei, None)
@@ -159,19 +174,20 @@ class Outbox:
         turns = self._turns[lane]
         while turns:
             lender, queue = turns.popitem(last=False)
-            entry = self._first_ready(queue)
+            entry = self._first_ready(lane, queue)
             if queue:
                 turns[lender] = queue
             if entry is not None:
                 return entry
         return None
 
-    def _first_ready(self, queue: deque[tuple[Imei, tuple[int, int]]]) -> _Entry | None:
-        """Return the first entry of a lender's queue that still stands; places of replaced states are dropped."""
+    def _first_ready(self, lane: Lane, queue: deque[Imei]) -> _Entry | None:
+        """Return the first entry of a lender's queue that still stands; places that nothing waits at are dropped."""
         while queue:
-            imei, order = queue.popleft()
+            imei = queue.popleft()
+            self._placed[lane].discard(imei)
             entry = self._waiting.get(imei)
-            if entry is not None and entry.state.order == order and entry.ready and imei not in self._in_flight:
+            if entry is not None and entry.state.lane is lane and entry.ready and imei not in self._in_flight:
                 self._drop_waiting(imei)
                 return entry
         return None

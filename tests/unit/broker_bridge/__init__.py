@@ -1,0 +1,1 @@
+"""The bridge's pure parts, and what it reads at its start."""

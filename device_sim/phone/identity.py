@@ -34,12 +34,3 @@ class Identity:
         """
         key = SigningKey.from_seed(seed)
         return cls(imei=imei, key=key, root=_read_root(root), hardware_floor=hardware_floor)
-
-
-def read_followed_root(envelope: bytes) -> Root:
-    """Return a root that this phone has followed and stored.
-
-    Raises:
-        BadRoot: it is not one.
-    """
-    return _read_root(envelope)

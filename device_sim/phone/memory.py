@@ -11,7 +11,7 @@ from lock_protocol.acceptance import Floor, Holding
 from lock_protocol.codec import decode, encode
 from lock_protocol.envelope import MAX_ENVELOPE_BYTES
 from lock_protocol.levels import Level, Signals
-from lock_protocol.messages import NO_HASH, DesiredState, LenderId, StateHash
+from lock_protocol.messages import NO_HASH, DesiredState, LenderId, Root, StateHash
 from lock_protocol.schema import MAX_INTEGER, MAX_TIME, Bin, Bits, Many, Message, Nested, Record, Text, UInt
 
 NO_SIGNALS = Signals(0)
@@ -25,8 +25,11 @@ class CorruptMemoryError(ValueError):
 class Memory:
     """Everything about a phone that a power cycle does not take away."""
 
-    root_envelope: bytes = b""
-    """The newest root that was followed; empty while it is still the firmware's."""
+    root: Root | None = None
+    """The newest root that was followed; None while it is still the firmware's.
+
+    Kept without its signatures: they were verified against the root before it, which is kept no longer.
+    """
     floor: Floor | None = None
     state: DesiredState | None = None
     """The state held. Its hash is the floor's."""
@@ -91,7 +94,7 @@ _OptionalTime = Many(UInt(0, MAX_TIME), 0, 1)
 class _Stored(Message):
     """The table of the stored bytes. An array of at most one element stands for something that may be missing."""
 
-    root_envelope: Annotated[bytes, Bin(0, MAX_ENVELOPE_BYTES)]
+    root: Annotated[bytes, Bin(0, MAX_ENVELOPE_BYTES)]
     floor: Annotated[tuple[_StoredFloor, ...], Many(Nested(_StoredFloor), 0, 1)]
     state: Annotated[bytes, Bin(0, MAX_ENVELOPE_BYTES)]
     confirmed: Annotated[int, UInt(0, 1)]
@@ -113,7 +116,7 @@ def to_bytes(memory: Memory) -> bytes:
     """Return the canonical bytes of a memory."""
     return encode(
         _Stored(
-            root_envelope=memory.root_envelope,
+            root=b"" if memory.root is None else encode(memory.root),
             floor=() if memory.floor is None else (_store_floor(memory.floor),),
             state=b"" if memory.state is None else encode(memory.state),
             confirmed=int(memory.confirmed),
@@ -134,11 +137,12 @@ def from_bytes(data: bytes) -> Memory:
     """
     try:
         stored = decode(_Stored, data)
+        root = decode(Root, stored.root) if stored.root else None
         state = decode(DesiredState, stored.state) if stored.state else None
     except ValueError as error:
         raise CorruptMemoryError(f"not a phone's memory: {error}") from error
     return Memory(
-        root_envelope=stored.root_envelope,
+        root=root,
         floor=_read_floor(stored.floor[0]) if stored.floor else None,
         state=state,
         confirmed=bool(stored.confirmed),

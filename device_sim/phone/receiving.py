@@ -46,7 +46,7 @@ def receive_root(turn: Turn[RootArrived]) -> None:
     except Refusal as refusal:
         _refuse(turn, refusal, About(hash=_hash(payload)))
         return
-    turn.remember(root_envelope=payload)
+    turn.remember(root=root)
     turn.become(root=root)
     turn.observe(Happening.ROOT_FOLLOWED)
     turn.apply()
@@ -75,10 +75,19 @@ def _receive_state(turn: Turn[MessageArrived]) -> None:
 
 def _hold(turn: Turn[MessageArrived], accepted: Verified[DesiredState]) -> None:
     """Take over a new state: the floor, the state, and the time it tells."""
-    before = turn.phone.memory.floor
-    now = raised_by_state(turn.now, before, accepted)
+    before, now = turn.phone.memory.floor, turn.now
+    after = raised_by_state(now, before, accepted)
     turn.remember(floor=floor_after_state(before, accepted), state=accepted.message)
-    turn.set_time(now)
+    turn.set_time(after)
+    if after < now:
+        _shift_window(turn, now - after)
+
+
+def _shift_window(turn: Turn[MessageArrived], back: int) -> None:
+    """Keep what is left of the provisional time when a higher epoch sets the time back; a replay must not add to it."""
+    until = turn.phone.memory.provisional_until
+    if until is not None:
+        turn.remember(provisional_until=max(until - back, 0))
 
 
 def _open_window(turn: Turn[MessageArrived], state: DesiredState) -> None:

@@ -29,7 +29,6 @@ from device_sim.phone.events import (
     WallClockChanged,
 )
 from device_sim.phone.hello import ask_if_due, ask_now, ask_sooner_when_closed, start_asking, stop_asking
-from device_sim.phone.identity import read_followed_root
 from device_sim.phone.memory import Memory
 from device_sim.phone.phone import Phone, Stage
 from device_sim.phone.receiving import receive, receive_root
@@ -91,10 +90,9 @@ def _persist_first(turn: Turn[Event], before: Phone) -> None:
 
 def _boot(turn: Turn[Booted]) -> None:
     memory = (turn.event.memory or Memory()).after_boot()
-    root = turn.phone.identity.root
-    if memory.root_envelope:
-        # An updated firmware may pin a newer root than the one that was followed before.
-        root = max(root, read_followed_root(memory.root_envelope), key=lambda one: one.root_version)
+    pinned = turn.phone.identity.root
+    # An updated firmware may pin a newer root than the one that was followed before.
+    root = max(pinned, memory.root or pinned, key=lambda one: one.root_version)
     clock = TrustedClock.at_boot(memory.checkpoint, root, turn.event.monotonic)
     turn.become(memory=memory, root=root, clock=clock, sequence=memory.sequence)
     turn.apply()

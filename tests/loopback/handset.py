@@ -107,6 +107,10 @@ class Handset:
     def condition(self) -> Condition:
         return self.applied[-1].condition
 
+    def shows(self, level: Level) -> bool:
+        """Whether this is the level that was applied last."""
+        return self.level is level
+
     @property
     def hello(self) -> bytes:
         """The envelope of its last hello."""
@@ -161,7 +165,3 @@ class Handset:
     def _entropy(self) -> bytes:
         self._drawn += 1
         return sha256(b"%d" % self._drawn).digest()[:20]
-
-
-def shown(handset: Handset) -> tuple[Level, Condition]:
-    return handset.level, handset.condition

@@ -113,6 +113,7 @@ def _malformed(letter: Letter) -> list[Vector]:
 
     return [
         malformed("one trailing byte", data + b"\x00", item="trailing byte"),
+        malformed("4096 bytes are not too large", data.ljust(MAX_ENVELOPE_BYTES, b"\x00")),
         malformed("a second envelope begins behind the first", data + data[:100]),
         malformed("version 1 in two bytes", data[:1] + b"\xcc\x01" + data[2:], item="non-minimal int"),
         malformed("version 1 as a signed integer", data[:1] + b"\xd0\x01" + data[2:]),

@@ -130,10 +130,12 @@ def _bad_tables() -> list[Vector]:
         "threshold 6": {"threshold": 6},
         "threshold above the number of keys": {"threshold": 4},
         "no keys": {"keys": (), "threshold": 1},
-        "ten keys": {"keys": tuple(bytes([number]) * 32 for number in range(10))},
+        "ten keys, the signers' among them": {
+            "keys": tuple(sorted((*ascending, *(bytes([one]) * 32 for one in range(7)))))
+        },
         "keys not ascending": {"keys": ascending[::-1]},
-        "one key twice": {"keys": (ascending[0], ascending[0], ascending[1])},
-        "a key of 31 bytes": {"keys": (ascending[0][:31], *ascending[1:])},
+        "one key twice": {"keys": (ascending[0], *ascending)},
+        "a key of 31 bytes beside the signers'": {"keys": tuple(sorted((*ascending, bytes(31))))},
         "root_version 0": {"root_version": 0},
         "root_version 2^31": {"root_version": 2**31},
         "provisional for a week and a second": {"provisional_s": 604_801},

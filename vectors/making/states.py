@@ -45,6 +45,10 @@ LEASED = replace(
 """A month that was paid for in advance."""
 FALLING = replace(cast.LOCKED_STATE, lease_until=cast.NOW + 7 * cast.DAY, lease_then=Level.UNLOCKED)
 """A lock that opens when the lender falls silent."""
+_FORBIDDEN = "\x00\x1f\x7f\x80\x85\x9f\u202a\u202e\u2066\u2069"
+"""Control characters and bidirectional overrides: the first and last of each range, and some between."""
+_ALLOWED = " ~\xa0\u200e\u200f\u2028\u2029\u202f\u2060\u2065\u206a\ufeff"
+"""Their neighbours, and what is often taken for one of them."""
 LINKED_ELSEWHERE = replace(cast.OPEN_STATE, notice=Notice(pay_url="https://pay.acme.example.evil.example/p"))
 NEXT_EPOCH = replace(cast.GRANT, epoch=3, version=4, issued_at=cast.NOW - 10 * cast.DAY)
 
@@ -129,6 +133,10 @@ def _accepted() -> list[Vector]:
         accepted("at the second at which its lease ends", LEASED, before=at_its_end, asks_for=Level.LOCKED),
         accepted(
             "signed by a key more than it needs", cast.OPEN_STATE, desired(cast.OPEN_STATE, by=(cast.LOCK, cast.UNLOCK))
+        ),
+        accepted(
+            "every neighbour of a character that is not allowed",
+            replace(cast.OPEN_STATE, notice=Notice(title="\ufeff" + _ALLOWED)),
         ),
         accepted("text of many bytes, exactly as many as fit", replace(cast.OPEN_STATE, notice=longest)),
     ]
@@ -260,11 +268,24 @@ def _schema() -> list[Vector]:
             "version 0, -1, 2^63, 2^64-1",
         ),
         *changed(LETTER, _bad_leases(), item="lease before issue"),
+        *_leased_releases(),
         *changed(LETTER, _bad_levels(), "unreadable"),
         *changed(LETTER, _bad_fields()),
         *changed(LETTER, {f"notice: {name}": {"notice": bad} for name, bad in _bad_notices().items()}),
         *changed(LETTER, _linking(_own_links())),
         *changed(LETTER, _linking(_foreign_links()), "NoticeNotAllowed"),
+    ]
+
+
+def _leased_releases() -> list[Vector]:
+    by, until = (cast.LOCK, cast.RELEASE), cast.NOW + cast.DAY
+    return [
+        LETTER.refused(
+            "BadSchema",
+            "released, then locked by lease",
+            desired(cast.RELEASED_STATE, by=by, lease_until=until, lease_then=4),
+        ),
+        LETTER.refused("BadSchema", "locked, then released by lease", desired(by=by, lease_until=until, lease_then=9)),
     ]
 
 
@@ -291,8 +312,9 @@ def _bad_fields() -> dict[str, Vector]:
     return {
         "no lease, and another level afterwards": {"lease_then": 3},
         "remind_s at level 4": {"remind_s": 3600},
-        "remind_s 2": {"remind_s": 2},
-        "remind_s 86401": {"remind_s": 86_401},
+        "remind_s 2": {"level": 2, "lease_then": 2, "remind_s": 2},
+        "remind_s 86401": {"level": 2, "lease_then": 2, "remind_s": 86_401},
+        "warn_s as text": {"warn_s": "60"},
         "warn_s 864001": {"warn_s": 864_001},
         "issued_at 2^32": {"issued_at": 2**32},
         "an empty command_id": {"command_id": ""},
@@ -306,9 +328,7 @@ def _bad_notices() -> dict[str, tuple[Any, ...]]:
     texts: dict[str, Vector] = {
         "a line feed in the title": {"title": "a\nb"},
         "a bell in the title": {"title": "\x07"},
-        "DEL in the title": {"title": "\x7f"},
-        "a C1 control character in the title": {"title": "\x85"},
-        "a right-to-left override in the title": {"title": "\u202egnp.exe"},
+        **{f"U+{ord(one):04X} in the title": {"title": f"a{one}b"} for one in _FORBIDDEN},
         "an isolate in the body": {"body": "\u2066x\u2069"},
         "a carriage return in the body": {"body": "a\r\nb"},
         "a title of 97 bytes in 33 characters": {"title": "漢" * 32 + "x"},
@@ -320,6 +340,7 @@ def _bad_notices() -> dict[str, tuple[Any, ...]]:
         "support_phone with spaces": {"support_phone": "+886 2 1234"},
         "support_phone of two digits": {"support_phone": "11"},
         "support_phone in full-width digits": {"support_phone": "\uff11\uff11\uff10"},
+        "support_phone of 20 digits": {"support_phone": "1" * 20},
         "support_phone with a second plus": {"support_phone": "++886212"},
     }
     return {name: wire(cast.NOTICE, **fields) for name, fields in texts.items()}
@@ -417,6 +438,8 @@ def _operations() -> list[Vector]:
         unable("a reminder by the unlock key", REMINDER, cast.UNLOCK),
         unable("a release by the lock and unlock keys", cast.RELEASED_STATE, cast.LOCK, cast.UNLOCK),
         unable("open, locked by lease, without the lock key", LEASED, cast.UNLOCK),
+        unable("open, locked by lease, without the unlock key", LEASED, cast.LOCK),
+        unable("locked, opened by lease, without the lock key", FALLING, cast.UNLOCK),
         unable("locked, opened by lease, without the unlock key", FALLING, cast.LOCK),
         unable("a lock by the fresh key", cast.LOCKED_STATE, cast.FRESH_KEY),
     ]
@@ -425,6 +448,7 @@ def _operations() -> list[Vector]:
 def _caps() -> list[Vector]:
     """Return what the keys may do, but not so, or no longer."""
     capped_open = replace(LEASED, lease_then=Level.RESTRICTED)
+    prefixed = replace(cast.OPEN_STATE, notice=Notice(pay_url="https://evil-pay.acme.example/p"))
     appeal = replace(cast.OPEN_STATE, notice=Notice(appeal_url="https://evil.example"))
     item = "delegation expired by one second"
     return [
@@ -436,6 +460,7 @@ def _caps() -> list[Vector]:
         LETTER.refused("LeaseNotAllowed", "a lease longer by a second", desired(_leased_for(30 * cast.DAY + 1))),
         refused("LeaseNotAllowed", "a month under a cap of a day", desired(LEASED, under=SHORT), phone()),
         LETTER.refused("NoticeNotAllowed", "a payment link to a host named alike", desired(LINKED_ELSEWHERE)),
+        LETTER.refused("NoticeNotAllowed", "a payment link to a host that ends alike", desired(prefixed)),
         LETTER.refused("NoticeNotAllowed", "an appeal link to another host", desired(appeal)),
     ]
 

@@ -41,6 +41,11 @@ class StandIn:
         retain = topic is PhoneTopic.DESIRED
         await self.client.publish(TOPICS.phone(imei, topic), payload, qos=1, retain=retain)
 
+    async def publish_all(self) -> None:
+        """Publish every phone's newest state again, as after a broker's crash."""
+        for imei, state in self.lender.newest.items():
+            await self.publish(imei, self.lender.sign(state))
+
     async def answer_phones(self) -> None:
         """Answer hellos and keep reports until cancelled."""
         async for message in self.client.messages:
@@ -67,28 +72,35 @@ async def stand_in(broker: RealBroker, lender: Lender) -> AsyncIterator[StandIn]
         answering.cancel()
 
 
+def fleet_command(broker: RealBroker, directory: Path) -> list[str]:
+    """The command line of a fleet whose file and socket are in `directory`."""
+    return [
+        *(sys.executable, "-m", "device_sim", "--port", str(broker.phones_port), "--backoff-cap-s", "1"),
+        *("--phones", str(directory / "fleet.jsonl"), "--control", str(directory / "fleet.sock")),
+    ]
+
+
 @asynccontextmanager
 async def running_fleet(
     broker: RealBroker, lender: Lender, imeis: list[Imei], directory: Path, *more: str
 ) -> AsyncIterator[FleetControl]:
     """Yield the control of a fleet process that has said it is ready; it must end well on SIGTERM."""
-    phones, control = directory / "fleet.jsonl", directory / "fleet.sock"
     broker.add_phones(*imeis)
     root = lender.authority.envelope
-    write_fleet(phones, [_line(broker, imei, root) for imei in imeis])
+    write_fleet(directory / "fleet.jsonl", [_line(broker, imei, root) for imei in imeis])
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "device_sim", "--phones", str(phones), "--control", str(control)),
-        *("--port", str(broker.phones_port), "--backoff-cap-s", "1", *more),
-        stdout=asyncio.subprocess.PIPE,
+        *fleet_command(broker, directory), *more, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
     )
     try:
         assert process.stdout is not None
         async with asyncio.timeout(READY_S):
             assert await process.stdout.readline() == b"ready phones=%d\n" % len(imeis)
-        yield FleetControl(control)
-        process.terminate()
+        yield FleetControl(directory / "fleet.sock")
+        if process.returncode is None:
+            process.terminate()
         async with asyncio.timeout(READY_S):
-            assert await process.wait() == 0
+            _, complaints = await process.communicate()
+        assert (process.returncode, complaints) == (0, b"")
     finally:
         if process.returncode is None:
             process.kill()

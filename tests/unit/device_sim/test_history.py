@@ -128,7 +128,7 @@ class Borrower(RuleBasedStateMachine):
 
 
 TestBorrower = Borrower.TestCase
-TestBorrower.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+TestBorrower.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
 
 
 @pytest.mark.parametrize("resets", [0, 1])
@@ -150,5 +150,5 @@ def test_a_paid_and_connected_phone_opens_by_itself(resets: int) -> None:
     phone.receive(lender.sign(lender.newest[IMEI]))
     phone.receive_fresh(lender.answer(phone.hello))
     assert phone.shows(Level.UNLOCKED)
-    phone.wait(10 * DAY)
+    phone.wait(2 * DAY)
     assert phone.shows(Level.UNLOCKED)

@@ -24,7 +24,7 @@ def test_a_lock_is_applied_although_nothing_confirms_it(fresh_phone: Handset, le
 
 
 def test_an_opening_opens_a_confirmed_phone_for_good(paid_phone: Handset) -> None:
-    paid_phone.wait(30 * DAY)
+    paid_phone.wait(3 * DAY)
     assert (paid_phone.level, paid_phone.condition) == (Level.UNLOCKED, Condition.APPLIED)
 
 

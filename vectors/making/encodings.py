@@ -29,6 +29,10 @@ def _both_ways() -> list[Vector]:
         "desired: open, locked by lease": (DESIRED, states.LEASED),
         "desired: reminder": (DESIRED, states.REMINDER),
         "desired: released, with an empty notice": (DESIRED, cast.RELEASED_STATE),
+        "desired: a title that begins with a byte order mark": (
+            DESIRED,
+            replace(cast.OPEN_STATE, notice=Notice(title="\ufefftitle")),
+        ),
         "fresh": (FRESH, cast.FRESH_ANSWER),
         "hello": (HELLO, cast.HELLO_MESSAGE),
         "reported": (REPORTED, cast.REPORT_MESSAGE),

@@ -126,15 +126,17 @@ class SqlStore:
     def _commit_batch(self, batch: list[_Submitted]) -> None:
         try:
             to_publish = self._run_together(batch)
-        except (IntegrityError, DataError) as error:
-            if len(batch) > 1:
-                # One of them has written what the database will not take; alone, each answers for itself.
+        except Exception as error:  # noqa: BLE001 - the writer outlives whatever a batch holds
+            if isinstance(error, SQLAlchemyError) and not isinstance(error, IntegrityError | DataError):
+                to_publish = _fail(batch, StoreUnavailableError(_reason(error)))
+            elif len(batch) > 1:
+                # One of them has a row that cannot be read, or wrote what the database will not take; alone, each
+                # answers for itself.
                 for submitted in batch:
                     self._commit_batch([submitted])
                 return
-            to_publish = _fail(batch, error)
-        except SQLAlchemyError as error:
-            to_publish = _fail(batch, StoreUnavailableError(_reason(error)))
+            else:
+                to_publish = _fail(batch, error)
         batch[0].loop.call_soon_threadsafe(self._settle, batch, to_publish)
 
     def _run_together(self, batch: list[_Submitted]) -> list[Outgoing]:

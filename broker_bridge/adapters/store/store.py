@@ -75,6 +75,7 @@ class SqlStore:
         Raises:
             StoreUnavailableError: the database cannot be opened or migrated.
         """
+        _make_directory(self._url)
         await self._write(upgrade)
         self._writer.start()
         return self
@@ -323,14 +324,22 @@ def _all(connection: Connection, query: Any, make: Callable[..., T]) -> list[T]:
     return [make(row) for row in connection.execute(query).mappings()]
 
 
+def _make_directory(url: URL) -> None:
+    if not url.database:
+        return
+    directory = Path(url.database).parent
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreUnavailableError(f"{directory}: {error.strerror}") from error
+
+
 def _engine(url: URL) -> Engine:
     """Return an engine whose commits are durable when they return."""
     if url.get_backend_name() != "sqlite":
         raise ValueError(
             f"this version keeps its data in SQLite (sqlite:///file); {url.get_backend_name()} comes later"
         )
-    if url.database:
-        Path(url.database).parent.mkdir(parents=True, exist_ok=True)
     engine = create_engine(url, connect_args={"isolation_level": None, "check_same_thread": False, "timeout": 10})
 
     @event.listens_for(engine, "connect")

@@ -1,0 +1,146 @@
+"""The bridge's ports in a test's hands: a clock that is set, a log that is read, a signer, jobs made of functions."""
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from broker_bridge.app.decide import Decide
+from broker_bridge.app.enrol import Enrol
+from broker_bridge.app.ports import Transaction, UnknownLenderError
+from broker_bridge.app.sign import Queue, SigningClock
+from broker_bridge.domain.decisions import Decision, DecisionId
+from broker_bridge.domain.policy import PROFILES, Policy
+from lock_protocol.envelope import FRESH, seal
+from lock_protocol.imei import Imei
+from lock_protocol.keys import PublicKey, SigningKey
+from lock_protocol.messages import Delegation, DesiredState, Fresh, LenderId
+from lock_protocol.trust import verify_delegation
+from tests.loopback.handset import SEED
+from tests.loopback.lender import DAY, EPOCH_BEGIN, Lender
+
+T = TypeVar("T")
+
+ACME = LenderId("acme-mobile")
+REPLAY = PROFILES["replay"]
+DEVICE = SigningKey.from_seed(SEED)
+"""The device key of every `Handset`."""
+CREDENTIAL = "$7$1$AAAAAAAAAAAAAAAA$" + "A" * 86 + "=="
+
+
+@dataclass
+class SetClock:
+    """A clock that shows what it was set to."""
+
+    wall: int = EPOCH_BEGIN + DAY
+    ticks: float = 0.0
+
+    def now(self) -> int:
+        return self.wall
+
+    def monotonic(self) -> float:
+        return self.ticks
+
+    def advance(self, seconds: int) -> None:
+        """Let time pass."""
+        self.wall += seconds
+        self.ticks += seconds
+
+
+@dataclass
+class KeptLog:
+    """A log that keeps what it is told."""
+
+    entries: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
+
+    def info(self, event: str, **fields: Any) -> None:
+        self.entries.append(("info", event, fields))
+
+    def warning(self, event: str, **fields: Any) -> None:
+        self.entries.append(("warning", event, fields))
+
+    def critical(self, event: str, **fields: Any) -> None:
+        self.entries.append(("critical", event, fields))
+
+    def events(self, level: str) -> list[str]:
+        """What was logged at a level, in order."""
+        return [event for at, event, _ in self.entries if at == level]
+
+
+@dataclass
+class LenderSigner:
+    """The `Signer` of lenders whose keys the test has."""
+
+    lenders: dict[LenderId, Lender]
+
+    def delegation(self, lender: LenderId) -> Delegation:
+        one = self._of(lender)
+        return verify_delegation(one.authority.root, one.delegation)
+
+    def delegations(self) -> Sequence[Delegation]:
+        return [self.delegation(lender) for lender in self.lenders]
+
+    def sign_state(self, state: DesiredState) -> bytes:
+        return self._of(state.lender).sign(state)
+
+    def sign_fresh(self, fresh: Fresh) -> bytes:
+        lender = self._of(fresh.lender)
+        return seal(FRESH, fresh, [lender.open_key], lender.delegation)
+
+    def _of(self, lender: LenderId) -> Lender:
+        try:
+            return self.lenders[lender]
+        except KeyError:
+            raise UnknownLenderError(f"no keys of {lender}") from None
+
+
+def signer_of(*lenders: Lender) -> LenderSigner:
+    return LenderSigner({LenderId(lender.name): lender for lender in lenders})
+
+
+@dataclass(frozen=True)
+class Work(Generic[T]):
+    """A job made of a function."""
+
+    act: Callable[[Transaction], T]
+    imeis: Collection[Imei] = ()
+    decisions: Collection[tuple[LenderId, DecisionId]] = ()
+
+    def run(self, tx: Transaction) -> T:
+        return self.act(tx)
+
+
+@dataclass
+class Office:
+    """What makes the jobs of lenders: keys, a clock and a policy."""
+
+    lender: Lender = field(default_factory=Lender)
+    clock: SetClock = field(default_factory=SetClock)
+    policy: Policy = REPLAY
+
+    def __post_init__(self) -> None:
+        self.signer = signer_of(self.lender)
+        self.queue = Queue(self.signer, SigningClock(self.clock), self.clock)
+
+    def enrol(
+        self,
+        imei: Imei,
+        *,
+        lender: LenderId = ACME,
+        loan_id: str = "loan",
+        device_key: PublicKey = DEVICE.public,
+        credential: str = CREDENTIAL,
+    ) -> Enrol:
+        return Enrol(
+            lender=lender,
+            imei=imei,
+            loan_id=loan_id,
+            device_key=device_key,
+            consent="signed on paper",
+            credential=credential,
+            policy=self.policy,
+            queue=self.queue,
+            clock=self.clock,
+        )
+
+    def decide(self, decision: Decision) -> Decide:
+        return Decide(decision, self.policy, self.queue, self.clock)

@@ -36,10 +36,6 @@ class Alarms:
             self._heap = [(at, imei) for imei, at in self._wanted.items()]
             heapq.heapify(self._heap)
 
-    def clear(self, imei: Imei) -> None:
-        """Do not wake this phone."""
-        self._wanted.pop(imei, None)
-
     async def run(self) -> NoReturn:
         """Ring until cancelled."""
         while True:

@@ -18,7 +18,6 @@ class Counters:
         self.unlocks = 0
         """Times a phone came to be open (level 0 or 1, or released) from above that."""
         self.connects = 0
-        self.connection_failures = 0
         self.storage_failures = 0
 
     def count(self, observed: Observed) -> None:

@@ -19,7 +19,7 @@ from paylatch.demo.plan import Borrower, Fact
 MAX_DECISIONS_PER_REQUEST = 1000
 _PAGE = 500
 _TIMEOUT_S = 30.0
-_CONNECTIONS = 32
+_CONNECTIONS = 128
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,7 +33,7 @@ from paylatch.ports import LOOPBACK, free_ports
 
 LENDER = LenderId("demo-lender")
 _PAY_HOST = "pay.example"
-_ENROLMENTS_AT_A_TIME = 32
+_ENROLMENTS_AT_A_TIME = 128
 _FLEET_CONNECTS_IN_S = 60.0
 
 # After the broker's death a phone tries again after a random part of this at most; the default is for fleets that

@@ -1,0 +1,75 @@
+"""A process that commits decisions until it is killed, and says of each on standard output that it is acknowledged.
+
+With `--small-disk` it works until the database cannot grow any more, then gives it room again and goes on.
+"""
+
+import asyncio
+import resource
+import sys
+from dataclasses import dataclass
+from itertools import count
+from pathlib import Path
+
+from broker_bridge.adapters.store.store import SqlStore
+from broker_bridge.app.ports import StoreUnavailableError
+from device_sim.identities import simulated_imei
+from tests.bridge_rig import ACME, Office
+from tests.unit.broker_bridge.facts import overdue
+
+PHONES = 20
+ROOM_BYTES = 100_000
+AFTERWARDS = 20
+
+
+def say(*words: object) -> None:
+    print(*words, flush=True)  # noqa: T201 - what it is for
+
+
+@dataclass
+class Committer:
+    """Commits decisions for a few phones and tells of each."""
+
+    store: SqlStore
+    office: Office
+
+    async def one(self, number: int) -> None:
+        imei = simulated_imei(number % PHONES)
+        decision = overdue(1 + number % 90, at=number, imei=imei, name=f"d{number}")
+        decided = await self.store.commit(self.office.decide(decision))
+        say("acknowledged", decided.decision_id, decided.command_id)
+
+    async def until_killed(self) -> None:
+        numbers = count(1)
+        while True:
+            await asyncio.gather(*(self.one(next(numbers)) for _ in range(PHONES)))
+
+    async def on_a_small_disk(self, database: Path) -> None:
+        written = max(path.stat().st_size for path in database.parent.iterdir())
+        _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (written + ROOM_BYTES, most))
+        numbers = count(1)
+        failed = 0
+        while failed < AFTERWARDS:
+            number = next(numbers)
+            try:
+                await self.one(number)
+            except StoreUnavailableError as error:
+                failed += 1
+                say("unavailable", f"d{number}", error)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, most))
+        for _ in range(AFTERWARDS):
+            await self.one(next(numbers))
+
+
+async def main(database: Path, *, small_disk: bool) -> None:
+    office = Office()
+    async with SqlStore(f"sqlite:///{database}") as store:
+        await store.add_lender(ACME, b"k" * 32, at=1)
+        for number in range(PHONES):
+            await store.commit(office.enrol(simulated_imei(number)))
+        committer = Committer(store, office)
+        await (committer.on_a_small_disk(database) if small_disk else committer.until_killed())
+
+
+if __name__ == "__main__":
+    asyncio.run(main(Path(sys.argv[1]), small_disk="--small-disk" in sys.argv))

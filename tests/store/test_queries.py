@@ -1,0 +1,216 @@
+"""What the bridge asks the store: what is due, what a broker may have lost, what has been silent for long."""
+
+import pytest
+
+from broker_bridge.adapters.store.store import CANARIES_KEPT, SqlStore
+from broker_bridge.app.confirm import Ack, MarkSent
+from broker_bridge.app.ports import StoreUnavailableError
+from broker_bridge.domain.lanes import Lane
+from broker_bridge.domain.phones import Phone
+from device_sim.identities import simulated_imei
+from lock_protocol.messages import LenderId
+from tests.bridge_rig import ACME, Office, Work
+from tests.unit.broker_bridge.facts import overdue, payment
+
+A, B, C, D = sorted(simulated_imei(number) for number in range(4))
+OTHER = LenderId("other-lender")
+
+
+async def enrolled(store: SqlStore, office: Office) -> None:
+    """Four phones, open, nothing published yet."""
+    for imei in (A, B, C, D):
+        await store.commit(office.enrol(imei))
+
+
+async def published(store: SqlStore, office: Office, *phones: Phone, first_number: int = 1) -> None:
+    acks = [Ack(phone.imei, phone.desired.order, number) for number, phone in enumerate(phones, first_number)]
+    await store.commit(MarkSent(acks, office.clock))
+
+
+async def row(store: SqlStore, imei: str) -> Phone:
+    page = await store.phones(ACME, "", 100)
+    return next(phone for phone in page.items if phone.imei == imei)
+
+
+async def test_what_is_due_is_claimed_by_lane_the_longest_waiting_first(store: SqlStore, office: Office) -> None:
+    await enrolled(store, office)
+    office.clock.advance(10)
+    await store.commit(office.decide(overdue(90, at=1, imei=A)))
+    due = await store.claim(Lane.OPENING, office.clock.now(), 10)
+    assert {one.imei for one in due} == {B, C, D}
+    assert [one.imei for one in await store.claim(Lane.CLOSING, office.clock.now(), 10)] == [A]
+
+
+async def test_only_the_newest_version_of_a_phone_is_claimed(store: SqlStore, office: Office) -> None:
+    await store.commit(office.enrol(A))
+    await store.commit(office.decide(overdue(90, at=1, imei=A)))
+    await store.commit(office.decide(payment(at=2, imei=A)))
+    claimed = [one.order for lane in Lane for one in await store.claim(lane, office.clock.now(), 10)]
+    assert claimed == [(1, 3)]
+
+
+async def test_a_claim_takes_no_more_than_it_is_told(store: SqlStore, office: Office) -> None:
+    await enrolled(store, office)
+    assert len(await store.claim(Lane.OPENING, office.clock.now(), 3)) == 3
+
+
+async def test_a_published_opening_is_due_again_after_5_then_30_then_300_seconds(
+    store: SqlStore, office: Office
+) -> None:
+    phone = await store.commit(office.enrol(A))
+    for wait in (5, 30, 300):
+        await published(store, office, phone)
+        office.clock.advance(wait - 1)
+        assert await store.claim(Lane.OPENING, office.clock.now(), 10) == []
+        office.clock.advance(1)
+        assert [one.imei for one in await store.claim(Lane.OPENING, office.clock.now(), 10)] == [A]
+    await published(store, office, phone)
+    office.clock.advance(10**6)
+    assert await store.claim(Lane.OPENING, office.clock.now(), 10) == []
+
+
+async def test_a_published_lock_is_not_due_again(store: SqlStore, office: Office) -> None:
+    await store.commit(office.enrol(A))
+    await store.commit(office.decide(overdue(90, at=1, imei=A)))
+    await published(store, office, await row(store, A))
+    office.clock.advance(10**6)
+    assert await store.claim(Lane.CLOSING, office.clock.now(), 10) == []
+
+
+async def test_a_puback_of_a_version_that_was_replaced_meanwhile_marks_nothing(store: SqlStore, office: Office) -> None:
+    replaced = await store.commit(office.enrol(A))
+    await store.commit(office.decide(overdue(90, at=1, imei=A)))
+    await published(store, office, replaced, first_number=9)
+    assert (await row(store, A)).publish_number == 0
+    assert [one.order for one in await store.claim(Lane.CLOSING, office.clock.now(), 10)] == [(1, 2)]
+
+
+async def test_what_was_published_after_a_number_is_found_openings_and_closings_apart(
+    store: SqlStore, office: Office
+) -> None:
+    await enrolled(store, office)
+    await store.commit(office.decide(overdue(90, at=1, imei=C)))
+    await published(store, office, *[await row(store, imei) for imei in (A, B, C, D)], first_number=1)
+
+    async def after(number: int, *, opening: bool) -> list[str]:
+        return [one.imei for one in await store.published_after(number, opening=opening, after=None, limit=10)]
+
+    assert await after(0, opening=True) == [A, B, D]
+    assert await after(0, opening=False) == [C]
+    assert await after(1, opening=True) == [B, D]
+    assert await after(3, opening=False) == []
+    assert await after(4, opening=True) == []
+
+
+async def test_what_was_published_after_a_number_comes_in_pages_by_imei(store: SqlStore, office: Office) -> None:
+    await enrolled(store, office)
+    await published(store, office, *[await row(store, imei) for imei in (D, C, B, A)])
+    first = await store.published_after(0, opening=True, after=None, limit=3)
+    second = await store.published_after(0, opening=True, after=first[-1].imei, limit=3)
+    assert [one.imei for one in (*first, *second)] == [A, B, C, D]
+
+
+async def test_a_state_that_was_never_acknowledged_is_not_among_those_that_a_broker_lost(
+    store: SqlStore, office: Office
+) -> None:
+    await enrolled(store, office)
+    assert await store.published_after(0, opening=True, after=None, limit=10) == []
+
+
+async def test_silent_phones_are_found_by_when_their_command_was_sent(store: SqlStore, office: Office) -> None:
+    await enrolled(store, office)
+    await published(store, office, await row(store, A))
+    office.clock.advance(100)
+    await published(store, office, await row(store, B))
+    assert await store.sent_before(office.clock.now(), 10) == [A]
+    assert set(await store.sent_before(office.clock.now() + 1, 10)) == {A, B}
+    assert len(await store.sent_before(office.clock.now() + 1, 1)) == 1
+
+
+async def test_publish_numbers_go_on_above_every_publish_and_every_canary(store: SqlStore, office: Office) -> None:
+    assert await store.newest_publish_number() == 0
+    await published(store, office, await store.commit(office.enrol(A)), first_number=7)
+    assert await store.newest_publish_number() == 7
+    await store.store_canary("token", 12)
+    assert await store.newest_publish_number() == 12
+
+
+async def test_a_canary_is_known_by_its_token_alone(store: SqlStore) -> None:
+    await store.store_canary("one", 5)
+    await store.store_canary("two", 9)
+    assert await store.canary_number("one") == 5
+    assert await store.canary_number("three") is None
+
+
+async def test_only_the_oldest_canaries_are_forgotten(store: SqlStore) -> None:
+    for number in range(1, CANARIES_KEPT + 3):
+        await store.store_canary(f"token {number}", number)
+    known = [number for number in range(1, CANARIES_KEPT + 3) if await store.canary_number(f"token {number}")]
+    assert known == list(range(3, CANARIES_KEPT + 3))
+
+
+async def test_a_lender_sees_its_own_phones_page_by_page(store: SqlStore, office: Office) -> None:
+    await enrolled(store, office)
+    first = await store.phones(ACME, "", 3)
+    assert first.next_token is not None
+    second = await store.phones(ACME, first.next_token, 3)
+    assert [one.imei for one in (*first.items, *second.items)] == [A, B, C, D]
+    assert second.next_token is None
+
+
+async def test_the_last_page_may_be_just_full(store: SqlStore, office: Office) -> None:
+    await enrolled(store, office)
+    assert (await store.phones(ACME, "", 4)).next_token is None
+
+
+async def test_another_lender_sees_nothing_of_it(store: SqlStore, office: Office) -> None:
+    phone = await store.commit(office.enrol(A))
+    assert await store.phone(OTHER, A) is None
+    assert (await store.phones(OTHER, "", 10)).items == []
+    assert await store.command(OTHER, phone.command_id) is None
+    assert await store.command(ACME, phone.command_id) is not None
+
+
+async def test_phones_under_an_older_delegation_are_found(store: SqlStore, office: Office) -> None:
+    await enrolled(store, office)
+    await store.commit(office.decide(overdue(90, at=1, imei=B)))
+    office.lender.delegation_version = 2
+    await store.commit(office.decide(overdue(90, at=1, imei=C)))
+    newest = office.signer.delegation(ACME)
+    assert await store.signed_under_older(newest, opening=True, after=None, limit=10) == [A, D]
+    assert await store.signed_under_older(newest, opening=True, after=A, limit=10) == [D]
+    assert await store.signed_under_older(newest, opening=False, after=None, limit=10) == [B]
+
+
+async def test_the_newest_signed_time_is_kept(store: SqlStore, office: Office) -> None:
+    await store.commit(office.enrol(A))
+    assert await store.commit(Work(lambda tx: tx.last_signed_at())) == office.clock.now()
+
+
+async def test_a_single_value_is_stored_once(store: SqlStore) -> None:
+    assert await store.fact("name", "drawn first") == "drawn first"
+    assert await store.fact("name", "drawn second") == "drawn first"
+
+
+async def test_every_phones_credential_is_told_to_the_broker(store: SqlStore, office: Office) -> None:
+    await store.commit(office.enrol(A, credential="one"))
+    await store.commit(office.enrol(B, credential="two"))
+    assert await store.credentials() == {A: "one", B: "two"}
+
+
+async def test_a_lender_may_have_several_keys(store: SqlStore) -> None:
+    await store.add_lender(ACME, b"2" * 32, at=2)
+    await store.add_lender(OTHER, b"3" * 32, at=2)
+    keys = (b"k" * 32, b"2" * 32, b"3" * 32, b"4" * 32)
+    assert [await store.lender_of_key(key) for key in keys] == [ACME, ACME, OTHER, None]
+
+
+async def test_a_database_that_is_there_answers(store: SqlStore) -> None:
+    await store.ping()
+
+
+async def test_a_database_that_lost_its_tables_is_said_to_be_unavailable(store: SqlStore) -> None:
+    await store._write(lambda connection: connection.exec_driver_sql("DROP TABLE api_keys"))
+    with pytest.raises(StoreUnavailableError, match="api_keys") as caught:
+        await store.lender_of_key(b"k" * 32)
+    assert "kkkk" not in str(caught.value), "parameters may be secrets"

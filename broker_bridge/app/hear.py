@@ -12,6 +12,7 @@ from broker_bridge.app.confirm import HearHello, HearReport, HelloAnswer, Judge,
 from broker_bridge.app.deliver import Deliverer
 from broker_bridge.app.ports import (
     Broker,
+    BrokerUnavailableError,
     OverloadedError,
     PublishRefusedError,
     Store,
@@ -121,6 +122,10 @@ class Listener:
         except (StoreUnavailableError, OverloadedError, PublishRefusedError) as error:
             # The phone repeats its hello, and an unproven state is published again: nothing has to be kept here.
             log.warning("message_dropped", topic=received.topic, error=type(error).__name__, detail=str(error))
+        except BrokerUnavailableError:
+            raise
+        except Exception as error:  # noqa: BLE001 - a row that cannot be read, a state that must not be signed now
+            log.critical("message_failed", topic=received.topic, error=type(error).__name__, detail=str(error))
 
     async def _answer_hello(self, broker: Broker, imei: Imei, payload: bytes) -> None:
         answer = await self.store.commit(HearHello(imei, payload, self.judge))

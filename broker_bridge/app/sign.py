@@ -83,7 +83,8 @@ class Queue:
         """
         epoch = self.signer.delegation(phone.lender).epoch
         version = phone.next_version if epoch == phone.desired.state.epoch else 1
-        lane = lane_of(wish.level, phone.reported_level)
+        # A payment right after a lock that the phone has not reported yet opens a phone all the same.
+        lane = lane_of(wish.level, phone.may_be_at if wish.level.is_open else phone.reported_level)
         order = (epoch, version)
         desired, command_id = self._sign(
             tx, phone.lender, phone.imei, order, wish, lane=lane, decision=decision, delay_s=delay_s
@@ -101,7 +102,7 @@ class Queue:
         )
         tx.put_phone(queued)
         if not delay_s:
-            tx.publish_after_commit(outgoing(queued))
+            tx.publish_after_commit(replace(outgoing(queued), lane=lane))
         return queued
 
     def again(self, tx: Transaction, phone: Phone, *, delay_s: int = 0) -> Phone:

@@ -92,6 +92,13 @@ class Phone:
         return None if self.said is None else self.said.level
 
     @property
+    def may_be_at(self) -> Level | None:
+        """The highest level that the phone may be at: it may have applied a newer state than the one it spoke of."""
+        if self.said is None or self.said.holds(self.desired):
+            return self.reported_level
+        return max(self.said.level, self.desired.state.level)
+
+    @property
     def lane(self) -> Lane:
         """The lane of the newest state."""
         return lane_of(self.desired.state.level, self.reported_level)

@@ -29,25 +29,27 @@ class Settling:
         self._states = states
         self._given_up: set[Imei] = set()
 
-    def give_up_on(self, imeis: Iterable[Imei]) -> None:
-        """Wait no longer for phones that have been found wrong once."""
-        self._given_up.update(imeis)
-
     async def wait(self, levels: Mapping[Imei, Level], timeout_s: float) -> None:
         """Wait until each phone shows its level, has proven it to the bridge, and has it retained at the broker.
+
+        A phone that was waited for in vain is not waited for again.
 
         Args:
             levels: each phone's.
             timeout_s: for each of the three.
         """
-        awaited = {imei: level for imei, level in levels.items() if imei not in self._given_up}
-        await self._fleet.await_connected(timeout_s, awaited)
-        await self._fleet.await_levels(awaited, timeout_s)
-        phones = await self._await_proofs(awaited, timeout_s)
-        await self._states.await_hashes({imei: phones[imei].state_hash for imei in awaited}, timeout_s)
+        self._given_up.update(await self._fleet.await_connected(timeout_s, self._patient(levels)))
+        shown = {imei: levels[imei] for imei in self._patient(levels)}
+        self._given_up.update(one.imei for one in await self._fleet.await_levels(shown, timeout_s))
+        phones = await self._await_proofs(self._patient(levels), timeout_s)
+        hashes = {imei: phones[imei].state_hash for imei in self._patient(levels)}
+        self._given_up.update(await self._states.await_hashes(hashes, timeout_s))
+
+    def _patient(self, imeis: Iterable[Imei]) -> list[Imei]:
+        return [imei for imei in imeis if imei not in self._given_up]
 
     async def _await_proofs(self, imeis: Iterable[Imei], timeout_s: float) -> dict[Imei, BridgePhone]:
-        """Wait until the bridge has each phone's word on its newest state; return what it then knows."""
+        """Wait until the bridge has each phone's word on its newest state; return what it knows then."""
         deadline = time.monotonic() + timeout_s
         phones = {phone.imei: phone async for phone in self._lender.phones()}
         unproven = [imei for imei in imeis if not phones[imei].is_proven]
@@ -56,4 +58,5 @@ class Settling:
             for imei in unproven:
                 phones[imei] = await self._lender.phone(imei)
             unproven = [imei for imei in unproven if not phones[imei].is_proven]
+        self._given_up.update(unproven)
         return phones

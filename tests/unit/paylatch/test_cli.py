@@ -1,0 +1,97 @@
+"""The command line: help, exit codes, and what goes where."""
+
+import stat
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from paylatch.cli import app
+
+BRIDGE = """
+development = true
+database = "sqlite:///{directory}/bridge.db"
+policy = "replay"
+keys = "{directory}/keys"
+[broker]
+password_file = "{directory}/bridge.secret"
+phones_passwords = "{directory}/phones.passwd"
+"""
+
+
+def paylatch(*arguments: str) -> Result:
+    return CliRunner().invoke(app, arguments)
+
+
+@pytest.mark.parametrize(
+    "command",
+    [("demo",), ("bridge", "run"), ("keys", "init"), ("lender", "add")],
+)
+def test_every_command_shows_an_example(command: tuple[str, ...]) -> None:
+    shown = paylatch(*command, "--help")
+    assert shown.exit_code == 0
+    assert f"Example: paylatch {' '.join(command)}" in shown.stdout
+
+
+def test_the_fleets_own_options_are_shown(capfd: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        app(["fleet", "run", "--help"])
+    assert "--control" in capfd.readouterr().out
+
+
+def test_the_version_is_told() -> None:
+    shown = paylatch("--version")
+    assert (shown.exit_code, shown.stdout.split()[0]) == (0, "paylatch")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("nonsense",),
+        ("demo", "--phones", "0"),
+        ("demo", "--months", "many"),
+        ("demo", "--quiet", "--months", "7"),
+        ("demo", "--quiet", "--phones", "20001"),
+        ("demo", "--quiet", "--histories", __file__),
+        ("demo", "--quiet", "--json", "/nowhere/figures.json"),
+        ("bridge", "run", "--config", "/nowhere/bridge.toml"),
+        ("keys", "init", "--directory", "/nowhere", "--lender", "No Lender"),
+        ("lender", "add", "x"),
+    ],
+)
+def test_what_cannot_be_is_a_usage_error_and_says_why(arguments: tuple[str, ...]) -> None:
+    refused = paylatch(*arguments)
+    assert refused.exit_code == 2
+    assert refused.stdout == ""
+    assert refused.stderr
+    assert "Traceback" not in refused.stderr
+
+
+def test_a_directory_to_keep_must_be_new(tmp_path: Path) -> None:
+    kept = tmp_path / "k"
+    kept.mkdir()
+    (kept / "something").touch()
+    refused = paylatch("demo", "--quiet", "--phones", "1", "--keep", str(kept))
+    assert refused.exit_code == 2
+    assert "not empty" in refused.stderr or "too long" in refused.stderr
+
+
+def test_keys_are_made_once_and_for_their_owner_alone(tmp_path: Path) -> None:
+    arguments = ("keys", "init", "--directory", str(tmp_path / "keys"), "--lender", "acme")
+    made = paylatch(*arguments)
+    assert (made.exit_code, made.stdout) == (0, "")
+    modes = {stat.S_IMODE(key.stat().st_mode) for key in (tmp_path / "keys").rglob("*.key")}
+    assert modes == {0o600}
+    again = paylatch(*arguments)
+    assert again.exit_code == 1
+    assert "never overwritten" in again.stderr
+
+
+def test_a_lenders_key_is_data_and_the_rest_is_not(tmp_path: Path) -> None:
+    config = tmp_path / "bridge.toml"
+    config.write_text(BRIDGE.format(directory=tmp_path), encoding="utf-8")
+    added = paylatch("lender", "add", "acme", "--config", str(config))
+    assert added.exit_code == 0
+    assert len(added.stdout.split()) == 1
+    assert "shown this once" in added.stderr
+    assert added.stdout.strip() not in added.stderr

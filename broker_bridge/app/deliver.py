@@ -190,13 +190,16 @@ class Deliverer:
             await asyncio.sleep(SWEEP_S)
 
     async def _refill(self, lane: Lane) -> None:
+        # Before the question, not after the answer: what overflows meanwhile is not in the answer.
+        self.outbox.overflowed.discard(lane)
         try:
             due = await self.store.claim(lane, self.clock.now(), self.outbox.lane_limit)
         except StoreUnavailableError as error:
+            self.outbox.overflowed.add(lane)
             self.log.warning("sweep_failed", error=str(error))
             return
-        if len(due) < self.outbox.lane_limit:
-            self.outbox.overflowed.discard(lane)
+        if len(due) == self.outbox.lane_limit:
+            self.outbox.overflowed.add(lane)
         for state in due:
             self.offer(state)
 

@@ -1,0 +1,234 @@
+"""Bridges that die at every step, brokers that come back with the past, and lanes that run over."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from broker_bridge.app.ports import Outgoing
+from broker_bridge.domain.commands import Status
+from broker_bridge.domain.lanes import Lane
+from device_sim.identities import simulated_imei
+from lock_protocol.imei import Imei
+from lock_protocol.levels import Level
+from lock_protocol.topics import PhoneTopic
+from tests.loopback.world import LANE_LIMIT, TOPICS, World
+from tests.unit.broker_bridge.facts import overdue, payment, settled
+
+IMEIS = [simulated_imei(number) for number in range(6)]
+PAID, LATE, GONE = IMEIS[:3]
+
+
+def converge(world: World) -> None:
+    """Connect whatever is not connected, and let it all happen."""
+    if not world.online:
+        world.connect_bridge()
+    for imei in world.phones:
+        world.connect(imei)
+    world.exchange()
+    world.pass_time(8)
+
+
+def assert_converged(world: World) -> None:
+    for imei, phone in world.phones.items():
+        assert (imei, phone.level) == (imei, world.due_level(imei))
+        assert world.newest_command(imei).status is Status.SUCCEEDED
+        assert world.desired_on_broker(imei) == world.row(imei).desired.envelope
+
+
+def desired_published(world: World) -> list[Imei]:
+    """Whose states were published since the list was cleared, in order."""
+    return [TOPICS.parse_phone(topic)[0] for topic, _ in world.published if topic.endswith(PhoneTopic.DESIRED)]
+
+
+# --- kill -9 of the bridge -----------------------------------------------------------------------------------------
+
+
+def test_a_bridge_killed_at_any_step_goes_on_where_it_stopped(tmp_path: Path) -> None:
+    """A crossing is a moment before or after a commit, a publish, or a PUBACK."""
+    crossing = 0
+    while True:
+        world = World(tmp_path / f"{crossing}.db")
+        for imei in (PAID, LATE):
+            world.enrol(imei)
+            world.connect(imei)
+        world.exchange()
+        world.dies_at = world.crossings + crossing + 1
+        reached = _a_day_that_may_end_early(world)
+        world.dies_at = -1
+        world.kill_bridge()
+        world.start_bridge()
+        for decision in (overdue(90, at=1, imei=PAID), overdue(90, at=1, imei=LATE), payment(at=2, imei=PAID)):
+            world.tell(decision)  # a lender that got no answer sends again; one that did may as well
+        converge(world)
+        assert_converged(world)
+        assert world.phones[LATE].level is Level.LOCKED
+        world.close()
+        if not reached:
+            break
+        crossing += 1
+    assert crossing >= 20, "fewer moments than there are commits and publishes in the day"
+
+
+def _a_day_that_may_end_early(world: World) -> bool:
+    """Two locks and a payment; tell whether the bridge was killed on the way."""
+    for decision in (overdue(90, at=1, imei=PAID), overdue(90, at=1, imei=LATE), payment(at=2, imei=PAID)):
+        try:
+            world.tell(decision)
+        except asyncio.CancelledError:
+            return True
+        world.exchange()
+        if not world.online:
+            return True
+    return world.crossings >= world.dies_at
+
+
+def test_a_bridge_that_starts_anew_keeps_the_time_that_it_signed_last(world: World) -> None:
+    world.enrol(PAID)
+    signed = world.row(PAID).desired.state.issued_at
+    world.kill_bridge()
+    world.clock.skew = -(10**6)
+    world.start_bridge()
+    world.tell(settled(at=1, imei=PAID))
+    assert world.row(PAID).desired.state.issued_at == signed
+
+
+# --- kill -9 of the broker -----------------------------------------------------------------------------------------
+
+
+def six_phones(world: World) -> None:
+    for imei in IMEIS:
+        world.enrol(imei)
+        world.connect(imei)
+    world.exchange()
+    world.run(2)
+
+
+@pytest.mark.parametrize("bridge_restarts", [False, True], ids=["same bridge", "new bridge"])
+def test_a_broker_that_comes_back_with_older_states_gets_the_newer_ones_again(
+    world: World, *, bridge_restarts: bool
+) -> None:
+    six_phones(world)
+    world.tell(overdue(90, at=1, imei=PAID))
+    world.exchange()
+    world.run(2)
+    before = dict(world.retained)
+    world.tell(payment(at=2, imei=PAID))
+    world.tell(overdue(90, at=2, imei=LATE))
+    world.exchange()
+    world.run(2)
+    world.published.clear()
+    if bridge_restarts:
+        world.kill_bridge()
+        world.start_bridge()
+    world.published.clear()
+    world.restart_broker(before)
+    world.run(2)
+    assert desired_published(world) == [PAID, LATE], "what is newer than the canary, the opening first, and no more"
+    converge(world)
+    assert_converged(world)
+
+
+@pytest.mark.parametrize("canary", ["missing", "garbled", "unknown"])
+def test_a_broker_that_lost_everything_gets_everything_the_openings_first(world: World, canary: str) -> None:
+    six_phones(world)
+    world.tell(overdue(90, at=1, imei=IMEIS[0]))
+    world.tell(settled(at=1, imei=GONE))
+    world.exchange()
+    world.run(2)
+    world.published.clear()
+    retained = {"missing": {}, "garbled": {TOPICS.canary: b"\xc1"}, "unknown": {TOPICS.canary: b"\x92\xa5other\x01"}}
+    world.restart_broker(retained[canary])
+    world.run(2)
+    order = desired_published(world)
+    assert sorted(order) == sorted(IMEIS)
+    assert order[-1] == IMEIS[0], "the one that is to be locked comes last"
+    converge(world)
+    assert_converged(world)
+
+
+def test_a_broker_that_kept_everything_gets_nothing_again(world: World) -> None:
+    six_phones(world)
+    for imei in IMEIS:
+        world.phones[imei].press_check()
+        world.collect(imei)
+    world.exchange()
+    world.run(2)
+    world.published.clear()
+    world.restart_broker(world.retained)
+    world.run(3)
+    assert desired_published(world) == []
+
+
+def test_no_canary_is_published_before_all_that_it_promises_is_acknowledged(world: World) -> None:
+    six_phones(world)
+    canary = world.retained[TOPICS.canary]
+    world.pubacks.clear()
+    world.tell(overdue(90, at=1, imei=LATE))
+    world.run(5)
+    assert world.retained[TOPICS.canary] == canary
+    world.pubacks.set()
+    world.run(2)
+    assert world.retained[TOPICS.canary] != canary
+
+
+def test_a_bridge_that_dies_while_it_publishes_again_starts_over(world: World) -> None:
+    six_phones(world)
+    world.losing = "puback"
+    world.restart_broker({})
+    world.losing = "puback"
+    world.run(2)
+    world.kill_bridge()
+    world.start_bridge()
+    world.run(3)
+    assert {TOPICS.phone(imei, PhoneTopic.DESIRED) for imei in IMEIS} <= set(world.retained)
+    converge(world)
+    assert_converged(world)
+
+
+# --- more than the lanes hold --------------------------------------------------------------------------------------
+
+
+def test_locks_that_do_not_fit_their_lane_go_out_later(world: World) -> None:
+    many = [simulated_imei(number) for number in range(3 * LANE_LIMIT)]
+    for imei in many:
+        world.enrol(imei)
+        world.connect(imei)
+    world.pass_time(5)
+    world.cut_bridge()
+    for imei in many:
+        world.tell(overdue(90, at=1, imei=imei))
+    world.connect_bridge()
+    converge(world)
+    assert_converged(world)
+
+
+def test_a_lane_that_runs_over_while_it_is_being_filled_is_filled_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    many = [simulated_imei(number) for number in range(2 * LANE_LIMIT)]
+    for imei in many:
+        world.enrol(imei)
+        world.connect(imei)
+    world.pass_time(5)
+    world.cut_bridge()
+    claim = world.store.claim
+
+    async def claim_and_be_overtaken(lane: Lane, now: int, limit: int) -> list[Outgoing]:
+        found = list(await claim(lane, now, limit))
+        if lane is Lane.CLOSING and late:
+            world.pubacks.clear()
+            for imei in late:
+                await world.store.commit(world.office.decide(overdue(90, at=1, imei=imei)))
+            late.clear()
+        return found
+
+    late = list(many)
+    monkeypatch.setattr(world.store, "claim", claim_and_be_overtaken)
+    world.deliverer.outbox.overflowed.add(Lane.CLOSING)
+    world.connect_bridge()
+    assert late == []
+    world.pubacks.set()
+    world.exchange()
+    world.pass_time(6)
+    assert {phone.level for phone in world.phones.values()} == {Level.LOCKED}

@@ -1,6 +1,7 @@
 """A phone's connection to the broker: MQTT 5 by aiomqtt, clean start, QoS 1."""
 
 import asyncio
+import math
 import socket
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
@@ -90,17 +91,19 @@ class _MqttLink:
 
     async def subscribe_all(self, root_version: int) -> None:
         topics = [*self._kinds, self._topics.root(root_version)]
-        await self._client.subscribe([(topic, _QOS) for topic in topics])
+        await _acknowledged(self._client.subscribe([(topic, _QOS) for topic in topics], timeout=math.inf))
 
     def read(self, message: aiomqtt.Message) -> Arrived:
         """Return a received message by what it is for; whatever is none of the phone's own topics is a root's."""
         return Arrived(self._kinds.get(message.topic.value), message.payload)
 
     def publish(self, topic: PhoneTopic, envelope: bytes) -> None:
-        self._send(self._client.publish(self._topics.phone(self._imei, topic), envelope, _QOS), f"publish {topic}")
+        name = self._topics.phone(self._imei, topic)
+        self._send(self._client.publish(name, envelope, _QOS, timeout=math.inf), f"publish {topic}")
 
     def subscribe_root(self, root_version: int) -> None:
-        self._send(self._client.subscribe(self._topics.root(root_version), _QOS), f"subscribe root {root_version}")
+        topic = self._topics.root(root_version)
+        self._send(self._client.subscribe(topic, _QOS, timeout=math.inf), f"subscribe root {root_version}")
 
     def close(self) -> None:
         self._open = False
@@ -108,17 +111,17 @@ class _MqttLink:
     def _send(self, sending: Coroutine[Any, Any, Any], what: str) -> None:
         """Send without waiting for the acknowledgement: order is kept, and a failure ends the connection."""
         if self._open:
-            self._sending.create_task(sending, name=f"{what} of {self._imei}")
+            self._sending.create_task(_acknowledged(sending), name=f"{what} of {self._imei}")
         else:
             sending.close()
 
 
 @asynccontextmanager
 async def _entered(client: aiomqtt.Client) -> AsyncIterator[None]:
-    """Connect, and disconnect in the end, also when cancelled in the middle of connecting.
+    """Connect, and disconnect in the end, also when cancelled on the way.
 
-    aiomqtt leaves its socket open and registered when its connecting is cancelled, so that is let finish first; it
-    ends by itself within its timeout.
+    aiomqtt cannot be cancelled while it connects or disconnects: it would leave its socket open and registered. Both
+    are let finish, which they do within their timeout.
     """
     entering = asyncio.ensure_future(client.__aenter__())
     try:
@@ -131,4 +134,29 @@ async def _entered(client: aiomqtt.Client) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        await client.__aexit__(None, None, None)
+        await _to_the_end(client.__aexit__(None, None, None))
+
+
+async def _to_the_end(leaving: Coroutine[Any, Any, None]) -> None:
+    task = asyncio.ensure_future(leaving)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.wait([task])
+        raise
+
+
+async def _acknowledged(sending: Coroutine[Any, Any, Any]) -> None:
+    """Wait for an acknowledgement, with a timeout of our own around a call that has none.
+
+    aiomqtt's own is `asyncio.wait_for`, which before Python 3.12 loses a cancellation that comes together with the
+    answer: whoever cancels then waits for ever.
+
+    Raises:
+        LinkError: it did not come in time.
+    """
+    try:
+        async with asyncio.timeout(_TIMEOUT_S):
+            await sending
+    except TimeoutError:
+        raise LinkError(f"no acknowledgement within {_TIMEOUT_S:g} s") from None

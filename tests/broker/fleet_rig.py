@@ -1,6 +1,7 @@
 """A fleet as its own process, and a stand-in for the bridge that signs, retains and answers hellos."""
 
 import asyncio
+import math
 import sys
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
@@ -39,7 +40,8 @@ class StandIn:
 
     async def publish(self, imei: Imei, payload: bytes, topic: PhoneTopic = PhoneTopic.DESIRED) -> None:
         retain = topic is PhoneTopic.DESIRED
-        await self.client.publish(TOPICS.phone(imei, topic), payload, qos=1, retain=retain)
+        # Without a timeout: aiomqtt's loses cancellations (see device_sim/adapters/mqtt.py), and pytest has one.
+        await self.client.publish(TOPICS.phone(imei, topic), payload, qos=1, retain=retain, timeout=math.inf)
 
     async def publish_all(self) -> None:
         """Publish every phone's newest state again, as after a broker's crash."""
@@ -100,7 +102,7 @@ async def running_fleet(
             process.terminate()
         async with asyncio.timeout(READY_S):
             _, complaints = await process.communicate()
-        assert (process.returncode, complaints) == (0, b"")
+        assert (process.returncode, complaints) == (0, b""), complaints.decode()
     finally:
         if process.returncode is None:
             process.kill()

@@ -55,8 +55,8 @@ class Loot:
     newest: bytes
     older: bytes | None
     """An older state that the bridge had really signed, if there was one."""
-    foreign: bytes
-    """Another phone's newest state."""
+    foreign: bytes | None
+    """Another phone's newest state, if there is another."""
 
 
 def forgeries(loot: Loot, own_key: SigningKey) -> Iterator[Forgery]:
@@ -111,7 +111,8 @@ def _signed_by_nobody(loot: Loot, own_key: SigningKey) -> Iterator[Forgery]:
 
 
 def _replayed(loot: Loot) -> Iterator[Forgery]:
-    yield Forgery("another phone's newest state", loot.foreign, WrongPhone)
+    if loot.foreign is not None:
+        yield Forgery("another phone's newest state", loot.foreign, WrongPhone)
     if loot.older is not None:
         yield Forgery("an older state, really signed", loot.older, Rollback)
 

@@ -76,17 +76,17 @@ class Intruder:
             DemoError: the broker did not let the intruder in or through.
         """
         await self.overhear(victims)
-        arsenal = {imei: self._arsenal(imei, victims) for imei in victims}
+        arsenal = {imei: self._arsenal(imei) for imei in victims}
         before = await self._dump(victims)
         await self._publish(arsenal)
         expected = {imei: Counter(each.refusal.__name__ for each in made) for imei, made in arsenal.items()}
         after = await self._await_refusals(before, expected, timeout_s)
         return _outcome(expected, before, after)
 
-    def _arsenal(self, imei: Imei, victims: Sequence[Imei]) -> list[Forgery]:
+    def _arsenal(self, imei: Imei) -> list[Forgery]:
         *older, newest = self._overheard[imei]
-        other = victims[victims.index(imei) - 1]
-        loot = Loot(newest=newest, older=older[-1] if older else None, foreign=self._overheard[other][-1])
+        foreign = next((states[-1] for other, states in self._overheard.items() if other != imei), None)
+        loot = Loot(newest=newest, older=older[-1] if older else None, foreign=foreign)
         return list(forgeries(loot, self._key))
 
     async def _publish(self, arsenal: Mapping[Imei, Sequence[Forgery]]) -> None:

@@ -24,6 +24,12 @@ from paylatch.demo.view import View
 DEADLINE_S = 20.0
 """How long anything may take to come to rest. Whatever differs then is a violation."""
 
+_QUIET_SHARE = 0.7
+"""How many payments come outside the run of overdue accounts, as most of a month's do."""
+
+_EARLY_SHARE = 0.5
+"""How many overdue accounts are reported before the outage, where there is one."""
+
 
 class Story:
     """Plays months on a stage.
@@ -70,7 +76,7 @@ class Story:
 
     async def _decide(self, month: MonthPlan) -> None:
         """Report the month's facts, a part of them to phones that are cut off and to a broker that is dead."""
-        early, late = _halves(month.overdues)
+        early, late = _split(month.overdues, _EARLY_SHARE)
         self._step(month, f"{month.decisions} decisions")
         if Outage.OLD in month.outages:
             await self._outages.remember()
@@ -87,11 +93,16 @@ class Story:
             await report_payments(self._stage.lender, payments)
 
     async def _pay_online(self, month: MonthPlan, overdues: Sequence[Fact]) -> None:
-        """Report payments one by one while lists of overdue accounts go in beside them."""
+        """Report payments one by one: most while nothing else happens, the rest amid the lists of overdue accounts."""
+        quiet, busy = _split(month.cures, _QUIET_SHARE)
+        await self._measure_openings(await report_payments(self._stage.lender, quiet))
         async with asyncio.TaskGroup() as tasks:
-            paying = tasks.create_task(report_payments(self._stage.lender, month.cures), name="payments")
+            paying = tasks.create_task(report_payments(self._stage.lender, busy), name="payments")
             tasks.create_task(self._report_overdues(month.partials, overdues), name="overdues")
-        opened = await opened_after(self._stage.fleet, paying.result(), DEADLINE_S)
+        await self._measure_openings(paying.result())
+
+    async def _measure_openings(self, sent: Mapping[Imei, int]) -> None:
+        opened = await opened_after(self._stage.fleet, sent, DEADLINE_S)
         self._tally.unlock_ns.extend(opened.values())
 
     async def _report_overdues(self, partials: Sequence[Fact], overdues: Sequence[Fact]) -> None:
@@ -173,9 +184,10 @@ class Story:
         self._view.step(f"{month.name}: {text}")
 
 
-def _halves(facts: Sequence[Fact]) -> tuple[Sequence[Fact], Sequence[Fact]]:
-    middle = len(facts) // 2
-    return facts[:middle], facts[middle:]
+def _split(facts: Sequence[Fact], share: float) -> tuple[Sequence[Fact], Sequence[Fact]]:
+    """Return the first `share` of the facts, and the rest."""
+    first = round(len(facts) * share)
+    return facts[:first], facts[first:]
 
 
 def _relocked(changes: Iterable[TransitionDump], since: int) -> bool:

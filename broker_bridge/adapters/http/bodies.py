@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, NoReturn, TypeVar
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from broker_bridge.adapters.http.problems import ProblemError
+from broker_bridge.adapters.http.problems import ProblemError, faults_of
 from broker_bridge.domain.decisions import Decision, DecisionId, DecisionType
 from lock_protocol.imei import Imei, parse_imei
 from lock_protocol.keys import PUBLIC_KEY_BYTES
@@ -162,7 +162,7 @@ def check(model: type[B], value: object) -> B:
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, one['loc'])) or 'body'}: {one['msg']}" for one in error.errors())
+        faults = faults_of(error.errors())
         raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-body", faults) from error
 
 

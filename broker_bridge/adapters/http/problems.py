@@ -1,10 +1,12 @@
 """Errors as RFC 9457 problem documents, each with a stable type that a program can match."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
@@ -32,7 +34,8 @@ class ProblemError(Exception):
             "type": f"urn:paylatch:problem:{self.kind}",
             "title": self.kind.replace("-", " ").capitalize(),
             "status": int(self.status),
-            "detail": self.detail,
+            # It may quote what was sent, and JSON can name half a character that no UTF-8 can hold.
+            "detail": self.detail.encode("utf-8", "backslashreplace").decode(),
         }
 
 
@@ -67,9 +70,16 @@ def problem_of(error: Exception) -> ProblemError:
     return ProblemError(meaning.status, meaning.kind, str(error))
 
 
-def answer(problem: ProblemError) -> JSONResponse:
+def faults_of(errors: Iterable[Any]) -> str:
+    """Return what Pydantic found wrong, field by field."""
+    return "; ".join(f"{'.'.join(map(str, one['loc'])) or 'body'}: {one['msg']}" for one in errors)
+
+
+def answer(problem: ProblemError, more_headers: Mapping[str, str] | None = None) -> JSONResponse:
     """Return a problem as an HTTP answer."""
-    headers = {"WWW-Authenticate": "Bearer"} if problem.status is HTTPStatus.UNAUTHORIZED else {}
+    headers = dict(more_headers or {})
+    if problem.status is HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = "Bearer"
     if problem.status is HTTPStatus.SERVICE_UNAVAILABLE:
         headers["Retry-After"] = RETRY_AFTER_S
     return JSONResponse(
@@ -87,8 +97,15 @@ def install(app: FastAPI) -> None:
         if not isinstance(error, HTTPException):
             raise error
         status = HTTPStatus(error.status_code)
-        return answer(ProblemError(status, status.phrase.lower().replace(" ", "-"), str(error.detail)))
+        problem = ProblemError(status, status.phrase.lower().replace(" ", "-"), str(error.detail))
+        return answer(problem, error.headers)
+
+    async def query(_: Request, error: Exception) -> JSONResponse:
+        if not isinstance(error, RequestValidationError):
+            raise error
+        return answer(ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-query", faults_of(error.errors())))
 
     for kind in EXPECTED:
         app.add_exception_handler(kind, expected)
     app.add_exception_handler(HTTPException, framework)
+    app.add_exception_handler(RequestValidationError, query)

@@ -3,7 +3,7 @@
 import base64
 import binascii
 import json
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Annotated, Any, Literal, NoReturn, TypeVar
 
@@ -18,6 +18,7 @@ from lock_protocol.messages import LenderId
 MAX_BODY_BYTES = 2 * 1024 * 1024
 MAX_LIST = 1000
 MAX_DAYS = 36_500
+_EPOCH, _TOO_LATE = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
 _ID = r"^[A-Za-z0-9._:-]{1,64}$"
 
 
@@ -36,7 +37,10 @@ def _device_key(text: object) -> bytes:
 def _text_time(value: object) -> datetime:
     if not isinstance(value, str):
         raise ValueError('must be text like "2026-11-23T12:00:00Z"')  # noqa: TRY004 - the same
-    return datetime.fromisoformat(value)
+    moment = datetime.fromisoformat(value)
+    if moment.tzinfo is not None and not _EPOCH <= moment < _TOO_LATE:
+        raise ValueError(f"must be from {_EPOCH.year} on and before {_TOO_LATE.year}")
+    return moment
 
 
 ImeiField = Annotated[str, AfterValidator(parse_imei)]
@@ -71,7 +75,7 @@ class _DecisionBody(Body):
             lender=lender,
             decision_id=DecisionId(self.decision_id),
             imei=Imei(self.imei),
-            occurred_at=int(self.occurred_at.astimezone(UTC).timestamp() * 1000),
+            occurred_at=(self.occurred_at - _EPOCH) // timedelta(milliseconds=1),
             **figures,
         )
 

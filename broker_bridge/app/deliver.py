@@ -90,6 +90,10 @@ class Deliverer:
             known_to_broker: the publish number up to which the broker has everything; None when that is not known.
         """
         self._canary_at = known_to_broker or 0
+        # What the last connection acknowledged may be lost with its broker: the database has to know of it before it
+        # is asked what to publish again.
+        while self._acks:
+            await self._commit_acks()
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._pump(broker), name="deliver.pump")
@@ -161,23 +165,22 @@ class Deliverer:
         """Commit acknowledgements, as many at a time as have come."""
         while True:
             await self._acked.wait()
-            batch, self._acks = self._acks[:MARK_BATCH], self._acks[MARK_BATCH:]
-            if not self._acks:
-                self._acked.clear()
-            try:
-                await self.store.commit(MarkSent(batch, self.clock))
-            except (StoreUnavailableError, OverloadedError) as error:
-                self._acks = [*batch, *self._acks]
-                self._acked.set()
-                self.log.warning("mark_sent_delayed", error=str(error))
-                await asyncio.sleep(SWEEP_S)
-            except asyncio.CancelledError:
-                self._acks = [*batch, *self._acks]
-                self._acked.set()
-                raise
-            else:
-                for ack in batch:
-                    self.numbers.settle(ack.number)
+            self._acked.clear()
+            while self._acks:
+                await self._commit_acks()
+
+    async def _commit_acks(self) -> None:
+        """Commit the oldest acknowledgements. They are forgotten only when they are durable."""
+        batch = self._acks[:MARK_BATCH]
+        try:
+            await self.store.commit(MarkSent(batch, self.clock))
+        except (StoreUnavailableError, OverloadedError) as error:
+            self.log.warning("mark_sent_delayed", error=str(error))
+            await asyncio.sleep(SWEEP_S)
+            return
+        del self._acks[: len(batch)]
+        for ack in batch:
+            self.numbers.settle(ack.number)
 
     async def _sweep(self) -> None:
         """Once a second, take from the database what is due: repeated openings, and what did not fit the lanes."""

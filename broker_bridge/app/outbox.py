@@ -23,6 +23,7 @@ from lock_protocol.messages import LenderId
 FIRST_BACKOFF_S = 1.0
 MAX_TRIES = 5
 SET_ASIDE_S = 300.0
+_PAGES_REMEMBERED = 4
 
 
 @dataclass(slots=True)
@@ -51,7 +52,7 @@ class Outbox:
         self.overflowed = set(Lane)
         self._waiting: dict[Imei, _Entry] = {}
         self._in_flight: dict[Imei, _Entry] = {}
-        self._went_out: dict[Imei, tuple[int, int]] = {}
+        self._went_out: OrderedDict[Imei, tuple[int, int]] = OrderedDict()
         self._turns: dict[Lane, OrderedDict[LenderId, deque[Imei]]] = {lane: OrderedDict() for lane in Lane}
         self._placed: dict[Lane, set[Imei]] = {lane: set() for lane in Lane}
         self._held: dict[Lane, int] = dict.fromkeys(Lane, 0)
@@ -84,7 +85,7 @@ class Outbox:
             entry = self._next_of(lane)
             if entry is not None:
                 self._in_flight[entry.state.imei] = entry
-                self._went_out[entry.state.imei] = entry.state.order
+                self._remember(entry.state)
                 self._slow_in_flight += lane is not Lane.OPENING
                 return entry.state
         return None
@@ -139,6 +140,13 @@ class Outbox:
     def in_flight(self) -> int:
         """How many states are in flight."""
         return len(self._in_flight)
+
+    def _remember(self, state: Outgoing) -> None:
+        """Remember what went out last, for as many phones as a page read from the database can be late for."""
+        self._went_out[state.imei] = state.order
+        self._went_out.move_to_end(state.imei)
+        if len(self._went_out) > _PAGES_REMEMBERED * self.lane_limit:
+            self._went_out.popitem(last=False)
 
     def _is_known(self, state: Outgoing) -> bool:
         waiting, flying = self._waiting.get(state.imei), self._in_flight.get(state.imei)

@@ -206,7 +206,7 @@ class Store(Protocol):
     async def published_after(
         self, number: int, *, opening: bool, after: Imei | None, limit: int
     ) -> Sequence[Outgoing]:
-        """Return states published with a number above `number`, by IMEI, of open or of closed levels."""
+        """Return states published with a number above `number` or with none, by IMEI, of open or of closed levels."""
 
     async def signed_under_older(
         self, delegation: Delegation, *, opening: bool, after: Imei | None, limit: int

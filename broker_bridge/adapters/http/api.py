@@ -144,7 +144,7 @@ def _phone_routes(gateway: Gateway) -> APIRouter:
     @routes.post("/phones", status_code=HTTPStatus.CREATED)
     async def enrol(request: Request, lender: Bearer) -> dict[str, Any]:
         """Enrol a phone: bind IMEI, device key, loan and consent; the answer holds its credential, shown once."""
-        return await gateway.enrol(check(EnrolmentBody, read_json(await request.body())), lender)
+        return await gateway.enrol(check(EnrolmentBody, await read_json(request.stream())), lender)
 
     @routes.get("/phones")
     async def phones(
@@ -179,7 +179,7 @@ def _decision_routes(gateway: Gateway) -> APIRouter:
     @routes.post("/decisions")
     async def decide(request: Request, lender: Bearer) -> dict[str, Any]:
         """Take one decision, or a list of them with a result for each; what is answered with success is durable."""
-        value = read_json(await request.body())
+        value = await read_json(request.stream())
         if not isinstance(value, list):
             return decided_answer(await gateway.decide(decision_of(value, lender)))
         if len(value) > MAX_LIST:

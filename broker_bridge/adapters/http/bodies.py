@@ -3,6 +3,7 @@
 import base64
 import binascii
 import json
+from collections.abc import AsyncIterable
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Annotated, Any, Literal, NoReturn, TypeVar
@@ -141,16 +142,19 @@ _DECISIONS: dict[object, type[OverdueBody | PaymentBody | SettledBody]] = {
 B = TypeVar("B", bound=Body)
 
 
-def read_json(raw: bytes) -> Any:
+async def read_json(chunks: AsyncIterable[bytes]) -> Any:
     """Return the JSON value of a body, read without the leniencies that hide mistakes.
 
     Raises:
-        ProblemError: 413 when it is too large; 400 when it is no JSON, repeats a key, or holds NaN or Infinity.
+        ProblemError: 413 as soon as it is too large; 400 when it is no JSON, repeats a key, or holds NaN or Infinity.
     """
-    if len(raw) > MAX_BODY_BYTES:
-        raise ProblemError(
-            HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too-large", f"at most {MAX_BODY_BYTES} bytes, this has {len(raw)}"
-        )
+    raw = bytearray()
+    async for chunk in chunks:
+        raw += chunk
+        if len(raw) > MAX_BODY_BYTES:
+            raise ProblemError(
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too-large", f"at most {MAX_BODY_BYTES} bytes in a body"
+            )
     try:
         return json.loads(raw, object_pairs_hook=_without_repetition, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:

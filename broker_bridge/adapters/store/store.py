@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypeVar, cast
 
-from sqlalchemy import Connection, Engine, create_engine, delete, event, func, insert, select
+from sqlalchemy import Connection, Engine, create_engine, delete, event, func, insert, or_, select
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
 
@@ -214,13 +214,17 @@ class SqlStore:
     async def published_after(
         self, number: int, *, opening: bool, after: Imei | None, limit: int
     ) -> Sequence[Outgoing]:
-        """Return states published with a number above `number`, by IMEI, of open or of closed levels."""
+        """Return states published with a number above `number`, by IMEI, of open or of closed levels.
+
+        A state without a number counts too: its phone may have reported it before its acknowledgement was committed.
+        """
         table = tables.phones
         levels = table.c.level.in_(_OPEN_LEVELS) if opening else table.c.level.not_in(_OPEN_LEVELS)
         columns = [table.c[name] for name in ("lender", "imei", "epoch", "version", "level", "said_level", "envelope")]
         query = (
             select(*columns)
-            .where(table.c.publish_number > number, levels, table.c.imei > (after or ""))
+            .where(or_(table.c.publish_number > number, table.c.publish_number == 0))
+            .where(levels, table.c.imei > (after or ""))
             .order_by(table.c.imei)
             .limit(limit)
         )

@@ -1,0 +1,97 @@
+"""Delivering across two connections, where what the first one learnt is not yet in the database."""
+
+import asyncio
+from collections.abc import Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from broker_bridge.app.deliver import Deliverer
+from broker_bridge.app.outbox import Outbox
+from broker_bridge.app.ports import Outgoing
+from broker_bridge.domain.lanes import Lane
+from lock_protocol.imei import luhn_digit, parse_imei
+from lock_protocol.messages import LenderId
+from lock_protocol.topics import Topics
+from tests.bridge_rig import KeptLog, SetClock
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+_BODY = "00999901000001"
+STATE = Outgoing(
+    lender=LenderId("acme-mobile"),
+    imei=parse_imei(_BODY + luhn_digit(_BODY)),
+    lane=Lane.OPENING,
+    order=(1, 1),
+    envelope=b"signed",
+)
+
+
+@dataclass
+class SlowStore:
+    """A store that tells in which order it was asked, and commits nothing before it is let."""
+
+    asked: list[str] = field(default_factory=list)
+    committing: asyncio.Event = field(default_factory=asyncio.Event)
+    may_commit: asyncio.Event = field(default_factory=asyncio.Event)
+    was_asked_what_is_lost: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def commit(self, _: object) -> None:
+        self.committing.set()
+        await self.may_commit.wait()
+        self.asked.append("commit")
+
+    async def published_after(self, *_: object, **__: object) -> Sequence[Outgoing]:
+        self.asked.append("what is lost")
+        self.was_asked_what_is_lost.set()
+        return ()
+
+    async def claim(self, *_: object) -> Sequence[Outgoing]:
+        return ()
+
+    async def sent_before(self, *_: object) -> Sequence[object]:
+        return ()
+
+    async def store_canary(self, *_: object) -> None:
+        return
+
+
+class WillingBroker:
+    """A broker that acknowledges everything at once."""
+
+    async def publish(self, topic: str, payload: bytes, *, retain: bool) -> None:
+        del topic, payload, retain
+
+
+@asynccontextmanager
+async def connected(deliverer: Deliverer) -> "AsyncIterator[None]":
+    session = asyncio.create_task(deliverer.session(WillingBroker(), None))
+    yield
+    session.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await session
+
+
+async def test_what_a_lost_broker_acknowledged_is_committed_before_asking_what_it_lost() -> None:
+    store: Any = SlowStore()
+    deliverer = Deliverer(
+        store=store,
+        outbox=Outbox(window=2, lane_limit=2),
+        topics=Topics(),
+        judge=None,  # type: ignore[arg-type]  # nothing times out here
+        clock=SetClock(),
+        log=KeptLog(),
+        new_token=lambda: "token",
+    )
+    async with connected(deliverer):
+        deliverer.offer(STATE)
+        await store.committing.wait()
+    store.asked.clear()
+    store.was_asked_what_is_lost.clear()
+    async with connected(deliverer):
+        store.may_commit.set()
+        await store.was_asked_what_is_lost.wait()
+    assert store.asked[:2] == ["commit", "what is lost"]

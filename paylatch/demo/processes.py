@@ -10,6 +10,7 @@ from pathlib import Path
 from paylatch.demo.options import DemoError
 from paylatch.guard import Guard
 
+_COMMAND = (sys.executable, "-m", "paylatch")
 _STOP_S = 10.0
 _START_S = 30.0
 _POLL_S = 0.02
@@ -43,7 +44,7 @@ class ChildProcess:
                     self._require_running()
                     await asyncio.sleep(_POLL_S)
         except TimeoutError:
-            raise DemoError(f"the {self._name} was not ready within {_START_S:g} s{self._tail()}") from None
+            raise DemoError(f"the {self._name} was not ready within {_START_S:g} s{_tail_of(self._log)}") from None
 
     async def watch(self) -> None:
         """Wait for its end, which must not come by itself.
@@ -69,11 +70,7 @@ class ChildProcess:
 
     def _require_running(self) -> None:
         if self._process.returncode is not None:
-            raise DemoError(f"the {self._name} ended with code {self._process.returncode}{self._tail()}")
-
-    def _tail(self) -> str:
-        text = self._log.read_text(encoding="utf-8", errors="replace")
-        return f"; its log ends:\n{text[-_LOG_TAIL_CHARACTERS:]}"
+            raise DemoError(f"the {self._name} ended with code {self._process.returncode}{_tail_of(self._log)}")
 
 
 @asynccontextmanager
@@ -87,9 +84,7 @@ async def running(name: str, arguments: list[str], log: Path) -> AsyncIterator[C
     """
     with log.open("ab") as output:
         process = await asyncio.create_subprocess_exec(
-            sys.executable,
-            "-m",
-            "paylatch",
+            *_COMMAND,
             *arguments,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=output,
@@ -102,6 +97,36 @@ async def running(name: str, arguments: list[str], log: Path) -> AsyncIterator[C
         yield child
     finally:
         await child.stop()
+
+
+async def output_of(arguments: list[str], log: Path) -> str:
+    """Run `paylatch` with these arguments to its end and return what it wrote to standard output.
+
+    Args:
+        arguments: after `paylatch`.
+        log: where what it says goes.
+
+    Raises:
+        DemoError: it failed.
+    """
+    with log.open("ab") as said:
+        process = await asyncio.create_subprocess_exec(
+            *_COMMAND,
+            *arguments,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=said,
+            env=_environment(),
+        )
+        output, _ = await process.communicate()
+    if process.returncode:
+        raise DemoError(f"`paylatch {' '.join(arguments)}` ended with code {process.returncode}{_tail_of(log)}")
+    return output.decode()
+
+
+def _tail_of(log: Path) -> str:
+    text = log.read_text(encoding="utf-8", errors="replace")
+    return f"; its log ends:\n{text[-_LOG_TAIL_CHARACTERS:]}"
 
 
 def _environment() -> dict[str, str]:

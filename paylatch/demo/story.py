@@ -21,7 +21,7 @@ from paylatch.demo.stage import Stage
 from paylatch.demo.tally import Tally
 from paylatch.demo.view import View
 
-DEADLINE_S = 20.0
+DEADLINE_S = 30.0
 """How long anything may take to come to rest. Whatever differs then is a violation."""
 
 _QUIET_SHARE = 0.7
@@ -82,42 +82,43 @@ class Story:
             await self._outages.remember()
         await self._pay_while_cut(month.cures_while_cut)
         await self._pay_online(month, early)
-        await self._reconnect([fact.imei for fact in month.cures_while_cut])
+        await self._reconnect(month)
         await self._go_through_outages(month, late)
         await self._stage.lender.decide_many(month.settlements)
         self._tally.decisions += month.decisions
 
     async def _pay_while_cut(self, payments: Sequence[Fact]) -> None:
-        if payments:
-            await self._stage.fleet.cut([payment.imei for payment in payments])
-            await report_payments(self._stage.lender, payments)
+        await self._stage.fleet.cut(payment.imei for payment in payments)
+        await report_payments(self._stage.lender, payments)
 
     async def _pay_online(self, month: MonthPlan, overdues: Sequence[Fact]) -> None:
         """Report payments one by one: most while nothing else happens, the rest amid the lists of overdue accounts."""
         quiet, busy = _split(month.cures, _QUIET_SHARE)
-        await self._measure_openings(await report_payments(self._stage.lender, quiet))
+        await self._measure_openings(month, await report_payments(self._stage.lender, quiet))
         async with asyncio.TaskGroup() as tasks:
             paying = tasks.create_task(report_payments(self._stage.lender, busy), name="payments")
             tasks.create_task(self._report_overdues(month.partials, overdues), name="overdues")
-        await self._measure_openings(paying.result())
+        await self._measure_openings(month, paying.result())
 
-    async def _measure_openings(self, sent: Mapping[Imei, int]) -> None:
+    async def _measure_openings(self, month: MonthPlan, sent: Mapping[Imei, int]) -> None:
         opened = await opened_after(self._stage.fleet, sent, DEADLINE_S)
         self._tally.unlock_ns.extend(opened.values())
+        self._blame(month, dict.fromkeys(sent.keys() - opened, f"did not open within {DEADLINE_S:g} s of its payment"))
 
     async def _report_overdues(self, partials: Sequence[Fact], overdues: Sequence[Fact]) -> None:
         # A partial payment comes before the figure that is left after it.
         await report_payments(self._stage.lender, partials)
         await self._stage.lender.decide_many(overdues)
 
-    async def _reconnect(self, cut: Sequence[Imei]) -> None:
-        if not cut:
-            return
+    async def _reconnect(self, month: MonthPlan) -> None:
+        """Let the phones come back whose payment was reported while they were cut off."""
         moment = time.monotonic_ns()
+        cut = {payment.imei: moment for payment in month.cures_while_cut}
         await self._stage.fleet.reconnect(cut)
-        opened = await opened_after(self._stage.fleet, dict.fromkeys(cut, moment), DEADLINE_S)
+        opened = await opened_after(self._stage.fleet, cut, DEADLINE_S)
         self._tally.reconnect_open_ns.extend(opened.values())
         self._tally.opened_after_offline_payment += len(opened)
+        self._blame(month, dict.fromkeys(cut.keys() - opened, f"did not open within {DEADLINE_S:g} s of its reconnect"))
 
     async def _go_through_outages(self, month: MonthPlan, overdues: Sequence[Fact]) -> None:
         """Report what is left; where there is an outage, while the broker dies and comes back."""

@@ -1,6 +1,7 @@
 """A phone's connection to the broker: MQTT 5 by aiomqtt, clean start, QoS 1."""
 
 import asyncio
+import logging
 import math
 import socket
 from collections.abc import AsyncIterator, Coroutine
@@ -9,6 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import aiomqtt
+from aiomqtt.types import PahoSocket
+from paho.mqtt.client import Client as PahoClient
 
 from device_sim.fleet.link import Arrived, LinkError, Session
 from device_sim.identities import FleetPhone
@@ -18,6 +21,9 @@ from lock_protocol.topics import PhoneTopic, Topics
 _QOS = 1
 _TIMEOUT_S = 10.0
 _KEEPALIVE_S = 120
+# What paho would log about a broken connection comes as an exception too, thousands of times when a broker goes.
+_LOGGER = logging.getLogger(__name__)
+_LOGGER.setLevel(logging.CRITICAL)
 # Without it a report waits for the acknowledgement of the packet before it, which TCP delays by up to 40 ms.
 _NO_DELAY = ((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),)
 # A phone has one desired state. Only somebody who floods it fills such a queue, and then loses the rest.
@@ -60,7 +66,7 @@ class MqttDialler:
                 link.close()
 
     def _client(self, phone: FleetPhone) -> aiomqtt.Client:
-        return aiomqtt.Client(
+        return _Client(
             self.host,
             self.port,
             username=phone.imei,
@@ -72,8 +78,33 @@ class MqttDialler:
             timeout=_TIMEOUT_S,
             max_queued_incoming_messages=_MAX_QUEUED,
             socket_options=_NO_DELAY,
+            logger=_LOGGER,
             will=aiomqtt.Will(self.topics.phone(phone.imei, PhoneTopic.PRESENCE), b"gone"),
         )
+
+
+class _Client(aiomqtt.Client):
+    """aiomqtt's client, which never watches a socket that is closed already.
+
+    Every packet that is sent has the socket watched for writing, one turn of the loop later. aiomqtt 2.5 remembers its
+    descriptor over that turn; when the connection breaks in between, that is nobody's, or already the next phone's.
+    """
+
+    def _on_socket_register_write(self, client: PahoClient, userdata: Any, sock: PahoSocket) -> None:
+        del userdata
+        # From the thread that connects, too.
+        self._loop.call_soon_threadsafe(self._watch, client, sock)
+
+    def _watch(self, client: PahoClient, sock: PahoSocket) -> None:
+        if sock.fileno() != -1:
+            self._loop.add_writer(sock.fileno(), self._write, client)
+
+    def _write(self, client: PahoClient) -> None:
+        try:
+            client.loop_write()
+        except OSError as error:
+            if not self._disconnected.done():
+                self._disconnected.set_exception(error)
 
 
 class _MqttLink:

@@ -1,0 +1,145 @@
+"""The real application over a real store, asked in process."""
+
+import asyncio
+import base64
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import httpx
+import pytest
+
+from broker_bridge.adapters.http.api import Gateway, PhonesBroker, api_key_hash, create_api
+from broker_bridge.adapters.mqtt.credentials import PasswordFile
+from broker_bridge.adapters.mqtt.link import BrokerAddress, Link
+from broker_bridge.adapters.store.store import SqlStore
+from device_sim.identities import simulated_imei
+from lock_protocol.imei import Imei
+from lock_protocol.messages import LenderId
+from lock_protocol.topics import Topics
+from tests.bridge_rig import ACME, DEVICE, KeptLog, Office, SetClock, signer_of
+from tests.loopback.lender import Lender
+
+OTHER = LenderId("other-lender")
+KEYS = {ACME: "pl_acme", OTHER: "pl_other"}
+IMEI, SECOND, FOREIGN = (simulated_imei(number) for number in range(3))
+DEVICE_KEY = base64.b64encode(DEVICE.public).decode()
+
+
+@dataclass
+class Api:
+    """The API as one lender uses it."""
+
+    http: httpx.AsyncClient
+    store: SqlStore
+    clock: SetClock
+    passwords: Path
+    key: str | None = KEYS[ACME]
+
+    def of(self, key: str | None) -> "Api":
+        """The same with another key, or none."""
+        return Api(self.http, self.store, self.clock, self.passwords, key)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {} if self.key is None else {"Authorization": f"Bearer {self.key}"}
+
+    async def get(self, path: str, **query: Any) -> httpx.Response:
+        return await self.http.get(path, params=query, headers=self.headers)
+
+    async def post(self, path: str, value: object) -> httpx.Response:
+        return await self.post_raw(path, json.dumps(value).encode())
+
+    async def post_raw(self, path: str, content: bytes) -> httpx.Response:
+        return await self.http.post(path, content=content, headers=self.headers)
+
+    async def enrol(self, imei: str = IMEI, **fields: Any) -> httpx.Response:
+        body = {"imei": imei, "loan_id": f"loan-{imei}", "device_key": DEVICE_KEY, "consent": "signed on paper"}
+        return await self.post("/v1/phones", body | fields)
+
+    async def decide(self, *decisions: Any) -> httpx.Response:
+        return await self.post("/v1/decisions", decisions[0] if len(decisions) == 1 else list(decisions))
+
+
+def overdue(name: str = "d1", imei: Imei | str = IMEI, **fields: Any) -> dict[str, Any]:
+    """A decision as lenders write it."""
+    return {
+        "decision_id": name,
+        "type": "payment_overdue",
+        "imei": imei,
+        "occurred_at": "2026-01-01T00:00:00Z",
+        "days_overdue": 90,
+    } | fields
+
+
+def payment(name: str = "p1", imei: Imei | str = IMEI, **fields: Any) -> dict[str, Any]:
+    return {
+        "decision_id": name,
+        "type": "payment_received",
+        "imei": imei,
+        "occurred_at": "2026-01-02T00:00:00Z",
+        "cures": True,
+    } | fields
+
+
+@dataclass
+class _Parts:
+    office: Office = field(default_factory=Office)
+    log: KeptLog = field(default_factory=KeptLog)
+
+
+@asynccontextmanager
+async def running_api(directory: Path) -> AsyncIterator[Api]:
+    parts = _Parts()
+    office = parts.office
+    office.signer.lenders.update(signer_of(Lender(name=OTHER)).lenders)
+    passwords = directory / "phones.passwd"
+    nowhere = BrokerAddress(host="127.0.0.1", port=1, username="bridge", password="none", client_id="bridge")
+    async with SqlStore(f"sqlite:///{directory / 'paylatch.db'}") as store:
+        for lender, key in KEYS.items():
+            await store.add_lender(lender, api_key_hash(key), at=1)
+        credentials = PasswordFile(passwords, None, store, parts.log)
+        gateway = Gateway(
+            store=store,
+            queue=office.queue,
+            policy=office.policy,
+            clock=office.clock,
+            credentials=credentials,
+            link=Link(nowhere, Topics(), window=2, random=Random(1), log=parts.log),  # noqa: S311 - never connects
+            broker=PhonesBroker(
+                host="mqtt.example",
+                port=8883,
+                topic_prefix="paylatch/v1",
+                root_envelope=office.lender.authority.envelope,
+            ),
+        )
+        writing = asyncio.create_task(credentials.run())
+        transport = httpx.ASGITransport(create_api(gateway, "0"))
+        async with httpx.AsyncClient(transport=transport, base_url="http://bridge") as http:
+            yield Api(http, store, office.clock, passwords)
+        writing.cancel()
+
+
+@pytest.fixture
+async def api(tmp_path: Path) -> AsyncIterator[Api]:
+    """The API with one phone of each lender enrolled: `IMEI` of ours, `FOREIGN` of theirs."""
+    async with running_api(tmp_path) as running:
+        assert (await running.enrol(IMEI)).status_code == 201
+        assert (await running.of(KEYS[OTHER]).enrol(FOREIGN)).status_code == 201
+        yield running
+
+
+def problem(response: httpx.Response) -> tuple[int, str]:
+    """The status and the kind of an answer that must be a problem document."""
+    assert response.headers["content-type"] == "application/problem+json"
+    document = response.json()
+    assert document["status"] == response.status_code
+    assert document["title"]
+    assert document["detail"]
+    prefix, _, kind = document["type"].rpartition(":")
+    assert prefix == "urn:paylatch:problem"
+    return response.status_code, kind

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from broker_bridge.adapters.mqtt.passwords import write_password_file
-from broker_bridge.app.ports import Log, Store
+from broker_bridge.app.ports import Log, Store, StoreUnavailableError
 from lock_protocol.imei import Imei
 
 
@@ -36,9 +36,9 @@ class PasswordFile:
             waiting, self._round = self._round, None
             try:
                 await asyncio.to_thread(self._publish, await self.store.credentials())
-            except OSError as error:
+            except (OSError, StoreUnavailableError) as error:
                 self.log.critical("credentials_not_written", path=str(self.path), error=str(error))
-                _settle(waiting, CredentialsError(f"{self.path}: {error.strerror}"))
+                _settle(waiting, CredentialsError(f"{self.path}: {getattr(error, 'strerror', None) or error}"))
             else:
                 _settle(waiting, None)
 
@@ -59,8 +59,8 @@ class PasswordFile:
             return
         try:
             os.kill(int(self.pid_file.read_text()), signal.SIGHUP)
-        except (FileNotFoundError, ProcessLookupError):
-            # A broker that is not running reads the file when it starts.
+        except (FileNotFoundError, ProcessLookupError, ValueError):
+            # A broker that is not running, or is just writing its number, reads the file when it starts.
             self.log.warning("broker_not_reloaded", pid_file=str(self.pid_file))
 
 

@@ -4,7 +4,7 @@ import asyncio
 import base64
 import os
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from http import HTTPStatus
 from typing import Annotated, Any
@@ -30,6 +30,8 @@ from lock_protocol.keys import PublicKey
 from lock_protocol.messages import LenderId
 
 MAX_PAGE = 500
+KEY_BELIEVED_S = 1.0
+"""How long a key that was taken away may still work."""
 _SECRET_BYTES = 24
 
 
@@ -54,6 +56,8 @@ class Gateway:
     credentials: PasswordFile
     link: Link
     broker: PhonesBroker
+    known_keys: dict[bytes, tuple[LenderId, float]] = field(default_factory=dict)
+    """Keys that the database has confirmed, and until when (monotonic seconds) that is believed."""
 
     async def lender(self, request: Request) -> LenderId:
         """Return whose API key the request bears.
@@ -62,11 +66,24 @@ class Gateway:
             ProblemError: 401, the same for a missing and for an unknown key.
         """
         scheme, _, key = request.headers.get("authorization", "").partition(" ")
-        lender = await self.store.lender_of_key(api_key_hash(key)) if scheme.lower() == "bearer" and key else None
+        lender = await self._lender_of_key(api_key_hash(key)) if scheme.lower() == "bearer" and key else None
         if lender is None:
             raise ProblemError(
                 HTTPStatus.UNAUTHORIZED, "unauthorized", "send a valid API key: 'Authorization: Bearer <key>'"
             )
+        return lender
+
+    async def _lender_of_key(self, key_hash: bytes) -> LenderId | None:
+        """Look a key up, at most once in a while: only keys that exist are remembered, so the memory is bounded."""
+        now = self.clock.monotonic()
+        lender, until = self.known_keys.get(key_hash, (None, now))
+        if now < until:
+            return lender
+        lender = await self.store.lender_of_key(key_hash)
+        if lender is None:
+            self.known_keys.pop(key_hash, None)
+        else:
+            self.known_keys[key_hash] = (lender, now + KEY_BELIEVED_S)
         return lender
 
     async def decide(self, decision: Decision) -> Decided:

@@ -85,6 +85,7 @@ class Link:
                 await self._one_session(on_session)
             except* (aiomqtt.MqttError, BrokerUnavailableError) as group:
                 self._log.warning("broker_disconnected", error=str(_first_cause(group)))
+            _require_not_cancelled()
             # After a connection that worked the first try comes soon; a broker that refuses is not hammered.
             pause = FIRST_PAUSE_S if self.connected else min(pause * 2, LONGEST_PAUSE_S)
             self._connected.clear()
@@ -193,6 +194,17 @@ class _Client(aiomqtt.Client):
         for acknowledged in waiting.values():
             if not acknowledged.done():
                 acknowledged.set_exception(BrokerUnavailableError(f"disconnected: {reason_code}"))
+
+
+def _require_not_cancelled() -> None:
+    """Go on with a cancellation that a connection's end has swallowed.
+
+    Before Python 3.12 `asyncio.wait_for`, in aiomqtt, loses one that comes together with its answer, and a task group
+    one that comes while its tasks fail.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
 
 
 def _first_cause(error: BaseException) -> BaseException:

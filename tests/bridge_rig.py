@@ -1,5 +1,6 @@
 """The bridge's ports in a test's hands: a clock that is set, a log that is read, a signer, jobs made of functions."""
 
+import asyncio
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
@@ -51,15 +52,26 @@ class KeptLog:
     """A log that keeps what it is told."""
 
     entries: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
+    _grown: asyncio.Event = field(default_factory=asyncio.Event)
 
     def info(self, event: str, **fields: Any) -> None:
-        self.entries.append(("info", event, fields))
+        self._keep("info", event, fields)
 
     def warning(self, event: str, **fields: Any) -> None:
-        self.entries.append(("warning", event, fields))
+        self._keep("warning", event, fields)
 
     def critical(self, event: str, **fields: Any) -> None:
-        self.entries.append(("critical", event, fields))
+        self._keep("critical", event, fields)
+
+    def _keep(self, level: str, event: str, fields: dict[str, Any]) -> None:
+        self.entries.append((level, event, fields))
+        self._grown.set()
+
+    async def repeated(self, event: str, times: int) -> None:
+        """Return when an event has been logged so many times."""
+        while sum(one == event for _, one, _ in self.entries) < times:
+            self._grown.clear()
+            await self._grown.wait()
 
     def events(self, level: str) -> list[str]:
         """What was logged at a level, in order."""

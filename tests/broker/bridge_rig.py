@@ -1,0 +1,74 @@
+"""The bridge's link to a real broker, for one test."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from random import Random
+
+from broker_bridge.adapters.mqtt.link import BrokerAddress, Link, Session
+from broker_bridge.app.hear import Received
+from lock_protocol.topics import Topics
+from paylatch.ports import LOOPBACK
+from tests.bridge_rig import KeptLog
+from tests.conftest import RealBroker
+
+TOPICS = Topics()
+PATIENCE_S = 15.0
+
+
+@dataclass
+class LinkSession:
+    """One connection of the link, as whoever works on it gets it."""
+
+    broker: Session
+    incoming: "asyncio.Queue[Received]"
+    token: str | None
+
+
+@dataclass
+class RunningLink:
+    """A link that runs, and the sessions that it has begun, in order."""
+
+    link: Link
+    log: KeptLog
+    sessions: "asyncio.Queue[LinkSession]" = field(default_factory=asyncio.Queue)
+
+    async def next_session(self) -> LinkSession:
+        async with asyncio.timeout(PATIENCE_S):
+            return await self.sessions.get()
+
+
+def address_of(broker: RealBroker, client_id: str = "bridge-under-test") -> BrokerAddress:
+    return BrokerAddress(
+        host=LOOPBACK,
+        port=broker.services_port,
+        username="bridge",
+        password=broker.services["bridge"],
+        client_id=client_id,
+    )
+
+
+@asynccontextmanager
+async def running_link(
+    broker: RealBroker,
+    *,
+    client_id: str = "bridge-under-test",
+    work: Callable[[LinkSession], Awaitable[None]] | None = None,
+) -> AsyncIterator[RunningLink]:
+    """Run a link until the end of the block; `work` is done on each of its connections."""
+    log = KeptLog()
+    link = Link(address_of(broker, client_id), TOPICS, window=20, random=Random(1), log=log)  # noqa: S311 - jitter
+    running = RunningLink(link, log)
+
+    async def on_session(session: Session, incoming: "asyncio.Queue[Received]", token: str | None) -> None:
+        one = LinkSession(session, incoming, token)
+        running.sessions.put_nowait(one)
+        await (asyncio.Event().wait() if work is None else work(one))
+
+    task = asyncio.create_task(link.run(on_session))
+    try:
+        yield running
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)

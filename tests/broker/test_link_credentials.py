@@ -1,0 +1,131 @@
+"""Phones' credentials on a real broker: rewritten, reloaded, and in force when the bridge says so."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiomqtt
+import pytest
+
+from broker_bridge.adapters.mqtt.credentials import CredentialsError, PasswordFile
+from broker_bridge.adapters.store.store import SqlStore
+from broker_bridge.app.ports import StoreUnavailableError
+from device_sim.identities import simulated_imei
+from lock_protocol.imei import Imei
+from tests.bridge_rig import ACME, KeptLog, Office
+from tests.conftest import RealBroker, hashed, new_secret
+
+IMEIS = [simulated_imei(number) for number in range(20)]
+
+
+@asynccontextmanager
+async def writing(path: Path, pid_file: Path | None, store: SqlStore) -> AsyncIterator[PasswordFile]:
+    file = PasswordFile(path, pid_file, store, KeptLog())
+    task = asyncio.create_task(file.run())
+    try:
+        yield file
+        assert not task.done(), "it ended by itself"
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[SqlStore]:
+    async with SqlStore(f"sqlite:///{tmp_path / 'paylatch.db'}") as opened:
+        await opened.add_lender(ACME, b"k" * 32, at=1)
+        yield opened
+
+
+async def enrol(store: SqlStore, *imeis: Imei) -> dict[str, str]:
+    """Enrol phones and return their passwords."""
+    office, secrets = Office(), {str(imei): new_secret() for imei in imeis}
+    entries = hashed(secrets)
+    await asyncio.gather(*(store.commit(office.enrol(imei, credential=entries[imei])) for imei in imeis))
+    return secrets
+
+
+async def test_a_phone_connects_with_the_credential_that_was_just_published(
+    own_broker: RealBroker, store: SqlStore
+) -> None:
+    files = own_broker.process.files
+    async with writing(files.phones_passwords, files.pid, store) as file:
+        own_broker.phones |= await enrol(store, IMEIS[0])
+        await file.publish()
+        async with own_broker.phone(IMEIS[0]) as phone:
+            await phone.publish(f"paylatch/v1/phones/{IMEIS[0]}/hello", b"here", qos=1)
+
+
+async def test_a_credential_that_was_replaced_is_worth_nothing(own_broker: RealBroker, store: SqlStore) -> None:
+    files = own_broker.process.files
+    async with writing(files.phones_passwords, files.pid, store) as file:
+        own_broker.phones |= await enrol(store, IMEIS[0])
+        await enrol(store, IMEIS[0])
+        await file.publish()
+        with pytest.raises(aiomqtt.MqttError, match="Not authorized"):
+            await own_broker.phone(IMEIS[0]).__aenter__()
+
+
+async def test_many_changes_share_a_few_writes(
+    tmp_path: Path, store: SqlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, reads = tmp_path / "phones.passwd", 0
+    credentials = store.credentials
+
+    async def counted() -> dict[Imei, str]:
+        nonlocal reads
+        reads += 1
+        return await credentials()
+
+    monkeypatch.setattr(store, "credentials", counted)
+    async with writing(path, None, store) as file:
+        await enrol(store, *IMEIS)
+        await asyncio.gather(*(file.publish() for _ in range(100)))
+    assert len(path.read_text().splitlines()) == len(IMEIS)
+    assert reads <= 3
+
+
+async def test_a_broker_that_does_not_run_is_no_reason_to_fail(tmp_path: Path, store: SqlStore) -> None:
+    path = tmp_path / "phones.passwd"
+    async with writing(path, tmp_path / "no.pid", store) as file:
+        await enrol(store, IMEIS[0])
+        await file.publish()
+        assert file.log.events("warning") == ["broker_not_reloaded"] * len(file.log.entries)  # type: ignore[attr-defined]
+    assert IMEIS[0] in path.read_text()
+
+
+@pytest.mark.parametrize("content", ["", "not a number"])
+async def test_a_pid_file_that_holds_none_is_no_reason_to_end(tmp_path: Path, store: SqlStore, content: str) -> None:
+    pid_file = tmp_path / "odd.pid"
+    pid_file.write_text(content)
+    async with writing(tmp_path / "phones.passwd", pid_file, store) as file:
+        async with asyncio.timeout(5):
+            await file.publish()
+
+
+async def test_a_file_that_cannot_be_written_is_said_so_and_tried_again(tmp_path: Path, store: SqlStore) -> None:
+    directory = tmp_path / "broker"
+    async with writing(directory / "phones.passwd", None, store) as file:
+        with pytest.raises(CredentialsError, match=r"phones\.passwd"):
+            await file.publish()
+        directory.mkdir()
+        await file.publish()
+    assert (directory / "phones.passwd").exists()
+
+
+async def test_a_database_that_is_away_is_said_so_and_asked_again(
+    tmp_path: Path, store: SqlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def away() -> dict[Imei, str]:
+        raise StoreUnavailableError("away")
+
+    path = tmp_path / "phones.passwd"
+    monkeypatch.setattr(store, "credentials", away)
+    async with writing(path, None, store) as file:
+        async with asyncio.timeout(5):
+            with pytest.raises(CredentialsError, match="away"):
+                await file.publish()
+        monkeypatch.undo()
+        await file.publish()
+    assert path.exists()

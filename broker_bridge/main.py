@@ -33,6 +33,11 @@ from lock_protocol.messages import LenderId
 from lock_protocol.topics import Topics
 
 LANE_LIMIT = 10_000
+KEEP_ALIVE_S = 75
+"""How long an idle HTTP connection stays open: longer than lenders' clients and proxies keep theirs (5 to 60 s).
+
+Whoever closes first must be the client: a server that does loses the request that is on its way just then.
+"""
 _CLIENT_ID = "mqtt_client_id"
 
 
@@ -146,7 +151,13 @@ async def _serve(gateway: Gateway, settings: Settings) -> None:
         raise SettingsError(f"http: cannot listen on {address}: {error.strerror}") from error
     # asyncio does this for sockets of its own making only; without it every answer waits 40 ms for the client's ACK.
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    config = uvicorn.Config(create_api(gateway, version("paylatch")), log_config=None, access_log=False, lifespan="off")
+    config = uvicorn.Config(
+        create_api(gateway, version("paylatch")),
+        log_config=None,
+        access_log=False,
+        lifespan="off",
+        timeout_keep_alive=KEEP_ALIVE_S,
+    )
     with listening:
         await uvicorn.Server(config).serve([listening])
 

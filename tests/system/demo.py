@@ -32,10 +32,12 @@ class RunningDemo:
 
     def wait_for(self, text: str) -> None:
         """Read what it says until a line holds `text`."""
+        said = []
         for line in self.progress:
             if text in line:
                 return
-        raise AssertionError(f"the demo ended without saying {text!r}")
+            said.append(line)
+        raise AssertionError(f"the demo ended without saying {text!r}; it said:\n{''.join(said)}")
 
     def finish(self) -> tuple[int, str, str]:
         """Wait for its end; return its exit code, what it found, and the rest of what it said."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
+from typing import Any
 
 from lock_protocol.acceptance import (
     Verified,
@@ -14,9 +15,9 @@ from lock_protocol.acceptance import (
     raised_by_state,
 )
 from lock_protocol.codec import decode
-from lock_protocol.envelope import read_envelope
+from lock_protocol.envelope import DESIRED, FRESH, MAX_ENVELOPE_BYTES, ROOT, MessageType, read_envelope, shape_fault
 from lock_protocol.levels import Result
-from lock_protocol.messages import NO_HASH, DesiredState, Fresh, StateHash
+from lock_protocol.messages import DesiredState, Fresh, Root
 from lock_protocol.refusals import AuthorityRefusal, Refusal
 from lock_protocol.topics import PhoneTopic
 from lock_protocol.trust import follow_root
@@ -25,7 +26,7 @@ from device_sim.phone.effects import Happening, SubscribeRoot
 from device_sim.phone.events import AskingEvent, MessageArrived, RootArrived
 from device_sim.phone.hello import ask_about_news, ask_now, note_confirmed, note_disappointed
 from device_sim.phone.turn import Turn
-from device_sim.phone.words import About, held, report, resume_count
+from device_sim.phone.words import ABOUT_NOTHING, About, held, report, resume_count
 
 COMPLAINT_EVERY_S = 60.0
 
@@ -35,7 +36,7 @@ def receive(turn: Turn[MessageArrived]) -> None:
     try:
         _RECEIVERS[turn.event.topic](turn)
     except Refusal as refusal:
-        _refuse(turn, refusal, _about(turn.event))
+        _refuse(turn, refusal, _about(_KINDS[turn.event.topic], turn.event.payload))
 
 
 def receive_root(turn: Turn[RootArrived]) -> None:
@@ -44,7 +45,7 @@ def receive_root(turn: Turn[RootArrived]) -> None:
     try:
         root = follow_root(turn.phone.root, payload)
     except Refusal as refusal:
-        _refuse(turn, refusal, About(hash=_hash(payload)))
+        _refuse(turn, refusal, _about(ROOT, payload))
         return
     turn.remember(root=root)
     turn.become(root=root)
@@ -155,27 +156,24 @@ def _may_complain(turn: Turn[AskingEvent], name: str) -> bool:
     return True
 
 
-def _about(event: MessageArrived) -> About:
+def _about(kind: MessageType[Any], data: bytes) -> About:
     """Return what a refused message seems to be, unproven as it is: enough for the bridge to recognise its own.
 
-    The hash is that of the payload when there is an envelope around it; order is told when the payload can be read.
+    Its hash is told when there is a whole envelope around its payload, its order when its payload fits its table.
     """
-    digest = _hash(event.payload)
-    kind: type[DesiredState | Fresh] = DesiredState if event.topic is PhoneTopic.DESIRED else Fresh
+    if len(data) > MAX_ENVELOPE_BYTES or shape_fault(kind, data):
+        return ABOUT_NOTHING
+    envelope = read_envelope(data)
     try:
-        message = decode(kind, read_envelope(event.payload).payload)
-    except (ValueError, TypeError):
-        return About(hash=digest)
-    return About(epoch=message.epoch, version=message.version, hash=digest)
+        message = decode(kind.message, envelope.payload)
+    except ValueError:
+        return About(hash=envelope.payload_hash)
+    if isinstance(message, Root):
+        return About(hash=envelope.payload_hash)
+    return About(epoch=message.epoch, version=message.version, hash=envelope.payload_hash)
 
 
-def _hash(data: bytes) -> StateHash:
-    try:
-        return read_envelope(data).payload_hash
-    except (ValueError, TypeError):
-        return NO_HASH
-
-
+_KINDS: Mapping[PhoneTopic, MessageType[Any]] = MappingProxyType({PhoneTopic.DESIRED: DESIRED, PhoneTopic.FRESH: FRESH})
 _RECEIVERS: Mapping[PhoneTopic, Callable[[Turn[MessageArrived]], None]] = MappingProxyType(
     {PhoneTopic.DESIRED: _receive_state, PhoneTopic.FRESH: _receive_fresh}
 )

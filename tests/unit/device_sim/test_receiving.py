@@ -219,6 +219,22 @@ def test_a_forged_state_is_told_by_its_hash(locked_phone: Handset, lender: Lende
     assert locked_phone.report.about_version == 2
 
 
+def test_what_is_no_whole_envelope_is_told_by_nothing(locked_phone: Handset, lender: Lender) -> None:
+    locked_phone.receive(lender.sign(lender.state(IMEI, Level.UNLOCKED)) + b"\x00")
+    report = locked_phone.report
+    assert (report.detail, report.about_version, report.about_hash) == ("Malformed", 0, NO_HASH)
+
+
+def test_a_message_whose_payload_does_not_fit_its_table_is_told_by_its_hash_alone(
+    locked_phone: Handset, lender: Lender
+) -> None:
+    misplaced = lender.answer(locked_phone.hello)
+    locked_phone.receive(misplaced)
+    report = locked_phone.report
+    assert (report.detail, report.about_version) == ("UnknownType", 0)
+    assert report.about_hash == read_envelope(misplaced).payload_hash
+
+
 def test_another_phones_state_is_refused(locked_phone: Handset, lender: Lender) -> None:
     state = replace(lender.state(IMEI, Level.UNLOCKED), imei=simulated_imei(2))
     locked_phone.receive(lender.sign(state))

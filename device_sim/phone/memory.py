@@ -36,9 +36,10 @@ class Memory:
     confirmed: bool = False
     """Whether a `Fresh` has confirmed what was held, and the floor has not been lost since."""
     provisional_until: int | None = None
-    """Trusted time until which unconfirmed openings count; None while none has come since the floor was lost.
+    """Trusted time until which unconfirmed openings count; 0 when it is over for good.
 
-    Set once and never moved up: a row of replayed openings gets one window together, not one each.
+    None while no opening has come since the floor was lost, and again once a `Fresh` has confirmed. Set once and never
+    moved up: a row of replayed openings gets one window together, not one each.
     """
     checkpoint: int | None = None
     """Trusted time when this was written."""
@@ -63,7 +64,7 @@ class Memory:
         An unconfirmed opening does not survive a boot: trusted time may fall back by a checkpoint's age, so a loop
         of reboots would stretch its time without end.
         """
-        ended = None if self.provisional_until is None or self.confirmed else 0
+        ended = None if self.provisional_until is None else 0
         return replace(self, boot_count=min(self.boot_count + 1, MAX_TIME), provisional_until=ended)
 
     def after_factory_reset(self, *, hardware_floor: bool) -> "Memory | None":

@@ -85,7 +85,10 @@ def _hold(turn: Turn[MessageArrived], accepted: Verified[DesiredState]) -> None:
 
 
 def _shift_window(turn: Turn[MessageArrived], back: int) -> None:
-    """Keep what is left of the provisional time when a higher epoch sets the time back; a replay must not add to it."""
+    """Keep what is left of the provisional time when a higher epoch sets the time back.
+
+    Setting back must neither stretch it by months nor give time again that was over.
+    """
     until = turn.phone.memory.provisional_until
     if until is not None:
         turn.remember(provisional_until=max(until - back, 0))
@@ -125,8 +128,9 @@ def _bind(turn: Turn[MessageArrived], accepted: Verified[Fresh]) -> None:
     if floor is not None and floor.lender != accepted.message.lender:
         turn.remember(state=None, confirmed=False)
     bound = floor_after_fresh(floor, accepted)
-    confirmed = turn.phone.memory.confirmed or confirms(accepted, bound)
-    turn.remember(floor=bound, confirmed=confirmed)
+    turn.remember(floor=bound)
+    if confirms(accepted, bound):
+        turn.remember(confirmed=True, provisional_until=None)
 
 
 def _show_and_tell(turn: Turn[MessageArrived]) -> None:

@@ -126,6 +126,28 @@ def test_an_old_opening_of_a_higher_epoch_gets_no_longer_window(locked_phone: Ha
     assert locked_phone.shows(Level.RESTRICTED)
 
 
+def test_a_time_set_back_leaves_an_unconfirmed_opening_what_was_left_of_its_time(
+    fresh_phone: Handset, lender: Lender
+) -> None:
+    lender.now = EPOCH_BEGIN + 200 * DAY
+    fresh_phone.receive(lender.order(IMEI, Level.UNLOCKED))
+    fresh_phone.wait(DAY / 4)
+    lender.now, lender.epoch, lender.delegation_version = EPOCH_BEGIN + DAY, 2, 2
+    fresh_phone.receive(lender.order(IMEI, Level.UNLOCKED))
+    fresh_phone.wait(DAY * 3 / 4 - 1)
+    assert fresh_phone.shows(Level.UNLOCKED)
+    fresh_phone.wait(1)
+    assert fresh_phone.shows(Level.RESTRICTED)
+
+
+def test_a_time_set_back_gives_no_time_again_that_was_over(fresh_phone: Handset, lender: Lender) -> None:
+    fresh_phone.receive(lender.order(IMEI, Level.UNLOCKED))
+    fresh_phone.wait(2 * DAY)
+    lender.now, lender.epoch, lender.delegation_version = EPOCH_BEGIN + DAY, 2, 2
+    fresh_phone.receive(lender.order(IMEI, Level.UNLOCKED))
+    assert fresh_phone.shows(Level.RESTRICTED)
+
+
 def test_an_unconfirmed_opening_does_not_survive_a_reboot(paid_phone: Handset, lender: Lender) -> None:
     opening = lender.sign(lender.newest[IMEI])
     reset(paid_phone, opening)

@@ -22,6 +22,9 @@ _OCCURRED = {
     "payment_overdue": "20T09:00:00+08:00",
     "loan_settled": "28T09:00:00+08:00",
 }
+
+_LEAST_RESETS = 5
+_RESET_ONE_IN = 10
 _CUT_SHARE = 0.15
 _SHARE_DURING_OUTAGE = 0.2
 
@@ -127,10 +130,6 @@ def plan_months(accounts: Sequence[Account], months: int, dice: Random) -> list[
 def choose_resets(locked: Sequence[Imei], dice: Random) -> list[Imei]:
     """Return which of a month's locked phones are factory-reset."""
     return dice.sample(locked, min(len(locked), max(_LEAST_RESETS, len(locked) // _RESET_ONE_IN)))
-
-
-_LEAST_RESETS = 5
-_RESET_ONE_IN = 10
 
 
 def _facts(accounts: Sequence[Account], months: int) -> list[list[Fact]]:

@@ -6,7 +6,8 @@ by a barrier: a topic that always has a retained message, subscribed last and th
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
 
 import aiomqtt
 
@@ -36,8 +37,8 @@ class RetainedStates:
         """Return what is retained for each of these phones; one that has nothing is left out."""
         found: dict[Imei, bytes] = {}
         try:
-            async with asyncio.timeout(timeout_s):
-                async for arrived in self._arrivals(imeis):
+            async with asyncio.timeout(timeout_s), aclosing(self._arrivals(imeis)) as arrivals:
+                async for arrived in arrivals:
                     if arrived is None:
                         return found
                     found[arrived[0]] = arrived[1]
@@ -49,8 +50,8 @@ class RetainedStates:
         """Wait until each phone's topic has the state of this hash; return the phones where it does not in time."""
         lacking = set(wanted)
         try:
-            async with asyncio.timeout(timeout_s):
-                async for arrived in self._arrivals(list(wanted)):
+            async with asyncio.timeout(timeout_s), aclosing(self._arrivals(list(wanted))) as arrivals:
+                async for arrived in arrivals:
                     if arrived is not None:
                         imei, message = arrived
                         note = lacking.discard if hash_of(message) == wanted[imei] else lacking.add
@@ -61,7 +62,7 @@ class RetainedStates:
             return sorted(lacking)
         raise DemoError("the broker ended a fresh subscriber's connection")
 
-    async def _arrivals(self, imeis: Sequence[Imei]) -> AsyncIterator[tuple[Imei, bytes] | None]:
+    async def _arrivals(self, imeis: Sequence[Imei]) -> AsyncGenerator[tuple[Imei, bytes] | None, None]:
         """Yield what is retained, then None, then whatever is published."""
         names = [(self._topics.phone(imei, PhoneTopic.DESIRED), 0) for imei in imeis]
         try:

@@ -37,12 +37,13 @@ StateHash = NewType("StateHash", bytes)
 NO_HASH = StateHash(bytes(32))
 NO_LENDER = LenderId("")
 
-_LENDER = re.compile(r"[a-z0-9-]{3,32}")
+LENDER = re.compile(r"[a-z0-9-]{3,32}")
+"""What a lender may be called."""
 _HTTPS = re.compile(r"(?:https://[a-z0-9.-]{1,64}(?:/[\x21-\x7e]*)?)?")
 _HTTPS_MEANING = "like https://host/path (lower-case host, no port, no user), or empty"
 _SHOWN_ASCII = re.compile(r"[\x20-\x7e]*")
 
-_Lender = Text(3, 32, _LENDER, "of [a-z0-9-]")
+_Lender = Text(3, 32, LENDER, "of [a-z0-9-]")
 _Time = UInt(0, MAX_TIME)
 _Epoch = UInt(1, 2**31 - 1)
 _EpochOrNone = UInt(1, 2**31 - 1, or_zero=True)

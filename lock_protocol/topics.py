@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from lock_protocol.imei import Imei, InvalidImeiError, parse_imei
+from lock_protocol.messages import LENDER
 
 DEFAULT_PREFIX = "paylatch/v1"
 _TOPIC_LEVELS = re.compile(r"[A-Za-z0-9_-]+(?:/[A-Za-z0-9_-]+)*", re.ASCII)
@@ -64,16 +65,30 @@ class Topics:
         raise InvalidTopicError(msg)
 
     def root(self, root_version: int) -> str:
-        """Return the topic of root number `root_version`."""
+        """Return the topic of root number `root_version`.
+
+        Raises:
+            InvalidTopicError: a number below 1.
+        """
+        if root_version < 1:
+            raise InvalidTopicError(f"roots are numbered from 1, not {root_version}")
         return f"{self.prefix}/roots/{root_version}"
 
     def decisions(self, lender: str) -> str:
-        """Return the topic on which a lender publishes decisions."""
-        return f"{self.prefix}/lenders/{lender}/decisions"
+        """Return the topic on which a lender publishes decisions.
+
+        Raises:
+            InvalidTopicError: not a lender's name.
+        """
+        return self._of_lender(lender, "decisions")
 
     def results(self, lender: str) -> str:
-        """Return the topic on which a lender hears what became of its decisions."""
-        return f"{self.prefix}/lenders/{lender}/results"
+        """Return the topic on which a lender hears what became of its decisions.
+
+        Raises:
+            InvalidTopicError: not a lender's name.
+        """
+        return self._of_lender(lender, "results")
 
     @property
     def status(self) -> str:
@@ -89,3 +104,8 @@ class Topics:
     def barrier(self) -> str:
         """The bridge's own echo: what comes after it on a connection was not there before."""
         return f"{self.prefix}/bridge/barrier"
+
+    def _of_lender(self, lender: str, kind: str) -> str:
+        if not LENDER.fullmatch(lender):
+            raise InvalidTopicError(f"{lender!r} is no lender: 3 to 32 of [a-z0-9-]")
+        return f"{self.prefix}/lenders/{lender}/{kind}"

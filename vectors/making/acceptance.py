@@ -135,6 +135,7 @@ def _malformed(letter: Letter) -> list[Vector]:
         malformed("65-byte signature", cut(65), "BadSignature", "63- and 65-byte signatures"),
         malformed("a line feed in the type", replace(good, type=good.type + "\n"), "UnknownType"),
         malformed("an empty type", replace(good, type=""), "UnknownType"),
+        malformed("a type of 129 bytes", replace(good, type="x" * 129), "UnknownType"),
     ]
 
 
@@ -198,6 +199,7 @@ def type_defects(letter: Letter, sibling: str) -> list[Vector]:
         typed("typed as a delegation", DELEGATION.media_type),
         typed("the type of a later protocol", letter.good.type.replace(".v1+", ".v2+")),
         typed("the type in capitals", letter.good.type.upper()),
+        typed("a type of 128 bytes", "x" * 128),
     ]
 
 

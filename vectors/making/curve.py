@@ -12,6 +12,10 @@ ORDER_2 = (P - 1).to_bytes(32, "little")
 ORDER_8 = bytes.fromhex("26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05")
 NON_CANONICAL_IDENTITY = (P + 1).to_bytes(32, "little")
 NEGATIVE_ZERO_IDENTITY = IDENTITY[:31] + b"\x80"
+NO_POINT = (2).to_bytes(32, "little")
+"""No x goes with y = 2."""
+NON_CANONICAL_POINT = (P + 3).to_bytes(32, "little")
+"""A point of large order, y = 3, in the bytes that it must not have."""
 
 
 def malleated(signature: bytes) -> bytes:

@@ -6,8 +6,8 @@ from typing import Any
 
 from lock_protocol.envelope import DELEGATION, ROOT
 from lock_protocol.keys import SigningKey
-from lock_protocol.levels import Level
-from lock_protocol.messages import Delegation, Root
+from lock_protocol.levels import Level, Ops
+from lock_protocol.messages import Delegation, LenderId, Root
 from vectors.making import cast, curve
 from vectors.making.acceptance import broken
 from vectors.making.parts import Parts, Vector, parts, payload, vector
@@ -54,6 +54,7 @@ def _pinned() -> list[Vector]:
         _pin("2 of 3", two, cast.ROOT_1),
         _pin("3 of 3", _root(_OLD), cast.ROOT_1),
         _pin("1 of 1, as in development", _root(_OLD[:1], alone), alone),
+        *_limits_of_roots(),
         _pin("1 signature, threshold 2", _root(_OLD[:1])),
         _pin(
             "the same signature twice for threshold 2",
@@ -75,6 +76,23 @@ def _pinned() -> list[Vector]:
         _pin("a malleated signature", broken(two, curve.malleated)),
         _pin("signatures not ascending by key id", replace(two, signatures=two.signatures[::-1])),
         _pin("signed by a lender's keys", _root((cast.LOCK, cast.UNLOCK))),
+    ]
+
+
+def _limits_of_roots() -> list[Vector]:
+    """Return roots with a field at the last value that its table allows, and one beyond with signers enough."""
+    many = tuple(cast.key(f"root 1 {letter}") for letter in "abcdefghi")
+    nine = replace(cast.ROOT_1, threshold=5, keys=cast.publics(many), provisional_s=604_800)
+    none = replace(
+        cast.ROOT_1, root_version=2**31 - 1, issued_at=2**32 - 1, provisional_s=0, provisional_level=Level.UNLOCKED
+    )
+    return [
+        _pin("5 of 9, provisional for a week", _root(many[:5], nine), nine),
+        _pin("9 of 9", _root(many, nine), nine),
+        _pin("the last root there can be, at the end of time, with no provisional time", _root(_OLD[:2], none), none),
+        _pin("4 of 9, threshold 5", _root(many[:4], nine)),
+        _pin("threshold 6, signed by 6 of 9", _root(many[:6], nine, threshold=6)),
+        _pin("issued_at 2^32", _root(_OLD[:2], issued_at=2**32)),
     ]
 
 
@@ -183,8 +201,26 @@ def _granted() -> list[Vector]:
         _believed("2 of 3", _grant(_OLD[:2]), cast.GRANT),
         _believed("3 of 3", _grant(_OLD), cast.GRANT),
         _believed("the least that can be granted", _grant(_OLD[1:], smallest), smallest),
+        *(_believed(name, _grant(_OLD[:2], grant), grant) for name, grant in _limits_of_grants().items()),
         _believed("under the next root", _grant(_NEW[:2], under_2), under_2, cast.root_envelope(cast.ROOT_2, _NEW[:2])),
     ]
+
+
+def _limits_of_grants() -> dict[str, Delegation]:
+    """Return delegations with a field at the last value that its table allows."""
+    everything = cast.delegated({cast.key(f"online {number}"): Ops(15) for number in range(8)})
+    powerless = cast.delegated({cast.LOCK: Ops(0)})
+    longest = "a" * 64
+    return {
+        "a lender of 3 characters": replace(cast.GRANT, lender=LenderId("a-1")),
+        "a lender of 32 characters": replace(cast.GRANT, lender=LenderId("l" * 32)),
+        "8 keys that may do everything": replace(cast.GRANT, keys=everything),
+        "a key that may do nothing": replace(cast.GRANT, keys=powerless),
+        "max_lease_s 2^32-1": replace(cast.GRANT, max_lease_s=2**32 - 1),
+        "4 hosts, in no order, one of 64 bytes": replace(cast.GRANT, hosts=("z.example", longest, "-", "1.2.3.4")),
+        "one host twice": replace(cast.GRANT, hosts=("pay.acme.example", "pay.acme.example")),
+        "epoch and version 2^31-1": replace(cast.GRANT, epoch=2**31 - 1, version=2**31 - 1),
+    }
 
 
 def _not_granted() -> list[Vector]:
@@ -232,6 +268,8 @@ def _bad_grants() -> list[Vector]:
         "one key twice, with other operations": {"keys": ((keys[0][0], 1), (keys[0][0], 2))},
         "operations 16": {"keys": ((keys[0][0], 16),)},
         "a key with a third element": {"keys": ((*keys[0], 0),)},
+        "max_lease_s 2^32": {"max_lease_s": 2**32},
+        "expires_at 2^32": {"expires_at": 2**32},
         "max_level 5": {"max_level": 5},
         "max_level 9": {"max_level": 9},
         "no hosts": {"hosts": ()},

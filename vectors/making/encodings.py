@@ -74,7 +74,13 @@ def _not_decoded() -> list[Vector]:
         "2^32-1 in nine bytes": ("NonCanonical", b"\xcf\x00\x00\x00\x00\xff\xff\xff\xff"),
         "1 as a signed integer": ("NonCanonical", b"\xd0\x01"),
         "31 bytes of text with an 8-bit length": ("NonCanonical", b"\xd9\x1f" + b"x" * 31),
+        "255 bytes of text with a 16-bit length": ("NonCanonical", b"\xda\x00\xff" + b"x" * 255),
+        "255 bytes of text with a 32-bit length": ("NonCanonical", b"\xdb\x00\x00\x00\xff" + b"x" * 255),
+        "no text with a 32-bit length": ("NonCanonical", b"\xdb\x00\x00\x00\x00"),
         "bytes with a 16-bit length": ("NonCanonical", b"\xc5\x00\x01x"),
+        "bytes with a 32-bit length": ("NonCanonical", b"\xc6\x00\x00\x00\x01x"),
+        "256 bytes with a 32-bit length": ("NonCanonical", b"\xc6\x00\x00\x01\x00" + bytes(256)),
+        "16 elements with a 32-bit length": ("NonCanonical", b"\xdd\x00\x00\x00\x10" + bytes(16)),
         "15 elements with a 16-bit length": ("NonCanonical", b"\xdc\x00\x0f" + bytes(15)),
         "text that is not UTF-8": ("NonCanonical", b"\xa1\xff"),
         "text with a surrogate": ("NonCanonical", b"\xa3\xed\xa0\x80"),
@@ -166,7 +172,7 @@ def keys() -> list[Vector]:
         )
         for name in names
     ]
-    return [*ids, *_good_signatures(), *_bad_signatures(), *_small_points()]
+    return [*ids, *_good_signatures(), *_bad_signatures(), *_small_points(), *_no_points()]
 
 
 def _check(name: str, public: bytes, message: bytes, signature: bytes, error: str = "BadSignature") -> Vector:
@@ -219,4 +225,16 @@ def _small_points() -> list[Vector]:
             signature,
         )
         for name, point in points.items()
+    ]
+
+
+def _no_points() -> list[Vector]:
+    """Return 32 bytes that are no point of the curve, or not its canonical bytes, for the key and for R."""
+    one, message = cast.key("device"), b"paylatch"
+    good = one.sign(message)
+    return [
+        _check("key that is no point", curve.NO_POINT, message, good),
+        _check("key of 32 bytes ff", b"\xff" * 32, message, good),
+        _check("R that is no point", one.public, message, curve.NO_POINT + good[32:]),
+        _check("R that is not canonical", one.public, message, curve.NON_CANONICAL_POINT + good[32:]),
     ]

@@ -93,8 +93,16 @@ def _accepted() -> list[Vector]:
             "the same version, another state", fresh(replace(answer, state_hash=cast.hash_of(b"x"))), confirms=False
         ),
         accepted("the same version of an earlier epoch", fresh(replace(answer, epoch=1)), confirms=False),
+        accepted(
+            "the same order and hash, held of another lender: it binds and confirms nothing",
+            fresh(),
+            before=phone(floor=floor(cast.LOCKED_STATE, lender=cast.OTHER_LENDER, bound=False), nonce=cast.NONCE),
+            floor=floor(),
+            confirms=False,
+        ),
         *_times(answer),
         _under_next_delegation(answer),
+        _under_next_epoch(answer),
     ]
 
 
@@ -123,6 +131,20 @@ def _under_next_delegation(answer: Fresh) -> Vector:
     message = fresh(replace(answer, delegation_version=4), under=grant(newer))
     kept = floor(cast.LOCKED_STATE, under=newer, delegation_version=4)
     return accepted("under the next delegation, which becomes known", message, confirms=True, floor=kept)
+
+
+def _under_next_epoch(answer: Fresh) -> Vector:
+    newer = payload(cast.GRANT, version=4, epoch=3)
+    ahead = phone(floor=floor(cast.LOCKED_STATE), nonce=cast.NONCE, trusted_now=cast.NOW + 50 * cast.DAY)
+    message = fresh(replace(answer, delegation_version=4), under=grant(newer))
+    kept = floor(cast.LOCKED_STATE, under=newer, delegation_version=4)
+    return accepted(
+        "under a delegation of the next epoch: no fresh sets time back",
+        message,
+        confirms=True,
+        before=ahead,
+        floor=kept,
+    )
 
 
 def _shape() -> list[Vector]:

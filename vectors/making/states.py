@@ -5,8 +5,8 @@ from typing import Any
 
 from lock_protocol.codec import encode
 from lock_protocol.envelope import DELEGATION, DESIRED, FRESH
-from lock_protocol.levels import Level, Ops
-from lock_protocol.messages import DesiredState, Notice
+from lock_protocol.levels import Level, Ops, Reason
+from lock_protocol.messages import DesiredState, LenderId, Notice
 from vectors.making import cast, from_lender
 from vectors.making.acceptance import (
     Letter,
@@ -32,7 +32,8 @@ EXPIRES = cast.GRANT.expires_at
 EXPIRED = phone(floor=floor(EARLIER), trusted_now=EXPIRES + 1)
 RELEASED = phone(floor=floor(EARLIER), released=True)
 JUMP = 2**20
-CAPPED = grant(payload(cast.GRANT, max_level=Level.REMINDER))
+CAPPED_CONTENT = payload(cast.GRANT, max_level=Level.REMINDER)
+CAPPED = grant(CAPPED_CONTENT)
 SHORT = grant(payload(cast.GRANT, max_lease_s=cast.DAY))
 
 LETTER = Letter(
@@ -139,7 +140,29 @@ def _accepted() -> list[Vector]:
             replace(cast.OPEN_STATE, notice=Notice(title="\ufeff" + _ALLOWED)),
         ),
         accepted("text of many bytes, exactly as many as fit", replace(cast.OPEN_STATE, notice=longest)),
+        *_at_their_limits(),
     ]
+
+
+def _at_their_limits() -> list[Vector]:
+    """Return states with a field at the last value that its table allows."""
+    longest_link = "https://pay.acme.example/" + "x" * 175
+    states = {
+        "reason 11": replace(cast.OPEN_STATE, reason=Reason.SUPPORT),
+        "warn_s 864000": replace(LEASED, warn_s=864_000),
+        "remind_s 0": replace(REMINDER, remind_s=0),
+        "remind_s 3": replace(REMINDER, remind_s=3),
+        "remind_s 86400": replace(REMINDER, remind_s=86_400),
+        "a command_id of one byte": replace(cast.OPEN_STATE, command_id="x"),
+        "a command_id of 32 bytes": replace(cast.OPEN_STATE, command_id="x" * 32),
+        "a phone number of 19 digits": replace(cast.OPEN_STATE, notice=Notice(support_phone="+" + "1" * 19)),
+        "a link of 200 bytes": replace(cast.OPEN_STATE, notice=Notice(pay_url=longest_link)),
+        "a link without a path": replace(cast.OPEN_STATE, notice=Notice(pay_url="https://pay.acme.example")),
+        "a path with every character that it may have": replace(
+            cast.OPEN_STATE, notice=Notice(pay_url="https://pay.acme.example/" + "".join(map(chr, range(0x21, 0x7F))))
+        ),
+    }
+    return [accepted(name, state) for name, state in states.items()]
 
 
 def _accepted_on_their_own_terms() -> list[Vector]:
@@ -165,22 +188,18 @@ def _accepted_on_their_own_terms() -> list[Vector]:
             cast.RELEASED_STATE,
             desired(cast.RELEASED_STATE, under=CAPPED),
             before=phone(),
-            floor=_kept(CAPPED, cast.RELEASED_STATE),
+            floor=floor(cast.RELEASED_STATE, bound=False, under=CAPPED_CONTENT),
         ),
         accepted("a lease of exactly the longest", _leased_for(cast.GRANT.max_lease_s)),
         _next_delegation(),
         _next_epoch(),
+        _next_epoch_before_its_lease_ends(),
+        *_many_to_know(),
     ]
 
 
 def _leased_for(seconds: int) -> DesiredState:
     return replace(LEASED, lease_until=LEASED.issued_at + seconds)
-
-
-def _kept(delegation: bytes, state: DesiredState) -> Vector:
-    """Return the floor of a phone that had none, after a state under another delegation."""
-    content = payload(cast.GRANT, max_level=Level.REMINDER) if delegation is CAPPED else payload(cast.GRANT)
-    return floor(state, bound=False, under=content)
 
 
 def _next_delegation() -> Vector:
@@ -203,6 +222,36 @@ def _next_epoch() -> Vector:
         floor=kept,
         trusted_now=cast.NOW,
     )
+
+
+def _next_epoch_before_its_lease_ends() -> Vector:
+    """By the time from before its lease has ended; by the time that it sets, it has not."""
+    state = replace(
+        LEASED, epoch=3, version=1, delegation_version=4, issued_at=cast.NOW, lease_until=cast.NOW + 20 * cast.DAY
+    )
+    pushed = phone(floor=floor(EARLIER), trusted_now=cast.NOW + 90 * cast.DAY)
+    return accepted(
+        "of the next epoch, which sets time back to before its lease ends",
+        state,
+        desired(state, under=grant(encode(NEXT_EPOCH))),
+        before=pushed,
+        floor=floor(state, under=encode(NEXT_EPOCH), delegation_version=4),
+        trusted_now=cast.NOW,
+    )
+
+
+def _many_to_know() -> list[Vector]:
+    """Return states of lenders whose name is as short and as long as it may be."""
+    vectors_ = []
+    for lender in (LenderId("a-1"), LenderId("l" * 32)):
+        content = payload(cast.GRANT, lender=lender)
+        state = replace(cast.LOCKED_STATE, lender=lender)
+        kept = floor(state, lender=lender, bound=False, under=content)
+        message = desired(state, under=grant(content))
+        vectors_.append(
+            accepted(f"of a lender of {len(lender)} characters", state, message, before=phone(), floor=kept)
+        )
+    return vectors_
 
 
 # --- one defect ----------------------------------------------------------------------------------------------------
@@ -316,6 +365,7 @@ def _bad_fields() -> dict[str, Vector]:
         "remind_s 86401": {"level": 2, "lease_then": 2, "remind_s": 86_401},
         "warn_s as text": {"warn_s": "60"},
         "warn_s 864001": {"warn_s": 864_001},
+        "remind_s 1": {"level": 2, "lease_then": 2, "remind_s": 1},
         "issued_at 2^32": {"issued_at": 2**32},
         "an empty command_id": {"command_id": ""},
         "a command_id of 33 bytes": {"command_id": "x" * 33},
@@ -333,6 +383,11 @@ def _bad_notices() -> dict[str, tuple[Any, ...]]:
         "a carriage return in the body": {"body": "a\r\nb"},
         "a title of 97 bytes in 33 characters": {"title": "漢" * 32 + "x"},
         "a body of 641 bytes": {"body": "x" * 641},
+        "a body of 642 bytes in 214 characters": {"body": "漢" * 214},
+        **{
+            f"U+{ord(one):04X} in the body": {"body": f"a{one}b"}
+            for one in "\x00\t\x0b\x1f\x7f\x80\x9f\u202a\u202e\u2069"
+        },
         "amount_due 10^12+1": {"amount_due": 10**12 + 1},
         "currency in small letters": {"currency": "twd"},
         "currency of two letters": {"currency": "TW"},
@@ -358,6 +413,7 @@ def _own_links() -> dict[str, str]:
         "a fragment without a path": "https://pay.acme.example#x",
         "a space in the path": "https://pay.acme.example/a b",
         "a path that is not ASCII": "https://pay.acme.example/é",
+        "U+007F in the path": "https://pay.acme.example/a\x7fb",
         "201 bytes": "https://pay.acme.example/" + "x" * 176,
     }
 
@@ -455,8 +511,19 @@ def _caps() -> list[Vector]:
         refused("DelegationExpired", "a lock one second after the delegation expired", LETTER.good, EXPIRED, item=item),
         refused("DelegationExpired", "a reminder after the delegation expired", desired(REMINDER), EXPIRED),
         refused("DelegationExpired", "open, locked by lease, after the delegation expired", desired(LEASED), EXPIRED),
+        *(
+            refused(
+                "DelegationExpired",
+                f"level {level}, opened by lease to {then}, after the delegation expired",
+                desired(replace(FALLING, level=level, lease_then=then)),
+                EXPIRED,
+            )
+            for level in (Level.REMINDER, Level.RESTRICTED, Level.LOCKED)
+            for then in (Level.UNLOCKED, Level.NOTICE)
+        ),
         refused("LevelNotAllowed", "level 4 under a cap of 2", desired(under=CAPPED), phone()),
         refused("LevelNotAllowed", "level 3 by lease under a cap of 2", desired(capped_open, under=CAPPED), phone()),
+        refused("LevelNotAllowed", "level 4, open by lease, under a cap of 2", desired(FALLING, under=CAPPED), phone()),
         LETTER.refused("LeaseNotAllowed", "a lease longer by a second", desired(_leased_for(30 * cast.DAY + 1))),
         refused("LeaseNotAllowed", "a month under a cap of a day", desired(LEASED, under=SHORT), phone()),
         LETTER.refused("NoticeNotAllowed", "a payment link to a host named alike", desired(LINKED_ELSEWHERE)),

@@ -82,6 +82,8 @@ def _new_epochs() -> list[Vector]:
 
 def _raised_by_freshes() -> list[Vector]:
     before = phone(floor=floor(cast.LOCKED_STATE), nonce=cast.NONCE)
+    ahead = phone(floor=floor(cast.LOCKED_STATE), nonce=cast.NONCE, trusted_now=cast.NOW + 90 * cast.DAY)
+    next_epoch = fresh(replace(cast.FRESH_ANSWER, delegation_version=4), under=grant(encode(states.NEXT_EPOCH)))
 
     def told(name: str, now: int, became: int) -> Vector:
         answer: Fresh = replace(cast.FRESH_ANSWER, now=now)
@@ -91,6 +93,7 @@ def _raised_by_freshes() -> list[Vector]:
         told("later raises it", cast.NOW + 3, cast.NOW + 3),
         told("earlier leaves it", cast.NOW - 3, cast.NOW),
         told("at most to the delegation's end", _EXPIRES + 1, _EXPIRES),
+        _raised("a higher epoch sets nothing back", "fresh", next_epoch, ahead, cast.NOW + 90 * cast.DAY),
     ]
 
 

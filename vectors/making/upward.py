@@ -5,7 +5,7 @@ from typing import Any
 
 from lock_protocol.envelope import HELLO, REPORTED
 from lock_protocol.levels import Condition, Level, Result, Signals
-from lock_protocol.messages import NO_HASH, NO_LENDER, Hello, Reported
+from lock_protocol.messages import NO_HASH, NO_LENDER, Hello, LenderId, Reported
 from vectors.making import cast
 from vectors.making.acceptance import (
     Letter,
@@ -45,6 +45,8 @@ def hellos() -> list[Vector]:
         accepted("a phone that was reset: it holds nothing and has no count", reset),
         accepted("sequence 0 from a phone that still knows its state", replace(cast.HELLO_MESSAGE, sequence=0)),
         accepted("the first hello ever", reset, sequence=-1),
+        accepted("every number as large as it may be", _largest(cast.HELLO_MESSAGE)),
+        accepted("a lender of 3 characters", replace(cast.HELLO_MESSAGE, lender=LenderId("a-1"))),
         *_refused(letter, REPORTED.media_type),
         *changed(letter, {"root_version 0": {"root_version": 0}, "a nonce of 17 bytes": {"nonce": bytes(17)}}),
         *_stale(letter, (17, 16, 1)),
@@ -86,12 +88,27 @@ def reports() -> list[Vector]:
         accepted("observed, holding nothing", nothing),
         accepted("opened by an offline code, whose state is still to come", coded),
         accepted("sequence 0, the first ever", replace(message, sequence=0), sequence=-1),
+        accepted("every number as large as it may be", _largest(message)),
+        accepted("detail of 64 bytes", replace(message, result=Result.FAILED, detail=" ~" * 32)),
         *_refused(letter, HELLO.media_type),
         *changed(letter, {name: bad[name] for name in bad if name != "result 4"}),
         *changed(letter, {"result 4": bad["result 4"]}, "unreadable"),
         *_stale(letter, (17, 16, 0)),
         *_pairs(letter),
     ]
+
+
+def _largest(message: Hello | Reported) -> Hello | Reported:
+    """Return the message with the numbers that both kinds have at the last value that their table allows."""
+    return replace(
+        message,
+        lender=LenderId("l" * 32),
+        epoch=2**31 - 1,
+        version=2**53 - 1,
+        boot_count=2**32 - 1,
+        sequence=2**53 - 1,
+        signals=Signals(127),
+    )
 
 
 def accepted(name: str, message: Hello | Reported, sequence: int = 17) -> Vector:
@@ -139,6 +156,7 @@ def _holdings() -> dict[str, dict[str, Any]]:
         "a version without an epoch": {"epoch": 0},
         "the hash of nothing": {"epoch": 0, "version": 0},
         "signals 128": {"signals": 128},
+        "boot_count 2^32": {"boot_count": 2**32},
         "sequence 2^53": {"sequence": 2**53},
         "a lender of two letters": {"lender": "ab"},
         "a lender in capitals": {"lender": "ACME"},

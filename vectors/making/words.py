@@ -47,7 +47,7 @@ def _checked(body: str) -> str:
 
 def topics() -> list[Vector]:
     """Return the entries of topics.json."""
-    return [*_made(), *_parsed(), *_not_parsed(), *_bad_prefixes()]
+    return [*_made(), *_not_made(), *_parsed(), *_not_parsed(), *_bad_prefixes()]
 
 
 def _made() -> list[Vector]:
@@ -64,6 +64,25 @@ def _made() -> list[Vector]:
     return [
         vector(f"make: {name}", prefix=base, make=make, arguments=arguments, result={"topic": topic})
         for name, (make, arguments, topic) in names.items()
+    ]
+
+
+def _not_made() -> list[Vector]:
+    base = DEFAULT_PREFIX
+    names: dict[str, tuple[str, str, Vector]] = {
+        "root 0": (base, "root", {"root_version": 0}),
+        "the decisions of a lender of two letters": (base, "decisions", {"lender": "ab"}),
+        "the decisions of every lender": (base, "decisions", {"lender": "+"}),
+        "the results of a lender in capitals": (base, "results", {"lender": "ACME"}),
+        "the results of a lender with a line feed": (base, "results", {"lender": f"{cast.LENDER}\n"}),
+        "all phones' topics of an unknown kind": (base, "all_phones", {"kind": "state"}),
+        "all phones' topics of every kind": (base, "all_phones", {"kind": "+"}),
+        "the status under a wildcard": ("paylatch/+", "status", {}),
+        "a root under no prefix": ("", "root", {"root_version": 7}),
+    }
+    return [
+        vector(f"make: {name}", defects=["InvalidTopic"], prefix=prefix, make=make, arguments=arguments)
+        for name, (prefix, make, arguments) in names.items()
     ]
 
 

@@ -5,14 +5,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lock_protocol.imei import InvalidImeiError, luhn_digit, parse_imei
-from lock_protocol.messages import LenderId
 from lock_protocol.topics import InvalidTopicError, PhoneTopic, Topics
 from tests.unit.lock_protocol import golden
 from tests.unit.lock_protocol.golden import Vector
 
-MADE = [one for one in golden.read("topics") if "make" in one]
-PARSED = [one for one in golden.read("topics") if "result" in one and "make" not in one]
-REFUSED = [one for one in golden.read("topics") if "error" in one]
+MADE = [one for one in golden.read("topics") if "make" in one and "result" in one]
+NOT_MADE = [one for one in golden.read("topics") if "make" in one and "error" in one]
+PARSED = [one for one in golden.read("topics") if "topic" in one and "result" in one]
+NOT_PARSED = [one for one in golden.read("topics") if "topic" in one and "error" in one]
 
 
 @golden.every("imei", valid=True)
@@ -41,19 +41,30 @@ def test_an_error_shows_no_more_of_its_input_than_a_log_can_bear() -> None:
     assert len(str(caught.value)) < 200
 
 
-@pytest.mark.parametrize("vector", MADE, ids=[one["name"] for one in MADE])
-def test_a_topic_is_made_as_the_golden_file_says(vector: Vector) -> None:
+def made(vector: Vector) -> str:
+    """Return the topic that an entry asks for."""
     topics, arguments = Topics(vector["prefix"]), vector["arguments"]
-    made = {
+    makers = {
         "root": lambda: topics.root(arguments["root_version"]),
-        "decisions": lambda: topics.decisions(LenderId(arguments["lender"])),
-        "results": lambda: topics.results(LenderId(arguments["lender"])),
+        "decisions": lambda: topics.decisions(arguments["lender"]),
+        "results": lambda: topics.results(arguments["lender"]),
         "status": lambda: topics.status,
         "canary": lambda: topics.canary,
         "barrier": lambda: topics.barrier,
         "all_phones": lambda: topics.all_phones(PhoneTopic(arguments["kind"])),
     }
-    assert made[vector["make"]]() == vector["result"]["topic"]
+    return makers[vector["make"]]()
+
+
+@pytest.mark.parametrize("vector", MADE, ids=[one["name"] for one in MADE])
+def test_a_topic_is_made_as_the_golden_file_says(vector: Vector) -> None:
+    assert made(vector) == vector["result"]["topic"]
+
+
+@pytest.mark.parametrize("vector", NOT_MADE, ids=[one["name"] for one in NOT_MADE])
+def test_no_topic_is_made_of_what_does_not_belong_in_one(vector: Vector) -> None:
+    with pytest.raises(ValueError, match=r"prefix|lender|numbered|PhoneTopic"):
+        made(vector)
 
 
 @pytest.mark.parametrize("vector", PARSED, ids=[one["name"] for one in PARSED])
@@ -64,7 +75,7 @@ def test_a_phones_topic_is_parsed_and_made_again(vector: Vector) -> None:
     assert topics.phone(imei, kind) == vector["topic"]
 
 
-@pytest.mark.parametrize("vector", REFUSED, ids=[one["name"] for one in REFUSED])
+@pytest.mark.parametrize("vector", NOT_PARSED, ids=[one["name"] for one in NOT_PARSED])
 def test_what_is_no_topic_of_a_phone_is_refused(vector: Vector) -> None:
     with pytest.raises(InvalidTopicError):
         Topics(vector["prefix"]).parse_phone(vector["topic"])

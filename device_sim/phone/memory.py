@@ -34,12 +34,12 @@ class Memory:
     state: DesiredState | None = None
     """The state held. Its hash is the floor's."""
     confirmed: bool = False
-    """Whether a `Fresh` has confirmed what was held, and the floor has not been lost since."""
+    """Whether a `Fresh` has confirmed what was held, and no factory reset has come since."""
     provisional_until: int | None = None
     """Trusted time until which unconfirmed openings count; 0 when it is over for good.
 
-    None while no opening has come since the floor was lost, and again once a `Fresh` has confirmed. Set once and never
-    moved up: a row of replayed openings gets one window together, not one each.
+    None while no opening has come since the last factory reset, and again once a `Fresh` has confirmed. Set once and
+    never moved up: a row of replayed openings gets one window together, not one each.
     """
     checkpoint: int | None = None
     """Trusted time when this was written."""
@@ -68,10 +68,12 @@ class Memory:
         return replace(self, boot_count=min(self.boot_count + 1, MAX_TIME), provisional_until=ended)
 
     def after_factory_reset(self, *, hardware_floor: bool) -> "Memory | None":
-        """Return what a factory reset leaves: nothing, or the floor and boot count where hardware keeps them."""
-        if not hardware_floor:
-            return None
-        return Memory(floor=self.floor, confirmed=self.confirmed, boot_count=self.boot_count)
+        """Return what a factory reset leaves: nothing, or the floor and boot count where hardware keeps them.
+
+        Nothing stays confirmed: the time is lost, so a state that is still the newest may have a lease that ended long
+        ago, and until an answer tells the time its opening counts for a while only.
+        """
+        return Memory(floor=self.floor, boot_count=self.boot_count) if hardware_floor else None
 
 
 # --- canonical bytes -----------------------------------------------------------------------------------------------

@@ -95,7 +95,7 @@ def _shift_window(turn: Turn[MessageArrived], back: int) -> None:
 
 
 def _open_window(turn: Turn[MessageArrived], state: DesiredState) -> None:
-    """Give the first unconfirmed opening since the floor was lost its time; none after it gets more.
+    """Give the first unconfirmed opening since the last factory reset its time; none after it gets more.
 
     Only an opening uses it up: a closing state that came first must not cost the payer who comes after it.
     """

@@ -183,8 +183,30 @@ def test_a_phone_with_a_hardware_floor_refuses_the_old_opening(authority: RootAu
     handset.receive(lock)
     assert (handset.level, handset.condition) == (Level.LOCKED, Condition.APPLIED)
     handset.receive(lender.order(IMEI, Level.UNLOCKED))
+    assert handset.shows(Level.UNLOCKED)
+    handset.receive_fresh(lender.answer(handset.hello))
     handset.wait(2 * DAY)
     assert handset.shows(Level.UNLOCKED)
+
+
+def test_a_reset_gives_an_ended_lease_no_second_life_although_hardware_keeps_the_floor(
+    authority: RootAuthority, lender: Lender
+) -> None:
+    handset = Handset(authority, hardware_floor=True)
+    handset.boot()
+    handset.connect()
+    until = lender.now + 30 * DAY
+    month = lender.order(IMEI, Level.UNLOCKED, lease_until=until, lease_then=Level.LOCKED)
+    handset.receive(month)
+    handset.receive_fresh(lender.answer(handset.hello))
+    handset.wait(30 * DAY)
+    assert handset.shows(Level.LOCKED)
+    reset(handset, month)
+    assert (handset.level, handset.condition) == (Level.UNLOCKED, Condition.PROVISIONAL)
+    handset.wait(DAY)
+    assert handset.shows(Level.RESTRICTED)
+    handset.receive_fresh(lender.answer(handset.hello, now=until))
+    assert handset.shows(Level.LOCKED)
 
 
 # --- hellos --------------------------------------------------------------------------------------------------------

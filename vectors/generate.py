@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from vectors.making import documents, encodings, freshes, states, times, upward, words
+from vectors.making import documents, encodings, freshes, scenarios, states, times, upward, words
 from vectors.making.parts import Vector
 
 HERE = Path(__file__).resolve().parent
@@ -30,6 +30,7 @@ FILES: dict[str, tuple[str, Callable[[], list[Vector]]]] = {
     "reported": ("Messages on a phone's `reported` topic, as the bridge takes them.", upward.reports),
     "time": ("The phone's trusted time: at boot, and raised by what it accepts.", times.clocks),
     "effective": ("The level that a phone takes now, and the condition it reports.", times.levels),
+    "agent": ("An agent over time: what happens to a phone, and what it does.", scenarios.vectors),
 }
 
 

@@ -7,13 +7,16 @@ a clean start. Nothing is resent by the client library: what goes out again is t
 
 import asyncio
 import logging
+import math
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from random import Random
 from typing import Any
 
 import aiomqtt
+from aiomqtt.types import PahoSocket
 from paho.mqtt.client import Client as PahoClient
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
@@ -21,7 +24,13 @@ from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from broker_bridge.app.canary import decode_canary
 from broker_bridge.app.hear import Received
-from broker_bridge.app.ports import BrokerUnavailableError, Log, PublishRefusedError
+from broker_bridge.app.ports import (
+    BrokerUnavailableError,
+    Log,
+    OverloadedError,
+    PublishRefusedError,
+    StoreUnavailableError,
+)
 from lock_protocol.topics import PhoneTopic, Topics
 
 FIRST_PAUSE_S = 0.1
@@ -81,26 +90,28 @@ class Link:
         """Connect, run `on_session`, and start over whenever the connection ends; until cancelled."""
         pause = FIRST_PAUSE_S
         while True:
-            try:
-                await self._one_session(on_session)
-            except* (aiomqtt.MqttError, BrokerUnavailableError) as group:
-                self._log.warning("broker_disconnected", error=str(_first_cause(group)))
-            _require_not_cancelled()
+            # A task of its own: before Python 3.12 a task group that fails can leave a cancellation behind in its task.
+            connection = asyncio.create_task(self._one_connection(on_session), name="mqtt.connection")
+            await _over(connection)
+            self._log.warning("broker_disconnected", error=_expected_reason(connection))
             # After a connection that worked the first try comes soon; a broker that refuses is not hammered.
             pause = FIRST_PAUSE_S if self.connected else min(pause * 2, LONGEST_PAUSE_S)
             self._connected.clear()
             await asyncio.sleep(self._random.uniform(0, pause))
 
-    async def _one_session(self, on_session: OnSession) -> None:
+    async def _one_connection(self, on_session: OnSession) -> None:
         client = _Client(self._address, self._topics, self._window)
         incoming: asyncio.Queue[Received] = asyncio.Queue(MAX_HANDED_OVER)
-        async with client, asyncio.TaskGroup() as tasks:
+        async with _entered(client), asyncio.TaskGroup() as tasks:
             tasks.create_task(self._read(client, incoming), name="mqtt.read")
-            token = await self._subscribe(client, incoming)
-            await client.publish_acknowledged(self._topics.status, _ONLINE, retain=True)
-            self._connected.set()
-            self._log.info("broker_connected", host=self._address.host, port=self._address.port)
-            await on_session(Session(client), incoming, token)
+            tasks.create_task(self._serve(client, incoming, on_session), name="mqtt.session")
+
+    async def _serve(self, client: "_Client", incoming: "asyncio.Queue[Received]", on_session: OnSession) -> None:
+        token = await self._subscribe(client, incoming)
+        await client.publish_acknowledged(self._topics.status, _ONLINE, retain=True)
+        self._connected.set()
+        self._log.info("broker_connected", host=self._address.host, port=self._address.port)
+        await on_session(Session(client), incoming, token)
 
     async def _read(self, client: "_Client", incoming: "asyncio.Queue[Received]") -> None:
         """Hand over what comes in; when this falls behind, the broker's own queue holds the rest."""
@@ -114,20 +125,20 @@ class Link:
         Its absence is proved, not assumed: the bridge publishes a barrier to itself, and whatever the broker had
         retained comes before it.
         """
-        await client.subscribe([(self._topics.canary, _LIVE_AND_RETAINED), (self._topics.barrier, _LIVE)])
+        own = [self._topics.canary, self._topics.barrier]
+        await _answered(client.subscribe([(own[0], _LIVE_AND_RETAINED), (own[1], _LIVE)], timeout=math.inf))
         await client.publish_acknowledged(self._topics.barrier, self._address.client_id.encode(), retain=False)
         token = None
         while (received := await incoming.get()).topic != self._topics.barrier:
             token = decode_canary(received.payload)
-        await client.unsubscribe([self._topics.canary, self._topics.barrier])
-        await client.subscribe(
-            [
-                (self._topics.all_phones(PhoneTopic.HELLO), _LIVE),
-                (self._topics.all_phones(PhoneTopic.REPORTED), _LIVE),
-                # Not its own publishes (no-local): so whatever comes was put there by somebody else.
-                (self._topics.all_phones(PhoneTopic.DESIRED), _FOREIGN),
-            ]
-        )
+        await _answered(client.unsubscribe(own, timeout=math.inf))
+        upward = [
+            (self._topics.all_phones(PhoneTopic.HELLO), _LIVE),
+            (self._topics.all_phones(PhoneTopic.REPORTED), _LIVE),
+            # Not its own publishes (no-local): so whatever comes was put there by somebody else.
+            (self._topics.all_phones(PhoneTopic.DESIRED), _FOREIGN),
+        ]
+        await _answered(client.subscribe(upward, timeout=math.inf))
         return token
 
 
@@ -137,10 +148,14 @@ _FOREIGN = SubscribeOptions(qos=1, noLocal=True, retainHandling=SubscribeOptions
 
 
 class _Client(aiomqtt.Client):
-    """aiomqtt's client, with the two things it does not tell: a PUBACK's reason code, and a connection's end.
+    """aiomqtt's client, with what it does not do itself mended at its own callbacks.
 
-    A PUBACK that refuses counts as success to aiomqtt, and a publish that waits when the connection ends waits on. Both
-    are mended at the library's own callbacks; everything else is its public interface.
+    - A PUBACK that refuses counts as success to it.
+    - A publish that waits when the connection ends waits on.
+    - Each packet that is sent has the socket watched for writing one turn of the loop later, by its descriptor; when
+      the connection breaks in between, that is nobody's any more, or already somebody else's.
+
+    Everything else is used through its public interface.
     """
 
     def __init__(self, address: BrokerAddress, topics: Topics, window: int) -> None:
@@ -181,6 +196,22 @@ class _Client(aiomqtt.Client):
         else:
             acknowledged.set_result(None)
 
+    def _on_socket_register_write(self, client: PahoClient, userdata: Any, sock: PahoSocket) -> None:
+        del userdata
+        # From the thread that connects, too.
+        self._loop.call_soon_threadsafe(self._watch, client, sock)
+
+    def _watch(self, client: PahoClient, sock: PahoSocket) -> None:
+        if sock.fileno() != -1:
+            self._loop.add_writer(sock.fileno(), self._write, client)
+
+    def _write(self, client: PahoClient) -> None:
+        try:
+            client.loop_write()
+        except OSError as error:
+            if not self._disconnected.done():
+                self._disconnected.set_exception(error)
+
     def _on_disconnect(
         self,
         client: PahoClient,
@@ -196,21 +227,72 @@ class _Client(aiomqtt.Client):
                 acknowledged.set_exception(BrokerUnavailableError(f"disconnected: {reason_code}"))
 
 
-def _require_not_cancelled() -> None:
-    """Go on with a cancellation that a connection's end has swallowed.
+@asynccontextmanager
+async def _entered(client: aiomqtt.Client) -> AsyncIterator[None]:
+    """Connect, and disconnect in the end, also when cancelled on the way.
 
-    Before Python 3.12 `asyncio.wait_for`, in aiomqtt, loses one that comes together with its answer, and a task group
-    one that comes while its tasks fail.
+    aiomqtt cannot be cancelled while it does either: it would leave its socket open and watched. Both are let finish,
+    which they do within their time-out.
     """
-    task = asyncio.current_task()
-    if task is not None and task.cancelling():
-        raise asyncio.CancelledError
+    entering = asyncio.ensure_future(client.__aenter__())
+    try:
+        await asyncio.shield(entering)
+    except asyncio.CancelledError:
+        await asyncio.wait([entering])
+        if entering.exception() is None:
+            await client.__aexit__(None, None, None)
+        raise
+    try:
+        yield
+    finally:
+        leaving = asyncio.ensure_future(client.__aexit__(None, None, None))
+        await asyncio.wait([leaving])
+        leaving.exception()  # a disconnect that failed has disconnected as well
+
+
+async def _answered(asking: Coroutine[Any, Any, object]) -> None:
+    """Wait for the broker's answer, with a time-out of our own around a call that has none.
+
+    aiomqtt's own is `asyncio.wait_for`, which before Python 3.12 loses a cancellation that comes with the answer.
+
+    Raises:
+        BrokerUnavailableError: it did not come in time.
+    """
+    try:
+        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            await asking
+    except TimeoutError:
+        raise BrokerUnavailableError(f"no answer within {CONNECT_TIMEOUT_S:g} s") from None
+
+
+async def _over(connection: "asyncio.Task[None]") -> None:
+    """Wait until a connection is over; when cancelled, end it first."""
+    try:
+        await asyncio.wait([connection])
+    except asyncio.CancelledError:
+        connection.cancel()
+        await asyncio.wait([connection])
+        raise
+
+
+def _expected_reason(connection: "asyncio.Task[None]") -> str:
+    """Return why a connection is over. An error that nobody expected is raised."""
+    error = None if connection.cancelled() else connection.exception()
+    if error is None:
+        return "closed"
+    expected, unexpected = BaseExceptionGroup("connection", [error]).split(_EXPECTED)
+    if unexpected is not None or expected is None:
+        raise error
+    return str(_first_cause(expected))
 
 
 def _first_cause(error: BaseException) -> BaseException:
     """Return the first plain error inside nested groups."""
     return _first_cause(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error
 
+
+_EXPECTED = (aiomqtt.MqttError, BrokerUnavailableError, StoreUnavailableError, OverloadedError)
+"""What ends a connection and not the bridge: the next one begins with asking broker and database anew."""
 
 # Without it a state waits for TCP's acknowledgement of the PUBACK sent before it, which comes up to 40 ms late.
 _NO_DELAY = ((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),)

@@ -16,16 +16,17 @@ import uvicorn
 
 from broker_bridge.adapters.http.api import Gateway, PhonesBroker, api_key_hash, create_api, new_api_key
 from broker_bridge.adapters.mqtt.credentials import PasswordFile
-from broker_bridge.adapters.mqtt.link import BrokerAddress, Link, Session
+from broker_bridge.adapters.mqtt.link import BrokerAddress, Link
 from broker_bridge.adapters.signing.keys import FileSigner
 from broker_bridge.adapters.store.store import SqlStore
 from broker_bridge.app.canary import PublishNumbers
 from broker_bridge.app.confirm import Judge
 from broker_bridge.app.deliver import Deliverer
-from broker_bridge.app.hear import Listener, Received
+from broker_bridge.app.hear import Listener
 from broker_bridge.app.outbox import Outbox
 from broker_bridge.app.ports import Log
 from broker_bridge.app.resign import sign_all_again
+from broker_bridge.app.session import Bridge
 from broker_bridge.app.sign import Queue, SigningClock
 from broker_bridge.domain.policy import PROFILES
 from broker_bridge.settings import BrokerSettings, Settings, SettingsError
@@ -96,18 +97,11 @@ async def run(settings: Settings) -> None:
         )
         listener = Listener(store, deliverer, judge)
 
-        async def session(broker: Session, incoming: asyncio.Queue[Received], token: str | None) -> None:
-            for one in signer.roots:
-                await broker.publish(topics.root(one.root.root_version), one.envelope, retain=True)
-            known = None if token is None else await store.canary_number(token)
-            async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(deliverer.session(broker, known), name="deliver")
-                tasks.create_task(listener.session(broker, incoming), name="listen")
-
+        bridge = Bridge(store, deliverer, listener, signer.roots)
         if settings.development:
             log.warning("development_mode", policy=policy.name, note="no gates, loopback only")
         await _run_until_told_to_stop(
-            http=_serve(gateway, settings), mqtt=link.run(session), credentials=credentials.run()
+            http=_serve(gateway, settings), mqtt=link.run(bridge.session), credentials=credentials.run()
         )
         log.info("stopped")
 

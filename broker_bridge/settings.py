@@ -35,7 +35,7 @@ class BrokerSettings(Section):
     username: str = "bridge"
     password_file: Path
     """A file that holds the bridge's password, readable by its owner alone."""
-    window: int = Field(default=200, ge=2, le=1000)
+    window: int = Field(default=200, ge=2, le=800)
     """Publishes in flight; at most the broker's Receive Maximum (max_inflight_messages in mosquitto.conf)."""
     phones_host: str = "127.0.0.1"
     phones_port: int = Field(default=1883, ge=1, le=65535)

@@ -18,10 +18,13 @@ from lock_protocol.acceptance import DeviceStanding, accept_hello, accept_report
 from lock_protocol.imei import Imei
 from lock_protocol.levels import Level, Result
 from lock_protocol.messages import Hello, LenderId, Reported
-from lock_protocol.refusals import AlreadyReleased
+from lock_protocol.refusals import AlreadyReleased, AuthorityRefusal, BadRoot, RootNotNext, WrongNonce
 
 RESEND_AFTER_S = (5, 30, 300)
 """An opening that is not proven is published again so long after each PUBACK; later, with every hello."""
+
+_AUTHORITY = frozenset(refusal.__name__ for refusal in AuthorityRefusal.__subclasses__())
+_NOT_ABOUT_STATES = frozenset(refusal.__name__ for refusal in (BadRoot, RootNotNext, WrongNonce))
 
 
 class UnknownDeviceError(Exception):
@@ -42,8 +45,12 @@ class Judge:
         if heard.status is PhoneStatus.PENDING:
             heard = replace(heard, status=PhoneStatus.ACTIVE)
         tx.put_phone(heard)
-        newest = phone.desired.state
-        if said.epoch == newest.epoch and said.version > phone.next_version - 1:
+        ours = phone.desired.state
+        if said.epoch > ours.epoch:
+            # Only a newer delegation raises the epoch, and this bridge does not have it: a person has to look.
+            fields = {"claimed": said.epoch, "ours": ours.epoch}
+            self.log.critical("epoch_above_ours", imei=phone.imei, lender=phone.lender, **fields)
+        if said.epoch == ours.epoch and said.version >= phone.next_version:
             return self._climb_above(tx, heard)
         return heard
 
@@ -53,7 +60,7 @@ class Judge:
         if command is None:
             return phone
         status = after(command.status, event)
-        if status is command.status and detail == command.detail:
+        if status is command.status and (status.is_settled or detail == command.detail):
             return phone
         now = self.clock.now()
         proven = event is Event.APPLIED
@@ -75,6 +82,14 @@ class Judge:
         delay = RESEND_AFTER_S[min(phone.refused_openings, len(RESEND_AFTER_S) - 1)]
         counted = replace(phone, refused_openings=phone.refused_openings + 1)
         return self.queue.again(tx, counted, delay_s=delay)
+
+    def refused_unproven(self, tx: Transaction, phone: Phone, detail: str) -> Phone:
+        """Act on a refusal of what looks like the newest state and may be a forgery around its payload.
+
+        Whichever it was: the newest state is published again, and a phone that still cannot take it says so again.
+        """
+        self.restore(tx, phone, error=detail)
+        return self.settle(tx, phone, Event.REFUSED, detail)
 
     def restore(self, tx: Transaction, phone: Phone, **fields: object) -> None:
         """Publish the newest state again: the phone has seen something else on its topic."""
@@ -190,8 +205,12 @@ class HearReport(_OnePhone):
     def _act(self, tx: Transaction, phone: Phone, said: Said, report: Reported) -> Phone:
         ours = is_about(report, phone.desired)
         match report.result:
-            case Result.REFUSED if ours:
+            case Result.REFUSED if ours and report.detail in _AUTHORITY:
                 return self.judge.refused(tx, phone, report.detail)
+            case Result.REFUSED if ours:
+                return self.judge.refused_unproven(tx, phone, report.detail)
+            case Result.REFUSED if report.detail in _NOT_ABOUT_STATES:
+                self.judge.log.info("refused_no_state", imei=phone.imei, error=report.detail)
             case Result.REFUSED:
                 self.judge.restore(tx, phone, error=report.detail, about=report.about_version)
             case Result.FAILED if ours:

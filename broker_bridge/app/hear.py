@@ -27,6 +27,9 @@ from lock_protocol.messages import Fresh, LenderId
 from lock_protocol.refusals import Refusal
 from lock_protocol.topics import InvalidTopicError, PhoneTopic
 
+ANSWER_WINDOW = 100
+"""How many answers to hellos are unacknowledged at a time, beside the outbox's window."""
+
 MAX_UNDER_WAY = 2000
 """How many messages are being judged or answered at a time; more wait in the connection."""
 
@@ -74,6 +77,7 @@ class Listener:
     judge: Judge
     refusals: Counter[str] = field(default_factory=Counter)
     """What was refused so far, by the error's name."""
+    _answers: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(ANSWER_WINDOW))
 
     async def session(self, broker: Broker, messages: asyncio.Queue[Received]) -> None:
         """Work off the messages of one connection until it is cancelled."""
@@ -132,8 +136,9 @@ class Listener:
         if not answer.holds_newest:
             await self.deliverer.deliver(outgoing(answer.phone))
         topic = self.deliverer.topics.phone(imei, PhoneTopic.FRESH)
-        fresh = self._fresh(answer)
-        await broker.publish(topic, self.judge.queue.signer.sign_fresh(fresh), retain=False)
+        envelope = self.judge.queue.signer.sign_fresh(self._fresh(answer))
+        async with self._answers:
+            await broker.publish(topic, envelope, retain=False)
 
     def _fresh(self, answer: HelloAnswer) -> Fresh:
         phone: Phone = answer.phone

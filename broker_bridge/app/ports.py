@@ -9,7 +9,7 @@ from broker_bridge.domain.decisions import DecisionId
 from broker_bridge.domain.lanes import Lane
 from broker_bridge.domain.phones import CommandId, Phone
 from lock_protocol.imei import Imei
-from lock_protocol.messages import Delegation, DesiredState, Fresh, LenderId
+from lock_protocol.messages import Delegation, DesiredState, Fresh, LenderId, Root
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -240,6 +240,14 @@ class Broker(Protocol):
             BrokerUnavailableError: the connection ended first; the message may have arrived.
             PublishRefusedError: the broker refused it.
         """
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedRoot:
+    """A root, and the envelope that phones get."""
+
+    root: Root
+    envelope: bytes
 
 
 class Signer(Protocol):

@@ -23,6 +23,11 @@ class Status(StrEnum):
         """Whether the phone's word is still to come."""
         return self in PENDING
 
+    @property
+    def is_settled(self) -> bool:
+        """Whether nothing that a phone says later changes it."""
+        return self in SETTLED
+
 
 class Event(StrEnum):
     """What happens to a command."""
@@ -44,6 +49,7 @@ class IllegalEventError(Exception):
     """This event cannot happen to a command in this status."""
 
 
+SETTLED: Final = frozenset({Status.SUCCEEDED, Status.SUPERSEDED})
 PENDING: Final = frozenset({Status.QUEUED, Status.SENT, Status.TIMED_OUT})
 
 _S, _E = Status, Event

@@ -29,6 +29,7 @@ from broker_bridge.app.ports import (
     PublishRefusedError,
     StoreUnavailableError,
 )
+from broker_bridge.app.session import Bridge
 from broker_bridge.app.sign import Queue, SigningClock
 from broker_bridge.domain.decisions import Decision
 from broker_bridge.domain.phones import Phone as PhoneRow
@@ -210,10 +211,9 @@ class World:
 
     async def _session(self, connection: Connection) -> None:
         token = decode_canary(self.retained.get(TOPICS.canary, b""))
-        known = None if token is None else await self.store.canary_number(token)
+        bridge = Bridge(self.store, self.deliverer, self.listener, roots=())
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self.deliverer.session(connection, known))
-            tasks.create_task(self.listener.session(connection, connection.incoming))
+            tasks.create_task(bridge.session(connection, connection.incoming, token))
             tasks.create_task(self._watch(connection))
 
     async def _watch(self, connection: Connection) -> None:

@@ -23,7 +23,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from broker_bridge.app.canary import decode_canary
-from broker_bridge.app.hear import Received
+from broker_bridge.app.hear import ANSWER_WINDOW, Received
 from broker_bridge.app.ports import (
     BrokerUnavailableError,
     Log,
@@ -169,7 +169,7 @@ class _Client(aiomqtt.Client):
             clean_start=True,
             will=aiomqtt.Will(topics.status, _OFFLINE, qos=1, retain=True),
             timeout=CONNECT_TIMEOUT_S,
-            max_inflight_messages=window + _OWN_MESSAGES,
+            max_inflight_messages=window + ANSWER_WINDOW + _OWN_MESSAGES,
             max_queued_incoming_messages=MAX_QUEUED,
             logger=logging.getLogger("paylatch.mqtt"),
             socket_options=_NO_DELAY,
@@ -298,4 +298,4 @@ _EXPECTED = (aiomqtt.MqttError, BrokerUnavailableError, StoreUnavailableError, O
 _NO_DELAY = ((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),)
 
 _OWN_MESSAGES = 8
-"""Canary, status and barrier go out beside the window."""
+"""Canary, status, barrier and roots go out beside the windows."""

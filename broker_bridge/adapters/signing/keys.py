@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from broker_bridge.app.ports import UnknownLenderError
+from broker_bridge.app.ports import PublishedRoot, UnknownLenderError
 from lock_protocol.envelope import DELEGATION, DESIRED, FRESH, ROOT, seal
 from lock_protocol.keys import SEED_BYTES, PublicKey, SigningKey
 from lock_protocol.levels import Level, Ops, operations_required
@@ -41,14 +41,6 @@ class _Lender:
     envelope: bytes
     keys: dict[Ops, SigningKey]
     """For each single operation, a key that may sign it."""
-
-
-@dataclass(frozen=True, slots=True)
-class PublishedRoot:
-    """A root, and the envelope that phones get."""
-
-    root: Root
-    envelope: bytes
 
 
 class FileSigner:

@@ -1,0 +1,35 @@
+"""One connection's worth of work: roots first, then what the broker may have lost, then the daily business."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from broker_bridge.app.deliver import Deliverer
+from broker_bridge.app.hear import Listener, Received
+from broker_bridge.app.ports import Broker, PublishedRoot, Store
+
+
+@dataclass(frozen=True, slots=True)
+class Bridge:
+    """What runs on a connection to the broker."""
+
+    store: Store
+    deliverer: Deliverer
+    listener: Listener
+    roots: Sequence[PublishedRoot]
+
+    async def session(self, broker: Broker, incoming: asyncio.Queue[Received], token: str | None) -> None:
+        """Work until the connection ends.
+
+        Args:
+            broker: the connection.
+            incoming: what the broker delivers on it.
+            token: the canary that the broker holds, if it holds one.
+        """
+        for one in self.roots:
+            topic = self.deliverer.topics.root(one.root.root_version)
+            await broker.publish(topic, one.envelope, retain=True)
+        known = None if token is None else await self.store.canary_number(token)
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.deliverer.session(broker, known), name="deliver")
+            tasks.create_task(self.listener.session(broker, incoming), name="listen")

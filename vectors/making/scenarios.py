@@ -141,7 +141,7 @@ def _reset_with_lock() -> Story:
 
 def _reset_with_stale_opening() -> Story:
     story = _holding("factory reset, and a stale opening: for a while, until the newest comes", _ENROLLED)
-    _reset(story.receive(_LOCK)).receive(_ENROLLED).confirm(_LOCK)
+    _reset(story.receive(_LOCK)).receive(_ENROLLED).confirm(_LOCK).confirm(_LOCK).receive(_ENROLLED)
     story.tick(_PROVISIONAL_S - 1).tick(1)
     return story.receive(_LOCK).confirm(_LOCK)
 

@@ -149,9 +149,9 @@ class DesiredState(Message):
     """Phone's trusted time from which `lease_then` is the level; 0 for no lease."""
     lease_then: Annotated[Level, _AnyLevel]
     warn_s: Annotated[int, UInt(0, 864_000)]
-    """How long before the end of a closing lease the phone warns its user, in seconds."""
+    """How long before a lease ends that raises the level the phone warns its user, in seconds."""
     remind_s: Annotated[int, UInt(3, 86_400, or_zero=True)]
-    """How often a reminder comes back, in seconds."""
+    """How often a reminder comes back, in seconds; 0 for the agent's own interval."""
     command_id: Annotated[str, Text(1, 32)]
     notice: Annotated[Notice, Nested(Notice)]
 

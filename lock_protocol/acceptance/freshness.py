@@ -19,9 +19,9 @@ class Holding:
 
     state: DesiredState | None = None
     confirmed: bool = False
-    """Whether it is known not to be an old one: a `Fresh` said so, or the floor was never lost since one did."""
+    """Whether it is known not to be an old one: a `Fresh` said so, and no factory reset has come since."""
     provisional_until: int = 0
-    """Trusted time at which an unconfirmed opening gives way, in seconds; 0 when its time is over already."""
+    """Trusted time at which an unconfirmed opening gives way, in seconds; 0 when its time is over, or none has come."""
 
 
 def effective_level(holding: Holding, root: Root, trusted_now: int) -> tuple[Level, Condition]:

@@ -272,6 +272,7 @@ async def _over(connection: "asyncio.Task[None]") -> None:
     except asyncio.CancelledError:
         connection.cancel()
         await asyncio.wait([connection])
+        _expected_reason(connection)
         raise
 
 

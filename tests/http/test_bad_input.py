@@ -126,6 +126,24 @@ async def test_a_body_that_is_no_json_is_refused(api: Api, body: bytes) -> None:
     await assert_nothing_applied(api)
 
 
+@pytest.mark.timeout(20)
+async def test_a_repeated_key_among_very_many_is_found_at_once(api: Api) -> None:
+    keys = ",".join(f'"{number:x}":1' for number in range(150_000))
+    body = f'{{{keys},"{149_999:x}":1}}'.encode()
+    assert problem(await api.post_raw("/v1/decisions", body)) == (400, "not-json")
+
+
+async def test_an_answer_tells_no_more_faults_than_somebody_reads(api: Api) -> None:
+    unknown = {f"{number:x}": 1 for number in range(100_000)}
+    long_names = {f"{number}" * 10_000: 1 for number in range(9)}
+    for extra in (unknown, long_names):
+        for response in (await api.decide(overdue(**extra)), await api.enrol(SECOND, **extra)):
+            assert problem(response) == (422, "invalid-body")
+            assert len(response.content) < 5000
+    twice = b'{"%b": 1, "%b": 2}' % (b"k" * 900_000, b"k" * 900_000)
+    assert len((await api.post_raw("/v1/decisions", twice)).content) < 5000
+
+
 @pytest.mark.parametrize("amount", ["1e309", "1E3", "1.0", "-0.0"])
 async def test_an_amount_is_a_whole_number_written_as_one(api: Api, amount: str) -> None:
     body = json.dumps(overdue(amount_due=12345)).replace("12345", amount).encode()

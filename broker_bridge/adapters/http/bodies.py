@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, NoReturn, TypeVar
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from broker_bridge.adapters.http.problems import ProblemError, faults_of
+from broker_bridge.adapters.http.problems import ProblemError, faults_of, shortened
 from broker_bridge.domain.decisions import Decision, DecisionId, DecisionType
 from lock_protocol.imei import Imei, parse_imei
 from lock_protocol.keys import PUBLIC_KEY_BYTES
@@ -170,7 +170,7 @@ def check(model: type[B], value: object) -> B:
     try:
         return model.model_validate(value)
     except ValidationError as error:
-        faults = faults_of(error.errors())
+        faults = faults_of(error.errors(include_url=False, include_context=False, include_input=False))
         raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-body", faults) from error
 
 
@@ -190,10 +190,11 @@ def decision_of(value: object, lender: LenderId) -> Decision:
 
 
 def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result = dict(pairs)
-    if len(result) != len(pairs):
-        keys = [key for key, _ in pairs]
-        raise ValueError(f"key {next(key for key in keys if keys.count(key) > 1)!r} stands there twice")
+    result: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in result:
+            raise ValueError(f"key {shortened(key)} stands there twice")
+        result[key] = value
     return result
 
 

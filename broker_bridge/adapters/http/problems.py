@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
+from itertools import islice
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -18,6 +19,8 @@ from broker_bridge.app.sign import ClockSuspectError
 from broker_bridge.domain.authority import LinkNotDelegatedError, NotDelegatedError
 
 RETRY_AFTER_S = "1"
+MAX_FAULTS = 20
+_SHOWN = 80
 
 
 class ProblemError(Exception):
@@ -71,8 +74,25 @@ def problem_of(error: Exception) -> ProblemError:
 
 
 def faults_of(errors: Iterable[Any]) -> str:
-    """Return what Pydantic found wrong, field by field."""
-    return "; ".join(f"{'.'.join(map(str, one['loc'])) or 'body'}: {one['msg']}" for one in errors)
+    """Return the first things that Pydantic found wrong, field by field.
+
+    A body can hold hundreds of thousands of fields that nobody knows, each with a name as long as its sender likes.
+    """
+    faults = [f"{_place(one['loc'])}: {one['msg']}" for one in islice(errors, MAX_FAULTS + 1)]
+    if len(faults) > MAX_FAULTS:
+        faults[MAX_FAULTS:] = ["and more"]
+    return "; ".join(faults)
+
+
+def shortened(text: str) -> str:
+    """Return text quoted, and cut to a length that cannot flood an answer or a log."""
+    quoted = repr(text[: _SHOWN + 1])
+    return quoted if len(quoted) <= _SHOWN else quoted[:_SHOWN] + "..."
+
+
+def _place(location: Iterable[object]) -> str:
+    name = ".".join(map(str, location)) or "body"
+    return name if len(name) <= _SHOWN else name[:_SHOWN] + "..."
 
 
 def answer(problem: ProblemError, more_headers: Mapping[str, str] | None = None) -> JSONResponse:

@@ -1,9 +1,12 @@
 """The link on a real broker: it comes back, it knows what a PUBACK says, and it hears what others write."""
 
 import asyncio
+import contextlib
 
 import aiomqtt
 import pytest
+from paho.mqtt.packettypes import PacketTypes
+from paho.mqtt.properties import Properties
 
 from broker_bridge.app.canary import encode_canary
 from broker_bridge.app.hear import Received
@@ -165,3 +168,28 @@ def test_the_client_library_is_the_one_whose_callbacks_are_mended() -> None:
     """`_Client` overrides these two; a release that renames them would silently bring both defects back."""
     assert callable(aiomqtt.Client._on_publish)
     assert callable(aiomqtt.Client._on_disconnect)
+
+
+async def test_packets_that_are_mostly_properties_never_reach_the_bridge(own_broker: RealBroker) -> None:
+    stuffed = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+    stuffed.UserProperty = [("", "")] * 5_000
+    own_broker.add_phones(IMEI)
+    async with running_link(own_broker) as running:
+        session = await running.next_session()
+        with contextlib.suppress(aiomqtt.MqttError):  # the broker ends the connection of whoever sends that
+            async with own_broker.phone(IMEI) as phone:
+                await phone.publish(HELLO, b"stuffed", qos=1, properties=stuffed)
+        async with own_broker.phone(IMEI) as phone:
+            await phone.publish(HELLO, b"plain", qos=1)
+        async with asyncio.timeout(PATIENCE_S):
+            assert await session.incoming.get() == Received(HELLO, b"plain", retained=False)
+
+
+async def test_what_auditors_hear_does_not_let_them_end_the_bridges_session(own_broker: RealBroker) -> None:
+    async with own_broker.service("auditor") as auditor:
+        await auditor.subscribe(f"{TOPICS.prefix}/bridge/+", qos=1)
+        async with running_link(own_broker, client_id="known-to-bridges-only") as running:
+            await running.next_session()
+            heard = [await anext(auditor.messages) for _ in range(2)]
+    assert {message.topic.value for message in heard} == {TOPICS.barrier, TOPICS.status}
+    assert not any(b"known-to-bridges-only" in message.payload for message in heard)

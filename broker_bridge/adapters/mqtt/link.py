@@ -123,11 +123,12 @@ class Link:
         """Subscribe to everything, and return the token of the retained canary.
 
         Its absence is proved, not assumed: the bridge publishes a barrier to itself, and whatever the broker had
-        retained comes before it.
+        retained comes before it. It is empty, because auditors hear it too; above all it must not hold the client id,
+        with which whoever knows it ends the bridge's session.
         """
         own = [self._topics.canary, self._topics.barrier]
         await _answered(client.subscribe([(own[0], _LIVE_AND_RETAINED), (own[1], _LIVE)], timeout=math.inf))
-        await client.publish_acknowledged(self._topics.barrier, self._address.client_id.encode(), retain=False)
+        await client.publish_acknowledged(self._topics.barrier, b"", retain=False)
         token = None
         while (received := await incoming.get()).topic != self._topics.barrier:
             token = decode_canary(received.payload)

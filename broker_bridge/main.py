@@ -7,7 +7,8 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
 from importlib.metadata import version
 from random import Random
 
@@ -39,6 +40,8 @@ KEEP_ALIVE_S = 75
 
 Whoever closes first must be the client: a server that does loses the request that is on its way just then.
 """
+FINISH_S = 10
+"""How long requests that have begun may take once the bridge is told to stop."""
 _CLIENT_ID = "mqtt_client_id"
 
 
@@ -100,9 +103,11 @@ async def run(settings: Settings) -> None:
         bridge = Bridge(store, deliverer, listener, signer.roots)
         if settings.development:
             log.warning("development_mode", policy=policy.name, note="no gates, loopback only")
-        await _run_until_told_to_stop(
-            http=_serve(gateway, settings), mqtt=link.run(bridge.session), credentials=credentials.run()
-        )
+        with _listening(settings) as listening:
+            server = _HttpServer(_http_config(gateway))
+            await _run_until_told_to_stop(
+                server, listening, mqtt=link.run(bridge.session), credentials=credentials.run()
+            )
         log.info("stopped")
 
 
@@ -136,8 +141,7 @@ async def _broker_address(settings: BrokerSettings, store: SqlStore) -> BrokerAd
     )
 
 
-async def _serve(gateway: Gateway, settings: Settings) -> None:
-    """Run the HTTP server until a signal has told it to finish what it has begun."""
+def _listening(settings: Settings) -> socket.socket:
     try:
         listening = socket.create_server((settings.http.host, settings.http.port), backlog=1024)
     except OSError as error:
@@ -145,21 +149,35 @@ async def _serve(gateway: Gateway, settings: Settings) -> None:
         raise SettingsError(f"http: cannot listen on {address}: {error.strerror}") from error
     # asyncio does this for sockets of its own making only; without it every answer waits 40 ms for the client's ACK.
     listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    config = uvicorn.Config(
+    return listening
+
+
+def _http_config(gateway: Gateway) -> uvicorn.Config:
+    return uvicorn.Config(
         create_api(gateway, version("paylatch")),
         log_config=None,
         access_log=False,
         lifespan="off",
         timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_graceful_shutdown=FINISH_S,
     )
-    with listening:
-        await uvicorn.Server(config).serve([listening])
 
 
-async def _run_until_told_to_stop(**services: Coroutine[None, None, None]) -> None:
+class _HttpServer(uvicorn.Server):
+    """uvicorn's server, told to stop by its caller: signals are for the whole process, and not its own."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave the signals alone."""
+        yield
+
+
+async def _run_until_told_to_stop(
+    server: uvicorn.Server, listening: socket.socket, **services: Coroutine[None, None, None]
+) -> None:
     """Run services until SIGTERM or SIGINT, or until one of them fails.
 
-    The HTTP server catches the signals first, finishes the requests it has, and passes them on to here.
+    The HTTP server stops first and finishes the requests it has; what they need goes on until they are answered.
     """
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -167,7 +185,10 @@ async def _run_until_told_to_stop(**services: Coroutine[None, None, None]) -> No
         loop.add_signal_handler(number, stop.set)
     async with asyncio.TaskGroup() as tasks:
         running = [tasks.create_task(service, name=name) for name, service in services.items()]
+        serving = tasks.create_task(server.serve([listening]), name="http")
         await stop.wait()
+        server.should_exit = True
+        await serving
         for task in running:
             task.cancel()
 

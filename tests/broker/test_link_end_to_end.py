@@ -1,6 +1,9 @@
 """The bridge as a process, a real broker and one phone core: lock, report, payment, a broker with the past."""
 
+import asyncio
+import json
 import shutil
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
@@ -22,7 +25,7 @@ from tests.broker.bridge_process import (
     running_bridge,
     switched_on,
 )
-from tests.broker.bridge_rig import TOPICS
+from tests.broker.bridge_rig import PATIENCE_S, TOPICS
 from tests.conftest import RealBroker
 from tests.http.conftest import DEVICE_KEY, overdue, payment
 
@@ -113,3 +116,37 @@ async def test_a_bridge_told_to_stop_while_the_broker_is_away_stops(
         own_broker.process.kill()
         await bridge.logged("broker_disconnected")
         assert await bridge.terminate() == 0
+
+
+async def test_a_bridge_told_to_stop_answers_the_request_that_has_begun(
+    own_broker: RealBroker, installed: Installation
+) -> None:
+    decision = json.dumps(overdue(imei=IMEI)).encode()
+    begun, told_to_stop = asyncio.Event(), asyncio.Event()
+
+    async def slowly() -> AsyncIterator[bytes]:
+        yield decision[:1]
+        begun.set()
+        await told_to_stop.wait()
+        yield decision[1:]
+
+    async with running_bridge(installed) as bridge, lender_of(installed) as lender:
+        await enrolled(own_broker, lender)
+        answer = asyncio.create_task(lender.post("/v1/decisions", content=slowly()))
+        await begun.wait()
+        stopped = asyncio.create_task(bridge.terminate())
+        await no_longer_listens(installed)
+        told_to_stop.set()
+        assert (await answer).status_code == 200
+        assert await stopped == 0
+
+
+async def no_longer_listens(installed: Installation) -> None:
+    """Ask on new connections until nobody takes them."""
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            try:
+                async with lender_of(installed) as lender:
+                    await lender.get("/livez")
+            except httpx.TransportError:
+                return

@@ -2,12 +2,13 @@
 
 import tomllib
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from broker_bridge.domain.policy import PROFILES
-from lock_protocol.topics import DEFAULT_PREFIX
+from lock_protocol.topics import DEFAULT_PREFIX, Topics
 
 
 class SettingsError(Exception):
@@ -45,6 +46,16 @@ class BrokerSettings(Section):
     """The broker's process id, to have it reload that file."""
 
 
+def _sqlite_file(url: str) -> str:
+    if not url.startswith("sqlite:///"):
+        raise ValueError("must be sqlite:///FILE; this version keeps its data in SQLite")
+    return url
+
+
+def _topic_prefix(prefix: str) -> str:
+    return Topics(prefix).prefix
+
+
 class Settings(BaseSettings):
     """Everything the bridge is told from outside."""
 
@@ -58,8 +69,8 @@ class Settings(BaseSettings):
 
     development: bool = False
     """Allows a policy without gates and the root's private key beside the online keys; serves loopback only."""
-    database: str = "sqlite:///paylatch.db"
-    topic_prefix: str = DEFAULT_PREFIX
+    database: Annotated[str, AfterValidator(_sqlite_file)] = "sqlite:///paylatch.db"
+    topic_prefix: Annotated[str, AfterValidator(_topic_prefix)] = DEFAULT_PREFIX
     policy: str = "default"
     keys: Path = Path("keys")
     http: HttpSettings = Field(default_factory=HttpSettings)
@@ -94,7 +105,7 @@ def load(path: Path | None) -> Settings:
         raise SettingsError(f"{path}: {error}") from error
     except ValidationError as error:
         lines = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()]
-        raise SettingsError(f"{path or 'environment'}: " + "; ".join(lines)) from error
+        raise SettingsError(f"{path or 'no file (--config) and environment'}: {'; '.join(lines)}") from error
     refuse_unsafe(settings)
     return settings
 

@@ -15,13 +15,18 @@ from broker_bridge.domain.decisions import DecisionId
 from broker_bridge.domain.lanes import Lane
 from broker_bridge.domain.phones import Phone, PhoneStatus, Said, is_about, said_in_hello, said_in_report
 from lock_protocol.acceptance import DeviceStanding, accept_hello, accept_report
+from lock_protocol.acceptance.floor import MAX_VERSION_JUMP
 from lock_protocol.imei import Imei
 from lock_protocol.levels import Level, Result
 from lock_protocol.messages import Hello, LenderId, Reported
 from lock_protocol.refusals import AlreadyReleased, AuthorityRefusal, BadRoot, RootNotNext, WrongNonce
+from lock_protocol.schema import MAX_INTEGER
 
 RESEND_AFTER_S = (5, 30, 300)
 """An opening that is not proven is published again so long after each PUBACK; later, with every hello."""
+
+HIGHEST_BELIEVED = MAX_INTEGER - MAX_VERSION_JUMP
+"""No version above this is gone on from: a phone that claims the last ones would leave none to lock or open it with."""
 
 _AUTHORITY = frozenset(refusal.__name__ for refusal in AuthorityRefusal.__subclasses__())
 _NOT_ABOUT_STATES = frozenset(refusal.__name__ for refusal in (BadRoot, RootNotNext, WrongNonce))
@@ -107,6 +112,8 @@ class Judge:
             claimed=claimed,
             ours=phone.desired.state.version,
         )
+        if claimed > HIGHEST_BELIEVED:
+            return phone
         return self.queue.again(tx, replace(phone, seen_version=claimed))
 
     def _proven(self, tx: Transaction, phone: Phone) -> Phone:
@@ -150,6 +157,8 @@ class HelloAnswer:
     hello: Hello
     holds_newest: bool
     """Whether the phone holds the newest queued state; if not, that is published first."""
+    now: int
+    """The time that the phone is told, seconds UTC."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +185,8 @@ class HearHello(_OnePhone):
         desired = phone.desired
         held = (hello.lender, hello.epoch, hello.version, hello.state_hash)
         newest = (phone.lender, *desired.order, desired.state_hash)
-        return HelloAnswer(phone, hello, holds_newest=held == newest)
+        now = self.judge.queue.signing_clock.time_to_tell(tx)
+        return HelloAnswer(phone, hello, holds_newest=held == newest, now=now)
 
 
 @dataclass(frozen=True, slots=True)

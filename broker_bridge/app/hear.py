@@ -152,5 +152,5 @@ class Listener:
             delegation_version=self.judge.queue.signer.delegation(phone.lender).version,
             state_hash=phone.desired.state_hash,
             sequence=max(phone.sequence, 0),
-            now=self.judge.clock.now(),
+            now=answer.now,
         )

@@ -10,7 +10,7 @@ from hashlib import sha256
 
 from broker_bridge.app.ports import AuditEntry, Clock, Command, Signer, Transaction, outgoing
 from broker_bridge.domain.authority import require_authority
-from broker_bridge.domain.clock import signing_time
+from broker_bridge.domain.clock import SigningTime, signing_time
 from broker_bridge.domain.commands import Event, Status, after
 from broker_bridge.domain.decisions import DecisionId
 from broker_bridge.domain.lanes import Lane, lane_of
@@ -42,16 +42,27 @@ class SigningClock:
             ClockSuspectError: the clock is wrong and the state is not an opening.
         """
         last = tx.last_signed_at()
-        elapsed = None
-        if self._signed is not None and self._signed[0] == last:
-            elapsed = self.clock.monotonic() - self._signed[1]
-        time = signing_time(self.clock.now(), last, elapsed)
+        time = self._judged(last)
         if time.suspicion and lane is not Lane.OPENING:
             raise ClockSuspectError(time.suspicion)
         if time.at > last:
             tx.put_last_signed_at(time.at)
             self._signed = (time.at, self.clock.monotonic())
         return time.at
+
+    def time_to_tell(self, tx: Transaction) -> int:
+        """Return the time to tell a phone, which it believes as it believes a state's.
+
+        The wall clock as it stands would not do: phones keep for good what one jump of it has told them, and refuse
+        every lock once that is past the end of their delegation.
+        """
+        return self._judged(tx.last_signed_at()).at
+
+    def _judged(self, last: int) -> SigningTime:
+        elapsed = None
+        if self._signed is not None and self._signed[0] == last:
+            elapsed = self.clock.monotonic() - self._signed[1]
+        return signing_time(self.clock.now(), last, elapsed)
 
 
 @dataclass(slots=True)

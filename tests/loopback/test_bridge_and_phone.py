@@ -1,5 +1,6 @@
 """One phone and the bridge, joined without a network: what they say to each other, whatever goes wrong between."""
 
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -9,8 +10,12 @@ from broker_bridge.domain.commands import Status
 from broker_bridge.domain.lanes import Lane
 from broker_bridge.domain.phones import PhoneStatus
 from device_sim.identities import simulated_imei
+from lock_protocol.acceptance.floor import MAX_VERSION_JUMP
+from lock_protocol.envelope import HELLO, seal
 from lock_protocol.levels import Condition, Level
+from lock_protocol.schema import MAX_INTEGER
 from lock_protocol.topics import PhoneTopic
+from tests.bridge_rig import DEVICE
 from tests.loopback.world import TOPICS, LinkedHandset, World
 from tests.unit.broker_bridge.facts import overdue, payment, settled
 
@@ -287,6 +292,18 @@ def test_a_wrong_clock_and_a_phone_that_claims_too_much_do_not_end_the_connectio
     assert world.row(IMEI).desired.state.version == 51
 
 
+def test_a_clock_that_jumps_ahead_does_not_take_phones_with_it(world: World, phone: LinkedHandset) -> None:
+    world.clock.skew = 400 * 86_400
+    phone.press_check()
+    world.collect(IMEI)
+    world.exchange()
+    world.clock.skew = 0
+    assert abs(phone.phone.clock.now(phone.monotonic) - world.clock.now()) < 5
+    world.tell(overdue(90, at=1))
+    world.exchange()
+    assert phone.shown == LOCKED
+
+
 # --- intruders, and keys that are not where they should be ---------------------------------------------------------
 
 
@@ -369,6 +386,22 @@ def test_a_phone_that_claims_a_version_nobody_gave_gets_one_above_it_and_somebod
     assert "version_above_ours" in world.log.events("critical")
     assert phone.shown == OPEN
     assert world.row(IMEI).desired.state.version == 51
+
+
+@pytest.mark.parametrize("claimed", [MAX_INTEGER, MAX_INTEGER - 1, MAX_INTEGER - MAX_VERSION_JUMP])
+def test_a_phone_that_claims_the_last_versions_leaves_enough_to_lock_and_open_it(
+    world: World, phone: LinkedHandset, claimed: int
+) -> None:
+    desired = world.row(IMEI).desired
+    forged = replace(
+        phone.said, epoch=desired.state.epoch, version=claimed, state_hash=desired.state_hash, sequence=10**6
+    )
+    world.deliver_up((IMEI, PhoneTopic.HELLO, seal(HELLO, forged, [DEVICE])))
+    world.exchange()
+    assert "version_above_ours" in world.log.events("critical")
+    assert "message_failed" not in world.log.events("critical")
+    for decision in (overdue(90, at=1), payment(at=2), settled(at=3)):
+        assert world.tell(decision).command_id is not None
 
 
 def test_a_refused_opening_is_signed_anew_after_a_pause_that_grows_and_somebody_is_told(

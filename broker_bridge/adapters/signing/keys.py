@@ -104,6 +104,7 @@ def init_development_keys(
 
     Raises:
         KeyFileError: the lender has keys already; they are never overwritten.
+        ValueError: hosts that no delegation can name; the lender then has no keys yet.
     """
     home = directory / lender
     if home.exists():
@@ -112,8 +113,8 @@ def init_development_keys(
     if not (directory / _ROOT_KEY).exists():
         _make_root(directory, now, provisional_s, provisional_level)
     root_key, root = _read_key(directory / _ROOT_KEY), pinned_root(_read(directory / _ROOT_ENVELOPE))
-    home.mkdir()
-    publics = {_new_key(home / f"{name}.key").public: ops for name, ops in _KEY_OPS.items()}
+    seeds = {name: os.urandom(SEED_BYTES) for name in _KEY_OPS}
+    publics = {SigningKey.from_seed(seed).public: _KEY_OPS[name] for name, seed in seeds.items()}
     delegation = Delegation(
         lender=lender,
         root_version=root.root_version,
@@ -126,11 +127,17 @@ def init_development_keys(
         max_lease_s=DEVELOPMENT_LEASE_S,
         hosts=tuple(hosts),
     )
-    (home / _DELEGATION_ENVELOPE).write_bytes(seal(DELEGATION, delegation, [root_key]))
+    # Before anything is written: keys without their delegation would be in the way of the next try.
+    envelope = seal(DELEGATION, delegation, [root_key])
+    home.mkdir()
+    for name, seed in seeds.items():
+        _write_key(home / f"{name}.key", seed)
+    (home / _DELEGATION_ENVELOPE).write_bytes(envelope)
 
 
 def _make_root(directory: Path, now: int, provisional_s: int, provisional_level: Level) -> None:
-    key = _new_key(directory / _ROOT_KEY)
+    seed = os.urandom(SEED_BYTES)
+    key = SigningKey.from_seed(seed)
     root = Root(
         root_version=1,
         issued_at=now,
@@ -139,6 +146,7 @@ def _make_root(directory: Path, now: int, provisional_s: int, provisional_level:
         provisional_s=provisional_s,
         provisional_level=provisional_level,
     )
+    _write_key(directory / _ROOT_KEY, seed)
     (directory / _ROOT_ENVELOPE).write_bytes(seal(ROOT, root, [key]))
 
 
@@ -177,11 +185,9 @@ def _load_lender(root: Root, home: Path) -> _Lender:
     return _Lender(delegation, envelope, keys)
 
 
-def _new_key(path: Path) -> SigningKey:
-    seed = os.urandom(SEED_BYTES)
+def _write_key(path: Path, seed: bytes) -> None:
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(seed.hex() + "\n")
-    return SigningKey.from_seed(seed)
 
 
 def _read_key(path: Path) -> SigningKey:

@@ -65,6 +65,15 @@ def test_a_second_lender_is_under_the_same_root(keys: Path) -> None:
     assert {one.root_version for one in signing.delegations()} == {1}
 
 
+@pytest.mark.parametrize("host", ["NOT-A-HOST", "https://pay.example", ""])
+def test_a_host_that_cannot_be_leaves_nothing_in_the_way_of_the_next_try(tmp_path: Path, host: str) -> None:
+    directory = tmp_path / "keys"
+    with pytest.raises(ValueError, match="hosts"):
+        init_development_keys(directory, ACME, now=EPOCH_BEGIN, hosts=[host])
+    make(directory, ACME)
+    assert signer(directory).delegation(ACME).hosts == ("pay.example",)
+
+
 def test_no_key_opens_for_two_lenders(keys: Path) -> None:
     make(keys, OTHER)
     acme, other = ({key.public for key in signer(keys).delegation(one).keys} for one in (ACME, OTHER))

@@ -6,8 +6,9 @@ becomes ready again, so nothing is lost between two of them.
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from broker_bridge.app.canary import PublishNumbers, encode_canary
 from broker_bridge.app.confirm import Ack, Judge, MarkSent, TimeOut
@@ -16,6 +17,7 @@ from broker_bridge.app.ports import (
     Broker,
     BrokerUnavailableError,
     Clock,
+    Job,
     Log,
     Outgoing,
     OverloadedError,
@@ -26,6 +28,8 @@ from broker_bridge.app.ports import (
 from broker_bridge.domain.lanes import Lane
 from lock_protocol.imei import Imei
 from lock_protocol.topics import PhoneTopic, Topics
+
+ItemT = TypeVar("ItemT", Ack, Imei)
 
 SWEEP_S = 1.0
 TIMED_OUT_S = 900
@@ -173,7 +177,7 @@ class Deliverer:
         """Commit the oldest acknowledgements. They are forgotten only when they are durable."""
         batch = self._acks[:MARK_BATCH]
         try:
-            await self.store.commit(MarkSent(batch, self.clock))
+            await self._commit_each(batch, lambda acks: MarkSent(acks, self.clock))
         except (StoreUnavailableError, OverloadedError) as error:
             self.log.warning("mark_sent_delayed", error=str(error))
             await asyncio.sleep(SWEEP_S)
@@ -181,6 +185,23 @@ class Deliverer:
         del self._acks[: len(batch)]
         for ack in batch:
             self.numbers.settle(ack.number)
+
+    async def _commit_each(self, items: Sequence[ItemT], job: Callable[[Sequence[ItemT]], Job[None]]) -> None:
+        """Commit one job for all items, or, when that cannot be, one for each: one bad row fails alone.
+
+        Raises:
+            StoreUnavailableError, OverloadedError: the database does not take it; some may have been committed.
+        """
+        try:
+            await self.store.commit(job(items))
+        except (StoreUnavailableError, OverloadedError):
+            raise
+        except Exception as error:  # noqa: BLE001 - a row that cannot be read never ends the connection of all others
+            if len(items) > 1:
+                for item in items:
+                    await self._commit_each([item], job)
+            else:
+                self.log.critical("row_not_usable", item=str(items[0]), error=str(error))
 
     async def _sweep(self) -> None:
         """Once a second, take from the database what is due: repeated openings, and what did not fit the lanes."""
@@ -211,7 +232,7 @@ class Deliverer:
         try:
             silent = await self.store.sent_before(before, MARK_BATCH)
             if silent:
-                await self.store.commit(TimeOut(silent, before, self.judge))
+                await self._commit_each(silent, lambda imeis: TimeOut(imeis, before, self.judge))
         except (StoreUnavailableError, OverloadedError) as error:
             self.log.warning("sweep_failed", error=str(error))
 

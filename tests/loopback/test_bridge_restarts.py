@@ -4,7 +4,9 @@ import asyncio
 from pathlib import Path
 
 import pytest
+from sqlalchemy import update
 
+from broker_bridge.adapters.store.tables import phones
 from broker_bridge.app.ports import Outgoing
 from broker_bridge.domain.commands import Status
 from broker_bridge.domain.lanes import Lane
@@ -145,6 +147,24 @@ def test_a_broker_that_lost_everything_gets_everything_the_openings_first(world:
     assert order[-1] == IMEIS[0], "the one that is to be locked comes last"
     converge(world)
     assert_converged(world)
+
+
+def test_a_row_that_cannot_be_read_keeps_nothing_from_the_others(world: World) -> None:
+    broken, other = IMEIS[:2]
+    for imei in (broken, other):
+        world.enrol(imei)
+    world.exchange()
+    lock = world.tell(overdue(90, at=1, imei=other))
+    world.loop.run(world.store.execute(update(phones).where(phones.c.imei == broken).values(envelope=b"rubbish")))
+    world.run(1000)
+    assert world.online
+    assert world.command(lock).status is Status.TIMED_OUT
+    world.restart_broker({})
+    assert world.online
+    world.connect(other)
+    world.exchange()
+    assert world.command(lock).status is Status.SUCCEEDED
+    assert "row_not_usable" in world.log.events("critical")
 
 
 def test_a_broker_that_kept_everything_gets_nothing_again(world: World) -> None:

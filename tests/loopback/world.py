@@ -13,6 +13,8 @@ from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar
 
+from sqlalchemy import Executable
+
 from broker_bridge.adapters.store.migrate import upgrade
 from broker_bridge.adapters.store.store import SqlStore, _in_transaction, _Submitted
 from broker_bridge.app.canary import PublishNumbers, decode_canary
@@ -65,6 +67,10 @@ class InlineStore(SqlStore):
         """Make the tables, and a lender."""
         await self._write(upgrade)
         await self.add_lender(ACME, b"k" * 32, at=1)
+
+    async def execute(self, statement: Executable) -> None:
+        """Change what is stored behind the bridge's back."""
+        await self._write(lambda connection: connection.execute(statement))
 
     async def commit(self, job: Job[T]) -> T:
         if not self.available:

@@ -6,7 +6,6 @@ Each command imports what it needs when it runs, so that `--help` is quick.
 
 import asyncio
 import json
-import re
 import signal
 import sys
 import time
@@ -25,8 +24,6 @@ if TYPE_CHECKING:
     from lock_protocol.messages import LenderId
 
 FAILED, USAGE, INTERRUPTED, TERMINATED = 1, 2, 130, 143
-
-_LENDER = re.compile(r"[a-z0-9-]{3,32}")
 
 T = TypeVar("T")
 
@@ -203,9 +200,9 @@ def _settings(config: Path | None) -> "Settings":
 
 
 def _lender(name: str) -> "LenderId":
-    from lock_protocol.messages import LenderId  # noqa: PLC0415 - see the module's docstring
+    from lock_protocol.messages import LENDER, LenderId  # noqa: PLC0415 - see the module's docstring
 
-    if not _LENDER.fullmatch(name):
+    if not LENDER.fullmatch(name):
         _fail(ValueError(f"lender {name!r}: expected 3 to 32 of a-z, 0-9 and '-'"), USAGE)
     return LenderId(name)
 

@@ -7,7 +7,7 @@ from typing import NewType
 from lock_protocol.acceptance import lease_level
 from lock_protocol.imei import Imei
 from lock_protocol.keys import PublicKey
-from lock_protocol.levels import Condition, Level, Result, Signals
+from lock_protocol.levels import Condition, Level, Signals
 from lock_protocol.messages import DesiredState, Hello, LenderId, Reported, StateHash
 
 from broker_bridge.domain.lanes import Lane, lane_of
@@ -148,8 +148,3 @@ def said_in_report(report: Reported, at: int) -> Said:
 def is_about(report: Reported, desired: Desired) -> bool:
     """Return whether a report speaks of exactly this state."""
     return (report.about_epoch, report.about_version, report.about_hash) == (*desired.order, desired.state_hash)
-
-
-def applied(report: Reported) -> bool:
-    """Return whether a report says that what it is about was applied."""
-    return report.result is Result.APPLIED

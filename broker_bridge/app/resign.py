@@ -7,9 +7,8 @@ import asyncio
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from broker_bridge.app.ports import Log, Signer, Store, Transaction
-from broker_bridge.app.sign import ClockSuspectError, Queue
-from broker_bridge.domain.authority import LinkNotDelegatedError, NotDelegatedError
+from broker_bridge.app.ports import Log, OverloadedError, Signer, Store, StoreUnavailableError, Transaction
+from broker_bridge.app.sign import Queue
 from broker_bridge.domain.decisions import DecisionId
 from lock_protocol.imei import Imei
 from lock_protocol.messages import Delegation, LenderId
@@ -46,7 +45,7 @@ async def sign_all_again(store: Store, signer: Signer, queue: Queue, log: Log) -
     """Sign every state that an older delegation covers again, phones that are to be open first.
 
     A closing state that the new delegation does not allow stays as it is: the phone will not accept it, and a person
-    is told. That never holds up the others.
+    is told. Neither that nor a row that cannot be read holds up the others.
 
     Raises:
         StoreUnavailableError, OverloadedError: the database does not take it; start over.
@@ -65,14 +64,16 @@ async def sign_all_again(store: Store, signer: Signer, queue: Queue, log: Log) -
 
 
 def _count_signed(page: Collection[Imei], answers: Collection[BaseException | None], log: Log) -> int:
-    """Return how many were signed, tell of those that must not be, and raise what nobody expected."""
+    """Return how many were signed, and tell of those that could not be; raise when it is the database."""
     signed = 0
     for imei, answer in zip(page, answers, strict=True):
         match answer:
             case None:
                 signed += 1
-            case NotDelegatedError() | LinkNotDelegatedError() | ClockSuspectError():
-                log.critical("not_signed_again", imei=imei, error=str(answer))
+            case StoreUnavailableError() | OverloadedError():
+                raise answer
+            case Exception():  # must not be signed now, or a row that cannot be read: the others go on
+                log.critical("not_signed_again", imei=imei, error=f"{type(answer).__name__}: {answer}")
             case _:
                 raise answer
     return signed

@@ -7,6 +7,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Collection, Coroutine
 from dataclasses import dataclass, field
+from functools import partial
 
 from broker_bridge.app.confirm import HearHello, HearReport, HelloAnswer, Judge, UnknownDeviceError
 from broker_bridge.app.deliver import Deliverer
@@ -32,6 +33,17 @@ ANSWER_WINDOW = 100
 
 MAX_UNDER_WAY = 2000
 """How many messages are being judged or answered at a time; more wait in the connection."""
+
+MAX_OF_ONE_PHONE = 8
+"""How many of these may be one phone's hellos, and how many its reports; what is more is dropped.
+
+A phone that is in its senses never has so many, and one that is not shall not make all others wait.
+"""
+
+TELL_AGAIN_S = 60.0
+"""The same is logged of the same phone no more often than this; `refusals` counts all of it."""
+
+_MAX_TOLD = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +89,8 @@ class Listener:
     judge: Judge
     refusals: Counter[str] = field(default_factory=Counter)
     """What was refused so far, by the error's name."""
+    _under_way: Counter[str] = field(default_factory=Counter)
+    _told: dict[tuple[str, str], float] = field(default_factory=dict)
     _answers: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(ANSWER_WINDOW))
 
     async def session(self, broker: Broker, messages: asyncio.Queue[Received]) -> None:
@@ -86,11 +100,28 @@ class Listener:
             while True:
                 received = await messages.get()
                 handler = self._handler(broker, received)
-                if handler is None:
+                if handler is None or self._is_too_much(received):
                     continue
                 await places.acquire()
+                self._under_way[received.topic] += 1
                 task = answers.create_task(self._guarded(received, handler), name=f"hear.{received.topic}")
                 task.add_done_callback(lambda _: places.release())
+                task.add_done_callback(partial(self._leave, received.topic))
+
+    def _is_too_much(self, received: Received) -> bool:
+        """Tell whether a phone has said so much that this is not listened to.
+
+        What intruders put on a `desired` topic is never dropped: the last of it is what has to be covered.
+        """
+        if self._under_way[received.topic] < MAX_OF_ONE_PHONE or received.topic.endswith(PhoneTopic.DESIRED):
+            return False
+        self._refuse(received, "Flood", f"{MAX_OF_ONE_PHONE} before it are still being judged")
+        return True
+
+    def _leave(self, topic: str, _: object) -> None:
+        self._under_way[topic] -= 1
+        if not self._under_way[topic]:
+            del self._under_way[topic]
 
     def _handler(self, broker: Broker, received: Received) -> Callable[[], Coroutine[object, object, object]] | None:
         """Return what is to be done about a message, or None when nothing is."""
@@ -118,11 +149,9 @@ class Listener:
         try:
             await handler()
         except Refusal as refusal:
-            self.refusals[refusal.name] += 1
-            log.warning("message_refused", topic=received.topic, error=refusal.name, detail=str(refusal))
+            self._refuse(received, refusal.name, str(refusal))
         except UnknownDeviceError as error:
-            self.refusals["UnknownDevice"] += 1
-            log.warning("message_refused", topic=received.topic, error="UnknownDevice", detail=str(error))
+            self._refuse(received, "UnknownDevice", str(error))
         except (StoreUnavailableError, OverloadedError, PublishRefusedError) as error:
             # The phone repeats its hello, and an unproven state is published again: nothing has to be kept here.
             log.warning("message_dropped", topic=received.topic, error=type(error).__name__, detail=str(error))
@@ -130,6 +159,17 @@ class Listener:
             raise
         except Exception as error:  # noqa: BLE001 - a row that cannot be read, a state that must not be signed now
             log.critical("message_failed", topic=received.topic, error=type(error).__name__, detail=str(error))
+
+    def _refuse(self, received: Received, error: str, detail: str) -> None:
+        """Count a refusal, and log it unless the same was logged just now: who floods us shall not fill the disk."""
+        self.refusals[error] += 1
+        now, about = self.judge.clock.monotonic(), (received.topic, error)
+        if now - self._told.get(about, -TELL_AGAIN_S) < TELL_AGAIN_S:
+            return
+        if len(self._told) >= _MAX_TOLD:
+            self._told.clear()
+        self._told[about] = now
+        self.judge.log.warning("message_refused", topic=received.topic, error=error, detail=detail)
 
     async def _answer_hello(self, broker: Broker, imei: Imei, payload: bytes) -> None:
         answer = await self.store.commit(HearHello(imei, payload, self.judge))

@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import pytest
 
+from broker_bridge.app.hear import MAX_OF_ONE_PHONE
 from broker_bridge.app.sign import ClockSuspectError
 from broker_bridge.domain.commands import Status
 from broker_bridge.domain.lanes import Lane
@@ -476,3 +477,20 @@ def test_a_store_that_is_away_for_a_while_loses_no_acknowledgement(world: World,
     assert world.command(lock).status is Status.SENT
     world.exchange()
     assert phone.shown == LOCKED
+
+
+def test_a_phone_in_a_loop_does_not_make_others_wait_nor_fill_the_log(world: World, phone: LinkedHandset) -> None:
+    other = world.enrol(simulated_imei(2))
+    for _ in range(5 * MAX_OF_ONE_PHONE):
+        world.deliver_up((IMEI, PhoneTopic.HELLO, phone.hello))
+        world.deliver_up((IMEI, PhoneTopic.REPORTED, b"rubbish"))
+    world.connect(other.imei)
+    world.exchange()
+    assert other.shown == OPEN
+    assert other.phone.memory.confirmed
+    assert world.listener.refusals["Flood"] == 8 * MAX_OF_ONE_PHONE
+    assert world.log.events("warning").count("message_refused") <= 4
+    phone.press_check()
+    world.collect(IMEI)
+    world.exchange()
+    assert phone.phone.dialogue.nonce is None, "a phone that has calmed down is answered again"

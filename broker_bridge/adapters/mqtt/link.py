@@ -9,6 +9,7 @@ import asyncio
 import logging
 import math
 import socket
+from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -18,12 +19,13 @@ from typing import Any
 import aiomqtt
 from aiomqtt.types import PahoSocket
 from paho.mqtt.client import Client as PahoClient
+from paho.mqtt.client import MQTTMessage
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from broker_bridge.app.canary import decode_canary
-from broker_bridge.app.hear import ANSWER_WINDOW, Received
+from broker_bridge.app.hear import ANSWER_WINDOW, MAX_OF_ONE_PHONE, Received
 from broker_bridge.app.ports import (
     BrokerUnavailableError,
     Log,
@@ -116,6 +118,7 @@ class Link:
     async def _read(self, client: "_Client", incoming: "asyncio.Queue[Received]") -> None:
         """Hand over what comes in; when this falls behind, the broker's own queue holds the rest."""
         async for message in client.messages:
+            client.note_read(message.topic.value)
             await incoming.put(Received(message.topic.value, message.payload, bool(message.retain)))
         raise BrokerUnavailableError("the connection ended")
 
@@ -153,6 +156,8 @@ class _Client(aiomqtt.Client):
 
     - A PUBACK that refuses counts as success to it.
     - A publish that waits when the connection ends waits on.
+    - It puts whatever comes into one queue, however much of that is one phone's, and takes it out slowly: one phone in
+      a loop would keep all others waiting.
     - Each packet that is sent has the socket watched for writing one turn of the loop later, by its descriptor; when
       the connection breaks in between, that is nobody's any more, or already somebody else's.
 
@@ -176,6 +181,7 @@ class _Client(aiomqtt.Client):
             socket_options=_NO_DELAY,
         )
         self._unacknowledged: dict[int, asyncio.Future[None]] = {}
+        self._unread: Counter[str] = Counter()
 
     async def publish_acknowledged(self, topic: str, payload: bytes, *, retain: bool) -> None:
         """Publish with QoS 1 and return at a PUBACK that grants it."""
@@ -185,6 +191,21 @@ class _Client(aiomqtt.Client):
         acknowledged: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._unacknowledged[info.mid] = acknowledged
         await acknowledged
+
+    def note_read(self, topic: str) -> None:
+        """Say that a message of this topic has been taken from what waits to be read."""
+        self._unread[topic] -= 1
+        if self._unread[topic] <= 0:
+            del self._unread[topic]
+
+    def _on_message(self, client: PahoClient, userdata: Any, message: MQTTMessage) -> None:
+        """Have a message wait to be read, unless its phone has more than its share waiting already."""
+        topic, waiting = message.topic, len(self.messages)
+        says = topic.endswith((PhoneTopic.HELLO, PhoneTopic.REPORTED))
+        if waiting >= MAX_QUEUED or (says and self._unread[topic] >= MAX_OF_ONE_PHONE):
+            return
+        self._unread[topic] += 1
+        super()._on_message(client, userdata, message)
 
     def _on_publish(
         self, client: PahoClient, userdata: Any, mid: int, reason_code: ReasonCode, properties: Properties

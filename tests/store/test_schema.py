@@ -1,5 +1,8 @@
 """The migrations make the schema that the code is written against."""
 
+import os
+from pathlib import Path
+
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, create_engine, inspect
@@ -47,3 +50,18 @@ async def test_opening_an_empty_database_makes_every_table(store_url: str) -> No
     engine = create_engine(store_url)
     assert set(metadata.tables) <= set(inspect(engine).get_table_names())
     engine.dispose()
+
+
+def modes_in(directory: Path) -> dict[str, int]:
+    return {path.name: path.stat().st_mode & 0o777 for path in directory.iterdir()}
+
+
+async def test_a_new_database_is_for_its_owner_alone(tmp_path: Path) -> None:
+    before = os.umask(0)
+    try:
+        async with SqlStore(f"sqlite:///{tmp_path / 'new.db'}") as store:
+            await store.add_lender(ACME, b"k" * 32, at=1)
+            modes = modes_in(tmp_path)
+    finally:
+        os.umask(before)
+    assert modes == {"new.db": 0o600, "new.db-wal": 0o600, "new.db-shm": 0o600}

@@ -5,6 +5,7 @@ the busier the bridge, the cheaper each decision; and an idle bridge waits for n
 """
 
 import asyncio
+import os
 import queue
 import threading
 from collections.abc import Callable, Sequence
@@ -75,7 +76,7 @@ class SqlStore:
         Raises:
             StoreUnavailableError: the database cannot be opened or migrated.
         """
-        _make_directory(self._url)
+        _make_file(self._url)
         await self._write(upgrade)
         self._writer.start()
         return self
@@ -328,14 +329,22 @@ def _all(connection: Connection, query: Any, make: Callable[..., T]) -> list[T]:
     return [make(row) for row in connection.execute(query).mappings()]
 
 
-def _make_directory(url: URL) -> None:
-    if not url.database:
+def _make_file(url: URL) -> None:
+    """Make the database's file, if there is none, for its owner alone; SQLite gives the same mode to those beside it.
+
+    Who borrows from whom is in it, and the MQTT client id with which whoever knows it ends the bridge's session.
+    """
+    if not url.database or url.database == ":memory:" or url.database.startswith("file:"):
         return
-    directory = Path(url.database).parent
+    path = Path(url.database)
     try:
-        directory.mkdir(parents=True, exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        # O_EXCL: closing a file that SQLite has open in this process would drop its locks.
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
+    except FileExistsError:
+        return
     except OSError as error:
-        raise StoreUnavailableError(f"{directory}: {error.strerror}") from error
+        raise StoreUnavailableError(f"{path}: {error.strerror}") from error
 
 
 def _engine(url: URL) -> Engine:

@@ -156,6 +156,19 @@ async def test_a_wrong_password_is_tried_again_and_never_connects(own_broker: Re
         assert all(isinstance(fields["error"], str) for _, _, fields in running.log.entries)
 
 
+async def test_a_broker_that_delivers_nothing_is_given_up_and_named(
+    own_broker: RealBroker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("broker_bridge.adapters.mqtt.link.CONNECT_TIMEOUT_S", 0.2)
+    (own_broker.process.files.directory / "services.acl").write_text("user bridge\ntopic write paylatch/v1/#\n")
+    own_broker.process.reload()
+    async with running_link(own_broker) as running, asyncio.timeout(PATIENCE_S):
+        await running.log.repeated("broker_disconnected", 1)
+    _, _, fields = running.log.entries[0]
+    assert "no answer" in fields["error"]
+    assert fields["port"] == own_broker.services_port
+
+
 async def test_the_same_client_under_another_id_is_another_client(own_broker: RealBroker) -> None:
     async with running_link(own_broker, client_id="one") as one, running_link(own_broker, client_id="two") as two:
         for session in (await one.next_session(), await two.next_session()):

@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from random import Random
-from typing import Any
+from typing import Any, TypeVar
 
 import aiomqtt
 from aiomqtt.types import PahoSocket
@@ -34,6 +34,8 @@ from broker_bridge.app.ports import (
     StoreUnavailableError,
 )
 from lock_protocol.topics import PhoneTopic, Topics
+
+T = TypeVar("T")
 
 FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 10.0
@@ -95,7 +97,8 @@ class Link:
             # A task of its own: before Python 3.12 a task group that fails can leave a cancellation behind in its task.
             connection = asyncio.create_task(self._one_connection(on_session), name="mqtt.connection")
             await _over(connection)
-            self._log.warning("broker_disconnected", error=_expected_reason(connection))
+            address = {"host": self._address.host, "port": self._address.port}
+            self._log.warning("broker_disconnected", **address, error=_expected_reason(connection))
             # After a connection that worked the first try comes soon; a broker that refuses is not hammered.
             pause = FIRST_PAUSE_S if self.connected else min(pause * 2, LONGEST_PAUSE_S)
             self._connected.clear()
@@ -109,14 +112,17 @@ class Link:
             tasks.create_task(self._serve(client, incoming, on_session), name="mqtt.session")
 
     async def _serve(self, client: "_Client", incoming: "asyncio.Queue[Received]", on_session: OnSession) -> None:
-        token = await self._subscribe(client, incoming)
+        token = await _answered(self._subscribe(client, incoming))
         await client.publish_acknowledged(self._topics.status, _ONLINE, retain=True)
         self._connected.set()
         self._log.info("broker_connected", host=self._address.host, port=self._address.port)
         await on_session(Session(client), incoming, token)
 
     async def _read(self, client: "_Client", incoming: "asyncio.Queue[Received]") -> None:
-        """Hand over what comes in; when this falls behind, the broker's own queue holds the rest."""
+        """Hand over what comes in.
+
+        aiomqtt acknowledges on arrival: what comes while `MAX_QUEUED` wait already is lost, and a hello repairs it.
+        """
         async for message in client.messages:
             client.note_read(message.topic.value)
             await incoming.put(Received(message.topic.value, message.payload, bool(message.retain)))
@@ -130,19 +136,19 @@ class Link:
         with which whoever knows it ends the bridge's session.
         """
         own = [self._topics.canary, self._topics.barrier]
-        await _answered(client.subscribe([(own[0], _LIVE_AND_RETAINED), (own[1], _LIVE)], timeout=math.inf))
+        await client.subscribe([(own[0], _LIVE_AND_RETAINED), (own[1], _LIVE)], timeout=math.inf)
         await client.publish_acknowledged(self._topics.barrier, b"", retain=False)
         token = None
         while (received := await incoming.get()).topic != self._topics.barrier:
             token = decode_canary(received.payload)
-        await _answered(client.unsubscribe(own, timeout=math.inf))
+        await client.unsubscribe(own, timeout=math.inf)
         upward = [
             (self._topics.all_phones(PhoneTopic.HELLO), _LIVE),
             (self._topics.all_phones(PhoneTopic.REPORTED), _LIVE),
             # Not its own publishes (no-local): so whatever comes was put there by somebody else.
             (self._topics.all_phones(PhoneTopic.DESIRED), _FOREIGN),
         ]
-        await _answered(client.subscribe(upward, timeout=math.inf))
+        await client.subscribe(upward, timeout=math.inf)
         return token
 
 
@@ -272,19 +278,22 @@ async def _entered(client: aiomqtt.Client) -> AsyncIterator[None]:
         leaving.exception()  # a disconnect that failed has disconnected as well
 
 
-async def _answered(asking: Coroutine[Any, Any, object]) -> None:
-    """Wait for the broker's answer, with a time-out of our own around a call that has none.
+async def _answered(asking: Coroutine[Any, Any, T]) -> T:
+    """Return the broker's answer, with a time-out of our own around calls that have none.
 
-    aiomqtt's own is `asyncio.wait_for`, which before Python 3.12 loses a cancellation that comes with the answer.
+    aiomqtt's own is `asyncio.wait_for`, which before Python 3.12 loses a cancellation that comes with the answer. And
+    a broker that grants a subscription and then delivers nothing, for want of a right, would be waited for for ever.
 
     Raises:
         BrokerUnavailableError: it did not come in time.
     """
     try:
         async with asyncio.timeout(CONNECT_TIMEOUT_S):
-            await asking
+            return await asking
     except TimeoutError:
-        raise BrokerUnavailableError(f"no answer within {CONNECT_TIMEOUT_S:g} s") from None
+        raise BrokerUnavailableError(
+            f"no answer within {CONNECT_TIMEOUT_S:g} s; may the bridge read and write its own topics?"
+        ) from None
 
 
 async def _over(connection: "asyncio.Task[None]") -> None:

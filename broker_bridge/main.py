@@ -26,7 +26,7 @@ from broker_bridge.app.deliver import Deliverer
 from broker_bridge.app.hear import Listener
 from broker_bridge.app.outbox import Outbox
 from broker_bridge.app.ports import Log
-from broker_bridge.app.resign import sign_all_again
+from broker_bridge.app.resign import refuse_older_delegations, sign_all_again
 from broker_bridge.app.session import Bridge
 from broker_bridge.app.sign import Queue, SigningClock
 from broker_bridge.domain.policy import PROFILES
@@ -80,6 +80,7 @@ async def run(settings: Settings) -> None:
             numbers=PublishNumbers(await store.newest_publish_number()),
         )
         store.on_committed(deliverer.offer)
+        await refuse_older_delegations(store, signer)
         await sign_all_again(store, signer, queue, log)
         address = await _broker_address(settings.broker, store)
         link = Link(address, topics, window=settings.broker.window, random=Random(), log=log)  # noqa: S311 - jitter

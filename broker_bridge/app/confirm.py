@@ -17,7 +17,7 @@ from broker_bridge.domain.phones import Phone, PhoneStatus, Said, is_about, said
 from lock_protocol.acceptance import DeviceStanding, accept_hello, accept_report
 from lock_protocol.acceptance.floor import MAX_VERSION_JUMP
 from lock_protocol.imei import Imei
-from lock_protocol.levels import Level, Result
+from lock_protocol.levels import Condition, Level, Result
 from lock_protocol.messages import Hello, LenderId, Reported
 from lock_protocol.refusals import AlreadyReleased, AuthorityRefusal, BadRoot, RootNotNext, WrongNonce
 from lock_protocol.schema import MAX_INTEGER
@@ -186,7 +186,9 @@ class HearHello(_OnePhone):
         held = (hello.lender, hello.epoch, hello.version, hello.state_hash)
         newest = (phone.lender, *desired.order, desired.state_hash)
         now = self.judge.queue.signing_clock.time_to_tell(tx)
-        return HelloAnswer(phone, hello, holds_newest=held == newest, now=now)
+        # A phone that could not apply its state is given it again: that is what has it try once more.
+        holds = held == newest and hello.condition is not Condition.APPLY_FAILED
+        return HelloAnswer(phone, hello, holds_newest=holds, now=now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -274,7 +276,7 @@ class MarkSent:
             return
         now, due_at = self.clock.now(), 0
         status = after(command.status, Event.ACKNOWLEDGED)
-        unproven = command.lane is Lane.OPENING and status.is_pending
+        unproven = command.lane is Lane.OPENING and not status.is_settled
         if unproven and command.attempts < len(RESEND_AFTER_S):
             due_at = now + RESEND_AFTER_S[command.attempts]
         tx.put_command(

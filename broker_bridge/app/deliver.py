@@ -72,12 +72,14 @@ class Deliverer:
 
         Raises:
             OverloadedError: its lane is full.
-            PublishRefusedError: the broker refused it so often that it was set aside.
+            PublishRefusedError: the broker refuses it; it is tried again later, and nobody has to wait for that.
         """
         if self.outbox.is_overtaken(state):
             return
         if not self.offer(state):
             raise OverloadedError(f"the {state.lane.name.lower()} lane is full")
+        if self.outbox.is_set_aside(state.imei):
+            raise PublishRefusedError("the broker refuses this phone's state")
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         waiter = (state.order, done)
         self._waiters[state.imei].append(waiter)

@@ -124,6 +124,11 @@ class Outbox:
         newer = self._went_out.get(state.imei, state.order) > state.order
         return newer and state.imei not in self._in_flight and state.imei not in self._waiting
 
+    def is_set_aside(self, imei: Imei) -> bool:
+        """Return whether the broker refuses this phone's state, so that nobody should wait for it."""
+        entry = self._waiting.get(imei)
+        return entry is not None and not entry.ready
+
     def next_wake(self) -> float | None:
         """Return when a state that backs off becomes ready, if one does."""
         return self._later[0][0] if self._later else None

@@ -213,6 +213,9 @@ class Store(Protocol):
     ) -> Sequence[Imei]:
         """Return, by IMEI, phones of open or of closed levels whose state an older delegation covers."""
 
+    async def newest_delegation(self, lender: LenderId) -> tuple[int, int]:
+        """Return the highest epoch and the highest delegation version that a state of this lender was signed under."""
+
     async def newest_publish_number(self) -> int:
         """Return the highest number that any publish was acknowledged with."""
 

@@ -41,6 +41,26 @@ class SignAgain:
             self.queue.again(tx, phone)
 
 
+class DelegationBehindError(Exception):
+    """The delegation in the key files is older than one that states were signed under: phones would refuse it."""
+
+
+async def refuse_older_delegations(store: Store, signer: Signer) -> None:
+    """Refuse to start with an older delegation than before, as a restored backup of the key files has it.
+
+    Raises:
+        DelegationBehindError: every phone would refuse what is signed under it, payers' phones included.
+        StoreUnavailableError: the database does not answer.
+    """
+    for delegation in signer.delegations():
+        epoch, version = await store.newest_delegation(delegation.lender)
+        if delegation.epoch < epoch or delegation.version < version:
+            raise DelegationBehindError(
+                f"the delegation of {delegation.lender} is version {delegation.version} of epoch {delegation.epoch}, "
+                f"but states were signed under version {version} of epoch {epoch}; install the newest one"
+            )
+
+
 async def sign_all_again(store: Store, signer: Signer, queue: Queue, log: Log) -> None:
     """Sign every state that an older delegation covers again, phones that are to be open first.
 

@@ -156,7 +156,7 @@ async def read_json(chunks: AsyncIterable[bytes]) -> Any:
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too-large", f"at most {MAX_BODY_BYTES} bytes in a body"
             )
     try:
-        return json.loads(raw, object_pairs_hook=_without_repetition, parse_constant=_no_constant)
+        return json.loads(raw.decode(), object_pairs_hook=_without_repetition, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
         raise ProblemError(HTTPStatus.BAD_REQUEST, "not-json", f"the body is not JSON: {error}") from error
 

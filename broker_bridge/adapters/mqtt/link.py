@@ -274,8 +274,13 @@ async def _entered(client: aiomqtt.Client) -> AsyncIterator[None]:
         yield
     finally:
         leaving = asyncio.ensure_future(client.__aexit__(None, None, None))
-        await asyncio.wait([leaving])
-        leaving.exception()  # a disconnect that failed has disconnected as well
+        try:
+            await asyncio.wait([leaving])
+        except asyncio.CancelledError:
+            await asyncio.wait([leaving])
+            raise
+        finally:
+            leaving.exception()  # a disconnect that failed has disconnected as well
 
 
 async def _answered(asking: Coroutine[Any, Any, T]) -> T:

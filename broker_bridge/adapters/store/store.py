@@ -241,6 +241,13 @@ class SqlStore:
         query = select(table.c.imei).where(*older, levels, table.c.imei > (after or "")).order_by(table.c.imei)
         return await self._read(lambda connection: list(connection.execute(query.limit(limit)).scalars()))
 
+    async def newest_delegation(self, lender: LenderId) -> tuple[int, int]:
+        """Return the highest epoch and the highest delegation version that a state of this lender was signed under."""
+        table = tables.phones
+        query = select(func.max(table.c.epoch), func.max(table.c.delegation_version)).where(table.c.lender == lender)
+        epoch, version = await self._read(lambda connection: connection.execute(query).one())
+        return epoch or 0, version or 0
+
     async def newest_publish_number(self) -> int:
         """Return the highest number that any publish was acknowledged with, or that a canary was made for."""
         phones = select(func.max(tables.phones.c.publish_number))

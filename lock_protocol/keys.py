@@ -64,3 +64,8 @@ def verifies(public: PublicKey, message: bytes, signature: bytes) -> bool:
     except BadSignatureError:
         return False
     return True
+
+
+def is_usable(public: PublicKey) -> bool:
+    """Return whether these 32 bytes are a point that signatures can verify under: canonical, of the prime order."""
+    return bindings.crypto_core_ed25519_is_valid_point(public)

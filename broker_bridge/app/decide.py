@@ -5,13 +5,20 @@ from dataclasses import dataclass, replace
 
 from broker_bridge.app.ports import AuditEntry, Clock, RecordedDecision, Transaction
 from broker_bridge.app.sign import Queue
-from broker_bridge.domain.decisions import Decision, DecisionId
+from broker_bridge.domain.decisions import Decision, DecisionId, DecisionType
 from broker_bridge.domain.loans import Effect
 from broker_bridge.domain.phones import CommandId
 from broker_bridge.domain.policy import Policy
 from lock_protocol.imei import Imei
 from lock_protocol.levels import Level
 from lock_protocol.messages import LenderId
+
+MAX_AHEAD_S = 300
+"""How far ahead of the bridge's clock an overdue figure may be dated: what two honest clocks may differ by."""
+
+
+class FutureDecisionError(Exception):
+    """An overdue payment that has not happened yet: dated ahead, it would outrank the payment that cures it."""
 
 
 class UnknownPhoneError(Exception):
@@ -61,7 +68,7 @@ class Decide:
         """Record the decision, fold it into the loan, queue what follows.
 
         Raises:
-            DecisionConflictError, UnknownPhoneError: nothing is recorded.
+            DecisionConflictError, UnknownPhoneError, FutureDecisionError: nothing is recorded.
             ClockSuspectError: a closing state would have to be signed with a clock that cannot be right.
         """
         known = tx.decision(self.decision.lender, self.decision.decision_id)
@@ -85,6 +92,7 @@ class Decide:
         decision, phone = self.decision, tx.phone(self.decision.imei)
         if phone is None or phone.lender != decision.lender:
             raise UnknownPhoneError(f"no phone with IMEI {decision.imei} is enrolled with you")
+        self._refuse_the_future()
         loan, effect = phone.loan.after(decision)
         before, wish = self.policy.wish(phone.loan), self.policy.wish(loan)
         command_id = None
@@ -102,6 +110,13 @@ class Decide:
             command_id=command_id,
             repeated=False,
         )
+
+    def _refuse_the_future(self) -> None:
+        """Refuse an overdue figure that is dated ahead. Payments are taken whatever a clock says: payers never wait."""
+        decision, now = self.decision, self.clock.now()
+        if decision.type is DecisionType.PAYMENT_OVERDUE and decision.occurred_at > (now + MAX_AHEAD_S) * 1000:
+            ahead = decision.occurred_at // 1000 - now
+            raise FutureDecisionError(f"occurred_at is {ahead} s ahead of the bridge's clock, at most {MAX_AHEAD_S} s")
 
     def _record(self, tx: Transaction, effect: Effect, level: Level, command_id: CommandId | None) -> None:
         decision, now = self.decision, self.clock.now()

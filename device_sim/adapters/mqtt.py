@@ -96,15 +96,23 @@ class _Client(aiomqtt.Client):
         self._loop.call_soon_threadsafe(self._watch, client, sock)
 
     def _watch(self, client: PahoClient, sock: PahoSocket) -> None:
-        if sock.fileno() != -1:
+        if sock.fileno() == -1:
+            return
+        try:
             self._loop.add_writer(sock.fileno(), self._write, client)
+        except (OSError, RuntimeError) as error:
+            # uvloop refuses a descriptor whose last socket it has not forgotten yet: nothing would ever be sent here.
+            self._break(error)
 
     def _write(self, client: PahoClient) -> None:
         try:
             client.loop_write()
         except OSError as error:
-            if not self._disconnected.done():
-                self._disconnected.set_exception(error)
+            self._break(error)
+
+    def _break(self, error: Exception) -> None:
+        if not self._disconnected.done():
+            self._disconnected.set_exception(error)
 
 
 class _MqttLink:

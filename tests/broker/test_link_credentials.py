@@ -107,7 +107,7 @@ async def test_a_pid_file_that_holds_none_is_no_reason_to_end(tmp_path: Path, st
 async def test_a_file_that_cannot_be_written_is_said_so_and_tried_again(tmp_path: Path, store: SqlStore) -> None:
     directory = tmp_path / "broker"
     async with writing(directory / "phones.passwd", None, store) as file:
-        with pytest.raises(CredentialsError, match=r"phones\.passwd"):
+        with pytest.raises(CredentialsError, match="cannot be told"):
             await file.publish()
         directory.mkdir()
         await file.publish()
@@ -124,7 +124,7 @@ async def test_a_database_that_is_away_is_said_so_and_asked_again(
     monkeypatch.setattr(store, "credentials", away)
     async with writing(path, None, store) as file:
         async with asyncio.timeout(5):
-            with pytest.raises(CredentialsError, match="away"):
+            with pytest.raises(CredentialsError, match="cannot be told"):
                 await file.publish()
         monkeypatch.undo()
         await file.publish()

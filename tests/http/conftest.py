@@ -70,7 +70,7 @@ def overdue(name: object = "d1", imei: object = IMEI, **fields: Any) -> dict[str
         "decision_id": name,
         "type": "payment_overdue",
         "imei": imei,
-        "occurred_at": "2026-01-01T00:00:00Z",
+        "occurred_at": "2023-01-01T00:00:00Z",
         "days_overdue": 90,
     } | fields
 
@@ -80,7 +80,7 @@ def payment(name: object = "p1", imei: object = IMEI, **fields: Any) -> dict[str
         "decision_id": name,
         "type": "payment_received",
         "imei": imei,
-        "occurred_at": "2026-01-02T00:00:00Z",
+        "occurred_at": "2023-01-02T00:00:00Z",
         "cures": True,
     } | fields
 

@@ -13,7 +13,7 @@ from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, 
 from broker_bridge.adapters.http.problems import ProblemError, faults_of, shortened
 from broker_bridge.domain.decisions import Decision, DecisionId, DecisionType
 from lock_protocol.imei import Imei, parse_imei
-from lock_protocol.keys import PUBLIC_KEY_BYTES
+from lock_protocol.keys import PUBLIC_KEY_BYTES, PublicKey, is_usable
 from lock_protocol.messages import LenderId
 
 MAX_BODY_BYTES = 2 * 1024 * 1024
@@ -32,6 +32,8 @@ def _device_key(text: object) -> bytes:
         raise ValueError(f"must be base64: {error}") from error
     if len(key) != PUBLIC_KEY_BYTES:
         raise ValueError(f"must be {PUBLIC_KEY_BYTES} bytes, this is {len(key)}")
+    if not is_usable(PublicKey(key)):
+        raise ValueError("is no Ed25519 public key: nothing that its phone signs would ever verify")
     return key
 
 

@@ -12,7 +12,7 @@ from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
 from broker_bridge.adapters.mqtt.credentials import CredentialsError
-from broker_bridge.app.decide import DecisionConflictError, UnknownPhoneError
+from broker_bridge.app.decide import DecisionConflictError, FutureDecisionError, UnknownPhoneError
 from broker_bridge.app.enrol import EnrolmentConflictError
 from broker_bridge.app.ports import OverloadedError, StoreUnavailableError, UnknownLenderError
 from broker_bridge.app.sign import ClockSuspectError
@@ -51,6 +51,7 @@ class _Meaning:
 _MEANINGS: dict[type[Exception], _Meaning] = {
     UnknownPhoneError: _Meaning(HTTPStatus.NOT_FOUND, "unknown-phone"),
     DecisionConflictError: _Meaning(HTTPStatus.UNPROCESSABLE_ENTITY, "decision-conflict"),
+    FutureDecisionError: _Meaning(HTTPStatus.UNPROCESSABLE_ENTITY, "from-the-future"),
     EnrolmentConflictError: _Meaning(HTTPStatus.CONFLICT, "enrolment-conflict"),
     ClockSuspectError: _Meaning(HTTPStatus.SERVICE_UNAVAILABLE, "clock-suspect"),
     CredentialsError: _Meaning(HTTPStatus.SERVICE_UNAVAILABLE, "broker-not-told"),

@@ -38,7 +38,7 @@ class PasswordFile:
                 await asyncio.to_thread(self._publish, await self.store.credentials())
             except (OSError, StoreUnavailableError) as error:
                 self.log.critical("credentials_not_written", path=str(self.path), error=str(error))
-                _settle(waiting, CredentialsError(f"{self.path}: {getattr(error, 'strerror', None) or error}"))
+                _settle(waiting, CredentialsError("the broker cannot be told of new credentials"))
             else:
                 _settle(waiting, None)
 

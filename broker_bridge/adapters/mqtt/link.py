@@ -39,6 +39,7 @@ T = TypeVar("T")
 
 FIRST_PAUSE_S = 0.1
 LONGEST_PAUSE_S = 10.0
+STOOD_S = 5.0
 MAX_QUEUED = 50_000
 MAX_HANDED_OVER = 1_000
 CONNECT_TIMEOUT_S = 10.0
@@ -94,13 +95,16 @@ class Link:
         """Connect, run `on_session`, and start over whenever the connection ends; until cancelled."""
         pause = FIRST_PAUSE_S
         while True:
+            started = asyncio.get_running_loop().time()
             # A task of its own: before Python 3.12 a task group that fails can leave a cancellation behind in its task.
             connection = asyncio.create_task(self._one_connection(on_session), name="mqtt.connection")
             await _over(connection)
             address = {"host": self._address.host, "port": self._address.port}
             self._log.warning("broker_disconnected", **address, error=_expected_reason(connection))
-            # After a connection that worked the first try comes soon; a broker that refuses is not hammered.
-            pause = FIRST_PAUSE_S if self.connected else min(pause * 2, LONGEST_PAUSE_S)
+            # After a connection that stood the first try comes soon. A broker that refuses is not hammered, and two
+            # bridges that take the client id from each other do not do so without end.
+            stood = self.connected and asyncio.get_running_loop().time() - started >= STOOD_S
+            pause = FIRST_PAUSE_S if stood else min(pause * 2, LONGEST_PAUSE_S)
             self._connected.clear()
             await asyncio.sleep(self._random.uniform(0, pause))
 
@@ -230,15 +234,23 @@ class _Client(aiomqtt.Client):
         self._loop.call_soon_threadsafe(self._watch, client, sock)
 
     def _watch(self, client: PahoClient, sock: PahoSocket) -> None:
-        if sock.fileno() != -1:
+        if sock.fileno() == -1:
+            return
+        try:
             self._loop.add_writer(sock.fileno(), self._write, client)
+        except (OSError, RuntimeError) as error:
+            # uvloop refuses a descriptor whose last socket it has not forgotten yet: nothing would ever be sent here.
+            self._break(error)
 
     def _write(self, client: PahoClient) -> None:
         try:
             client.loop_write()
         except OSError as error:
-            if not self._disconnected.done():
-                self._disconnected.set_exception(error)
+            self._break(error)
+
+    def _break(self, error: Exception) -> None:
+        if not self._disconnected.done():
+            self._disconnected.set_exception(error)
 
     def _on_disconnect(
         self,

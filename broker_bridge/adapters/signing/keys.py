@@ -56,7 +56,6 @@ class FileSigner:
             raise KeyFileError(f"{directory / _ROOT_KEY}: the root's private key must not be where the bridge runs")
         self.roots = _load_roots(directory)
         self.root = self.roots[-1].root
-        self._directory = directory
         self._lenders = {
             LenderId(path.parent.name): _load_lender(self.root, path.parent)
             for path in sorted(directory.glob(f"*/{_DELEGATION_ENVELOPE}"))
@@ -86,7 +85,7 @@ class FileSigner:
         try:
             return self._lenders[lender]
         except KeyError:
-            raise UnknownLenderError(f"{self._directory / lender}: no keys and delegation for this lender") from None
+            raise UnknownLenderError(f"the bridge has no keys and delegation for lender {lender}") from None
 
 
 def init_development_keys(

@@ -132,7 +132,7 @@ def _standing(tx: Transaction, imei: Imei) -> tuple[Phone, DeviceStanding]:
     return phone, DeviceStanding(imei=imei, device_key=phone.device_key, sequence=phone.sequence)
 
 
-class _OnePhone:
+class OnePhone:
     """A job about one phone and no decision."""
 
     __slots__ = ()
@@ -162,7 +162,7 @@ class HelloAnswer:
 
 
 @dataclass(frozen=True, slots=True)
-class HearHello(_OnePhone):
+class HearHello(OnePhone):
     """The job of one hello."""
 
     imei: Imei
@@ -192,7 +192,7 @@ class HearHello(_OnePhone):
 
 
 @dataclass(frozen=True, slots=True)
-class HearReport(_OnePhone):
+class HearReport(OnePhone):
     """The job of one report."""
 
     imei: Imei

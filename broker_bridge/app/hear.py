@@ -5,11 +5,11 @@ Jobs are submitted in the order of arrival, so that two messages of one phone ar
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Collection, Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from functools import partial
 
-from broker_bridge.app.confirm import HearHello, HearReport, HelloAnswer, Judge, UnknownDeviceError
+from broker_bridge.app.confirm import HearHello, HearReport, HelloAnswer, Judge, OnePhone, UnknownDeviceError
 from broker_bridge.app.deliver import Deliverer
 from broker_bridge.app.ports import (
     Broker,
@@ -21,10 +21,9 @@ from broker_bridge.app.ports import (
     Transaction,
     outgoing,
 )
-from broker_bridge.domain.decisions import DecisionId
 from broker_bridge.domain.phones import Phone
 from lock_protocol.imei import Imei
-from lock_protocol.messages import Fresh, LenderId
+from lock_protocol.messages import Fresh
 from lock_protocol.refusals import Refusal
 from lock_protocol.topics import InvalidTopicError, PhoneTopic
 
@@ -56,22 +55,12 @@ class Received:
 
 
 @dataclass(frozen=True, slots=True)
-class SeeForeignState:
+class SeeForeignState(OnePhone):
     """The job of one message that somebody else put on a phone's `desired` topic."""
 
     imei: Imei
     payload: bytes
     judge: Judge
-
-    @property
-    def imeis(self) -> Collection[Imei]:
-        """The one phone."""
-        return (self.imei,)
-
-    @property
-    def decisions(self) -> Collection[tuple[LenderId, DecisionId]]:
-        """None."""
-        return ()
 
     def run(self, tx: Transaction) -> None:
         """Publish the newest state over it, unless it is the newest state."""

@@ -7,32 +7,22 @@ import asyncio
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from broker_bridge.app.confirm import OnePhone
 from broker_bridge.app.ports import Log, OverloadedError, Signer, Store, StoreUnavailableError, Transaction
 from broker_bridge.app.sign import Queue
-from broker_bridge.domain.decisions import DecisionId
 from lock_protocol.imei import Imei
-from lock_protocol.messages import Delegation, LenderId
+from lock_protocol.messages import Delegation
 
 PAGE = 500
 
 
 @dataclass(frozen=True, slots=True)
-class SignAgain:
+class SignAgain(OnePhone):
     """The job of one phone whose state was signed under an older delegation."""
 
     imei: Imei
     delegation: Delegation
     queue: Queue
-
-    @property
-    def imeis(self) -> Collection[Imei]:
-        """The one phone."""
-        return (self.imei,)
-
-    @property
-    def decisions(self) -> Collection[tuple[LenderId, DecisionId]]:
-        """None."""
-        return ()
 
     def run(self, tx: Transaction) -> None:
         """Queue the same state as the next version, unless somebody has done so meanwhile."""

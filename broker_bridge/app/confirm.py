@@ -13,7 +13,7 @@ from broker_bridge.app.sign import Queue
 from broker_bridge.domain.commands import Event, Status, after
 from broker_bridge.domain.decisions import DecisionId
 from broker_bridge.domain.lanes import Lane
-from broker_bridge.domain.phones import Phone, PhoneStatus, Said, is_about, said_in_hello, said_in_report
+from broker_bridge.domain.phones import Phone, PhoneStatus, Said, is_about, said_in
 from lock_protocol.acceptance import DeviceStanding, accept_hello, accept_report
 from lock_protocol.acceptance.floor import MAX_VERSION_JUMP
 from lock_protocol.imei import Imei
@@ -178,7 +178,7 @@ class HearHello(OnePhone):
         phone, standing = _standing(tx, self.imei)
         hello = accept_hello(self.data, standing).message
         if hello.sequence:
-            said = said_in_hello(hello, self.judge.clock.now())
+            said = said_in(hello, self.judge.clock.now())
             phone = self.judge.take_word(tx, phone, said, hello.sequence)
             if phone.proves(said, hello.trusted_now):
                 phone = self.judge.settle(tx, phone, Event.APPLIED)
@@ -207,7 +207,7 @@ class HearReport(OnePhone):
         """
         phone, standing = _standing(tx, self.imei)
         report = accept_report(self.data, standing).message
-        said = said_in_report(report, self.judge.clock.now())
+        said = said_in(report, self.judge.clock.now())
         asked = phone
         phone = self.judge.take_word(tx, phone, said, report.sequence)
         if phone.desired is not asked.desired:

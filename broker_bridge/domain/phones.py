@@ -117,30 +117,16 @@ class Phone:
         return applied and said.holds(self.desired) and said.level == lease_level(self.desired.state, trusted_now)
 
 
-def said_in_hello(hello: Hello, at: int) -> Said:
-    """Return what a verified hello says about its phone."""
+def said_in(word: Hello | Reported, at: int) -> Said:
+    """Return what a verified hello or report says about its phone."""
     return Said(
-        epoch=hello.epoch,
-        version=hello.version,
-        state_hash=hello.state_hash,
-        level=hello.effective_level,
-        condition=hello.condition,
-        signals=hello.signals,
-        boot_count=hello.boot_count,
-        at=at,
-    )
-
-
-def said_in_report(report: Reported, at: int) -> Said:
-    """Return what a verified report says about its phone."""
-    return Said(
-        epoch=report.epoch,
-        version=report.version,
-        state_hash=report.state_hash,
-        level=report.effective_level,
-        condition=report.condition,
-        signals=report.signals,
-        boot_count=report.boot_count,
+        epoch=word.epoch,
+        version=word.version,
+        state_hash=word.state_hash,
+        level=word.effective_level,
+        condition=word.condition,
+        signals=word.signals,
+        boot_count=word.boot_count,
         at=at,
     )
 

@@ -15,7 +15,8 @@ from random import Random
 import structlog
 import uvicorn
 
-from broker_bridge.adapters.http.api import Gateway, PhonesBroker, api_key_hash, create_api, new_api_key
+from broker_bridge.adapters.http.api import create_api
+from broker_bridge.adapters.http.gateway import Gateway, PhonesBroker, api_key_hash, new_api_key
 from broker_bridge.adapters.mqtt.credentials import PasswordFile
 from broker_bridge.adapters.mqtt.link import BrokerAddress, Link
 from broker_bridge.adapters.signing.keys import FileSigner

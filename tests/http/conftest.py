@@ -13,7 +13,8 @@ from typing import Any
 import httpx
 import pytest
 
-from broker_bridge.adapters.http.api import Gateway, PhonesBroker, api_key_hash, create_api
+from broker_bridge.adapters.http.api import create_api
+from broker_bridge.adapters.http.gateway import Gateway, PhonesBroker, api_key_hash
 from broker_bridge.adapters.mqtt.credentials import PasswordFile
 from broker_bridge.adapters.mqtt.link import BrokerAddress, Link
 from broker_bridge.adapters.store.store import SqlStore

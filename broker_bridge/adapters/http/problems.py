@@ -130,3 +130,8 @@ def install(app: FastAPI) -> None:
         app.add_exception_handler(kind, expected)
     app.add_exception_handler(HTTPException, framework)
     app.add_exception_handler(RequestValidationError, query)
+
+
+def not_found(what: str, name: str) -> ProblemError:
+    """Return the answer for what is not there, or not this lender's: nobody can tell the two apart."""
+    return ProblemError(HTTPStatus.NOT_FOUND, f"unknown-{what}", f"no {what} {name} of yours")

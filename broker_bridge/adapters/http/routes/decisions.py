@@ -1,0 +1,32 @@
+"""`/v1/decisions`: what happened to loans."""
+
+import asyncio
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import APIRouter, Request
+
+from broker_bridge.adapters.http.access import Bearer
+from broker_bridge.adapters.http.answers import decided_answer
+from broker_bridge.adapters.http.bodies import MAX_LIST, decision_of, read_json
+from broker_bridge.adapters.http.gateway import Gateway
+from broker_bridge.adapters.http.problems import ProblemError
+
+
+def routes(gateway: Gateway) -> APIRouter:
+    """Return the routes of this module."""
+    router = APIRouter(prefix="/v1")
+
+    @router.post("/decisions")
+    async def decide(request: Request, lender: Bearer) -> dict[str, Any]:
+        """Take one decision, or a list of them with a result for each; what is answered with success is durable."""
+        value = await read_json(request.stream())
+        if not isinstance(value, list):
+            return decided_answer(await gateway.decide(decision_of(value, lender)))
+        if len(value) > MAX_LIST:
+            raise ProblemError(
+                HTTPStatus.UNPROCESSABLE_ENTITY, "too-many", f"at most {MAX_LIST} in a list, this has {len(value)}"
+            )
+        return {"results": await asyncio.gather(*(gateway.decide_one(one, lender) for one in value))}
+
+    return router

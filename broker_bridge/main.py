@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
+from functools import partial
 from importlib.metadata import version
 from random import Random
 
@@ -17,8 +18,11 @@ import uvicorn
 
 from broker_bridge.adapters.http.api import create_api
 from broker_bridge.adapters.http.gateway import Gateway, PhonesBroker, api_key_hash, new_api_key
+from broker_bridge.adapters.mqtt.client import BrokerAddress
 from broker_bridge.adapters.mqtt.credentials import PasswordFile
-from broker_bridge.adapters.mqtt.link import BrokerAddress, Link
+from broker_bridge.adapters.mqtt.intake import Intake
+from broker_bridge.adapters.mqtt.lenders_link import LendersLink
+from broker_bridge.adapters.mqtt.link import Link
 from broker_bridge.adapters.signing.keys import FileSigner
 from broker_bridge.adapters.store.store import SqlStore
 from broker_bridge.app.canary import PublishNumbers
@@ -28,6 +32,7 @@ from broker_bridge.app.hear import Listener
 from broker_bridge.app.outbox import Outbox
 from broker_bridge.app.ports import Log
 from broker_bridge.app.resign import refuse_older_delegations, sign_all_again
+from broker_bridge.app.results import Results
 from broker_bridge.app.session import Bridge
 from broker_bridge.app.sign import Queue, SigningClock
 from broker_bridge.domain.policy import PROFILES
@@ -101,6 +106,10 @@ async def run(settings: Settings) -> None:
             ),
         )
         listener = Listener(store, deliverer, judge)
+        results = Results(topics, log)
+        intake = Intake(topics, store, partial(gateway.decide, told=True), results, clock, log)
+        store.on_step(intake.tell)
+        lenders = LendersLink(address, topics, random=Random(), log=log)  # noqa: S311 - jitter
 
         bridge = Bridge(store, deliverer, listener, signer.roots)
         if settings.development:
@@ -108,7 +117,12 @@ async def run(settings: Settings) -> None:
         with _listening(settings) as listening:
             server = _HttpServer(_http_config(gateway))
             await _run_until_told_to_stop(
-                server, listening, mqtt=link.run(bridge.session), credentials=credentials.run()
+                server,
+                listening,
+                mqtt=link.run(bridge.session),
+                credentials=credentials.run(),
+                lenders=lenders.run(intake.receive, results.session),
+                intake=intake.run(),
             )
         log.info("stopped")
 

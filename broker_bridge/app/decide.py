@@ -53,6 +53,8 @@ class Decide:
     policy: Policy
     queue: Queue
     clock: Clock
+    told: bool = False
+    """Whether the lender is told of each step of what follows: it is when the decision came by MQTT."""
 
     @property
     def imeis(self) -> Collection[Imei]:
@@ -132,6 +134,7 @@ class Decide:
                 level=level,
                 command_id=command_id,
                 received_at=now,
+                told=self.told,
             )
         )
         detail = f"{decision.decision_id} {decision.type} {effect}"

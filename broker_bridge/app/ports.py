@@ -55,6 +55,8 @@ class Command:
     """How often it was published and acknowledged."""
     due_at: int = 0
     """When it is to be published (again): not before this."""
+    told: bool = False
+    """Whether its lender is told of each step, because the decision behind it came by MQTT. The store fills it in."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +73,8 @@ class RecordedDecision:
     level: int
     command_id: CommandId | None
     received_at: int
+    told: bool = False
+    """Whether it came by MQTT, where its lender is told of each step of what follows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -117,10 +117,11 @@ class Queue:
         return queued
 
     def again(self, tx: Transaction, phone: Phone, *, delay_s: int = 0) -> Phone:
-        """Sign what the phone should be anew, as the next version."""
-        state = phone.desired.state
+        """Sign what the phone should be anew, as the next version, for the sake of the same decision."""
+        state, command = phone.desired.state, tx.command(phone.command_id)
         wish = Wish(level=state.level, reason=state.reason, remind_s=state.remind_s, notice=state.notice)
-        return self.next(tx, phone, wish, delay_s=delay_s)
+        decision = None if command is None else command.decision_id
+        return self.next(tx, phone, wish, decision=decision, delay_s=delay_s)
 
     def _sign(
         self,

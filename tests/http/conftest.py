@@ -15,8 +15,9 @@ import pytest
 
 from broker_bridge.adapters.http.api import create_api
 from broker_bridge.adapters.http.gateway import Gateway, PhonesBroker, api_key_hash
+from broker_bridge.adapters.mqtt.client import BrokerAddress
 from broker_bridge.adapters.mqtt.credentials import PasswordFile
-from broker_bridge.adapters.mqtt.link import BrokerAddress, Link
+from broker_bridge.adapters.mqtt.link import Link
 from broker_bridge.adapters.store.store import SqlStore
 from device_sim.identities import simulated_imei
 from lock_protocol.messages import LenderId

@@ -82,9 +82,9 @@ class Gateway:
             self.known_keys[key_hash] = (lender, now + KEY_BELIEVED_S)
         return lender
 
-    async def decide(self, decision: Decision) -> Decided:
-        """Take one decision."""
-        return await self.store.commit(Decide(decision, self.policy, self.queue, self.clock))
+    async def decide(self, decision: Decision, *, told: bool = False) -> Decided:
+        """Take one decision; `told` when its lender is told of each step of what follows."""
+        return await self.store.commit(Decide(decision, self.policy, self.queue, self.clock, told=told))
 
     async def decide_one(self, value: object, lender: LenderId) -> dict[str, Any]:
         """Return the result of one item of a list: each stands for itself."""

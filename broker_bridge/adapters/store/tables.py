@@ -12,6 +12,7 @@ from sqlalchemy import (
     SmallInteger,
     String,
     Table,
+    false,
     text,
 )
 
@@ -95,6 +96,7 @@ decisions = Table(
     Column("level", SmallInteger, nullable=False),
     Column("command_id", String(32)),
     Column("received_at", BigInteger, nullable=False),
+    Column("told", Boolean, nullable=False, server_default=false()),
 )
 Index("ix_decisions_imei", decisions.c.imei)
 
@@ -117,6 +119,7 @@ commands = Table(
     Column("finished_at", BigInteger, nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("due_at", BigInteger, nullable=False),
+    Column("told", Boolean, nullable=False, server_default=false()),
 )
 Index("ix_commands_imei", commands.c.imei)
 # Only what is due is in this index, so finding it costs the same however many commands have been.

@@ -23,6 +23,7 @@ from broker_bridge.adapters.mqtt.credentials import PasswordFile
 from broker_bridge.adapters.mqtt.intake import Intake
 from broker_bridge.adapters.mqtt.lenders_link import LendersLink
 from broker_bridge.adapters.mqtt.link import Link
+from broker_bridge.adapters.mqtt.passwords import SERVICE_USERS
 from broker_bridge.adapters.signing.keys import FileSigner
 from broker_bridge.adapters.store.store import SqlStore
 from broker_bridge.app.canary import PublishNumbers
@@ -134,15 +135,12 @@ async def add_lender(settings: Settings, lender: LenderId) -> str:
         SettingsError: a name that a service of the broker has already.
         StoreUnavailableError: the database does not answer.
     """
-    if lender in _SERVICES:
+    if lender in SERVICE_USERS:
         raise SettingsError(f"{lender}: is the name of a service at the broker; choose another for the lender")
     key = new_api_key()
     async with SqlStore(settings.database) as store:
         await store.add_lender(lender, api_key_hash(key), SystemClock().now())
     return key
-
-
-_SERVICES = ("bridge", "auditor")
 
 
 async def _broker_address(settings: BrokerSettings, store: SqlStore) -> BrokerAddress:

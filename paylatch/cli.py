@@ -18,6 +18,7 @@ from typing import IO, TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 import typer
 
 from paylatch import resources
+from paylatch.commands import lender_mqtt
 
 if TYPE_CHECKING:
     from broker_bridge.settings import Settings
@@ -44,6 +45,7 @@ app.add_typer(bridge_app, name="bridge")
 app.add_typer(fleet_app, name="fleet")
 app.add_typer(keys_app, name="keys")
 app.add_typer(lender_app, name="lender")
+lender_app.command("mqtt-password", epilog=lender_mqtt.EXAMPLE)(lender_mqtt.mqtt_password)
 
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", metavar="FILE", help="The bridge's settings, in TOML.", show_default=False)

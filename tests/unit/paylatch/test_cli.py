@@ -25,7 +25,7 @@ def paylatch(*arguments: str) -> Result:
 
 @pytest.mark.parametrize(
     "command",
-    [("demo",), ("bridge", "run"), ("keys", "init"), ("lender", "add")],
+    [("demo",), ("bridge", "run"), ("keys", "init"), ("lender", "add"), ("lender", "mqtt-password")],
 )
 def test_every_command_shows_an_example(command: tuple[str, ...]) -> None:
     shown = paylatch(*command, "--help")
@@ -57,6 +57,8 @@ def test_the_version_is_told() -> None:
         ("bridge", "run", "--config", "/nowhere/bridge.toml"),
         ("keys", "init", "--directory", "/nowhere", "--lender", "No Lender"),
         ("lender", "add", "x"),
+        ("lender", "mqtt-password", "x", "--passwords", "/nowhere/services.passwd"),
+        ("lender", "mqtt-password", "acme"),
     ],
 )
 def test_what_cannot_be_is_a_usage_error_and_says_why(arguments: tuple[str, ...]) -> None:

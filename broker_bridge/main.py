@@ -15,8 +15,9 @@ from random import Random
 import structlog
 import uvicorn
 
+from broker_bridge.adapters.http.access import Access, api_key_hash, new_api_key
 from broker_bridge.adapters.http.api import create_api
-from broker_bridge.adapters.http.gateway import Gateway, PhonesBroker, api_key_hash, new_api_key
+from broker_bridge.adapters.http.gateway import Gateway, PhonesBroker
 from broker_bridge.adapters.mqtt.credentials import PasswordFile
 from broker_bridge.adapters.mqtt.link import BrokerAddress, Link
 from broker_bridge.adapters.signing.keys import FileSigner
@@ -100,16 +101,18 @@ async def run(settings: Settings) -> None:
                 root_envelope=signer.roots[-1].envelope,
             ),
         )
+        access = Access(store, clock, log)
         listener = Listener(store, deliverer, judge)
 
         bridge = Bridge(store, deliverer, listener, signer.roots)
         if settings.development:
             log.warning("development_mode", policy=policy.name, note="no gates, loopback only")
         with _listening(settings) as listening:
-            server = _HttpServer(_http_config(gateway))
+            server = _HttpServer(_http_config(gateway, access))
             await _run_until_told_to_stop(
-                server, listening, mqtt=link.run(bridge.session), credentials=credentials.run()
+                server, listening, mqtt=link.run(bridge.session), credentials=credentials.run(), access=access.run()
             )
+        await access.write_uses()
         log.info("stopped")
 
 
@@ -154,9 +157,9 @@ def _listening(settings: Settings) -> socket.socket:
     return listening
 
 
-def _http_config(gateway: Gateway) -> uvicorn.Config:
+def _http_config(gateway: Gateway, access: Access) -> uvicorn.Config:
     return uvicorn.Config(
-        create_api(gateway, version("paylatch")),
+        create_api(gateway, access, version("paylatch")),
         log_config=None,
         access_log=False,
         lifespan="off",

@@ -13,8 +13,9 @@ from typing import Any
 import httpx
 import pytest
 
+from broker_bridge.adapters.http.access import Access, api_key_hash
 from broker_bridge.adapters.http.api import create_api
-from broker_bridge.adapters.http.gateway import Gateway, PhonesBroker, api_key_hash
+from broker_bridge.adapters.http.gateway import Gateway, PhonesBroker
 from broker_bridge.adapters.mqtt.credentials import PasswordFile
 from broker_bridge.adapters.mqtt.link import BrokerAddress, Link
 from broker_bridge.adapters.store.store import SqlStore
@@ -118,7 +119,7 @@ async def running_api(directory: Path) -> AsyncIterator[Api]:
             ),
         )
         writing = asyncio.create_task(credentials.run())
-        transport = httpx.ASGITransport(create_api(gateway, "0"))
+        transport = httpx.ASGITransport(create_api(gateway, Access(store, office.clock, parts.log), "0"))
         async with httpx.AsyncClient(transport=transport, base_url="http://bridge") as http:
             yield Api(http, store, office.clock, passwords)
         writing.cancel()

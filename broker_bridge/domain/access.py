@@ -11,6 +11,7 @@ KeyId = NewType("KeyId", str)
 """The public name of a key, `key_…`: it can be shown, logged and revoked by, and opens nothing."""
 
 _ID_BYTES = 8
+_MAX_NAME = 64
 
 
 class LastAdminKeyError(Exception):
@@ -26,6 +27,17 @@ class Scope(StrEnum):
     SUPPORT = "support"
     APPROVE = "approve"
     ADMIN = "admin"
+
+
+def parse_scope(text: object) -> Scope:
+    """Return a scope by its name.
+
+    Raises:
+        ValueError: there is none such.
+    """
+    if not isinstance(text, str) or text not in set(Scope):
+        raise ValueError(f"must be one of {', '.join(Scope)}")
+    return Scope(text)
 
 
 _IMPLIED: dict[Scope, frozenset[Scope]] = {
@@ -73,6 +85,17 @@ class ApiKey:
         """Refuse a key that may do nothing."""
         if not self.scopes:
             raise ValueError("a key has at least one scope")
+
+
+def key_name(text: str) -> str:
+    """Return what a key may be called.
+
+    Raises:
+        ValueError: nothing, too much, or what no screen can show.
+    """
+    if not 1 <= len(text) <= _MAX_NAME or not text.isprintable() or text != text.strip():
+        raise ValueError(f"must be 1 to {_MAX_NAME} printable characters, without a space at either end")
+    return text
 
 
 def first_key(lender: LenderId, key_hash: bytes, at: int) -> ApiKey:

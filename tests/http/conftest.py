@@ -5,13 +5,14 @@ import base64
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import httpx
 import pytest
+from fastapi import FastAPI
 
 from broker_bridge.adapters.http.access import Access, api_key_hash
 from broker_bridge.adapters.http.api import create_api
@@ -39,11 +40,13 @@ class Api:
     store: SqlStore
     clock: SetClock
     passwords: Path
+    app: FastAPI
+    access: Access
     key: str | None = KEYS[ACME]
 
     def of(self, key: str | None) -> "Api":
         """The same with another key, or none."""
-        return Api(self.http, self.store, self.clock, self.passwords, key)
+        return replace(self, key=key)
 
     @property
     def headers(self) -> dict[str, str]:
@@ -119,9 +122,10 @@ async def running_api(directory: Path) -> AsyncIterator[Api]:
             ),
         )
         writing = asyncio.create_task(credentials.run())
-        transport = httpx.ASGITransport(create_api(gateway, Access(store, office.clock, parts.log), "0"))
-        async with httpx.AsyncClient(transport=transport, base_url="http://bridge") as http:
-            yield Api(http, store, office.clock, passwords)
+        access = Access(store, office.clock, parts.log)
+        app = create_api(gateway, access, "0")
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://bridge") as http:
+            yield Api(http, store, office.clock, passwords, app, access)
         writing.cancel()
 
 

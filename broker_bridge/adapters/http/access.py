@@ -2,17 +2,17 @@
 
 import asyncio
 import secrets
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 from fastapi import Request, Security
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, SecurityScopes
 
 from broker_bridge.adapters.http.problems import ProblemError
-from broker_bridge.app.ports import Clock, Log, Store, StoreUnavailableError
+from broker_bridge.app.ports import Clock, Log, StoreUnavailableError
 from broker_bridge.domain.access import ApiKey, KeyId, Scope, effective, may_decide
 from lock_protocol.messages import LenderId
 
@@ -42,11 +42,21 @@ class Caller:
             raise forbidden([Scope.DECISIONS_WRITE], f"for {decision_type}")
 
 
+class KeyBook(Protocol):
+    """The part of the store that knows keys."""
+
+    async def working_key(self, key_hash: bytes) -> ApiKey | None:
+        """Return the API key that has this SHA-256, unless it is revoked."""
+
+    async def put_last_uses(self, uses: Mapping[KeyId, int]) -> None:
+        """Remember when (seconds UTC) API keys were last used."""
+
+
 @dataclass(slots=True)
 class Access:
     """Knows callers by their keys, and remembers when each key was last used."""
 
-    store: Store
+    store: KeyBook
     clock: Clock
     log: Log
     _believed: dict[bytes, tuple[ApiKey, float]] = field(default_factory=dict)

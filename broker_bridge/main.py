@@ -16,14 +16,17 @@ from random import Random
 import structlog
 import uvicorn
 
+from broker_bridge.adapters.http.access import Access, api_key_hash, new_api_key
 from broker_bridge.adapters.http.api import create_api
-from broker_bridge.adapters.http.gateway import Gateway, PhonesBroker, api_key_hash, new_api_key
+from broker_bridge.adapters.http.gateway import Gateway, PhonesBroker
 from broker_bridge.adapters.mqtt.client import BrokerAddress
 from broker_bridge.adapters.mqtt.credentials import PasswordFile
 from broker_bridge.adapters.mqtt.intake import Intake
 from broker_bridge.adapters.mqtt.lenders_link import LendersLink
 from broker_bridge.adapters.mqtt.link import Link
 from broker_bridge.adapters.mqtt.passwords import SERVICE_USERS
+from broker_bridge.adapters.policies.profiles import profile
+from broker_bridge.adapters.policies.reading import read_policy
 from broker_bridge.adapters.signing.keys import FileSigner
 from broker_bridge.adapters.store.store import SqlStore
 from broker_bridge.app.canary import PublishNumbers
@@ -31,12 +34,14 @@ from broker_bridge.app.confirm import Judge
 from broker_bridge.app.deliver import Deliverer
 from broker_bridge.app.hear import Listener
 from broker_bridge.app.outbox import Outbox
+from broker_bridge.app.policies import Policies
 from broker_bridge.app.ports import Log
+from broker_bridge.app.reconsider import Reconsider
 from broker_bridge.app.resign import refuse_older_delegations, sign_all_again
 from broker_bridge.app.results import Results
+from broker_bridge.app.schedule import Scheduler
 from broker_bridge.app.session import Bridge
 from broker_bridge.app.sign import Queue, SigningClock
-from broker_bridge.domain.policy import PROFILES
 from broker_bridge.settings import BrokerSettings, Settings, SettingsError
 from lock_protocol.messages import LenderId
 from lock_protocol.topics import Topics
@@ -72,9 +77,11 @@ async def run(settings: Settings) -> None:
     """
     log = _structured_log()
     signer = FileSigner(settings.keys, development=settings.development)
-    topics, clock, policy = Topics(settings.topic_prefix), SystemClock(), PROFILES[settings.policy]
+    topics, clock = Topics(settings.topic_prefix), SystemClock()
+    policies = Policies(profile(settings.policy), read_policy)
     async with SqlStore(settings.database) as store:
         queue = Queue(signer, SigningClock(clock), clock)
+        reconsider = Reconsider(policies, queue, clock)
         judge = Judge(queue, clock, log)
         deliverer = Deliverer(
             store=store,
@@ -94,8 +101,7 @@ async def run(settings: Settings) -> None:
         credentials = PasswordFile(settings.broker.phones_passwords, settings.broker.pid_file, store, log)
         gateway = Gateway(
             store=store,
-            queue=queue,
-            policy=policy,
+            reconsider=reconsider,
             clock=clock,
             credentials=credentials,
             link=link,
@@ -106,17 +112,19 @@ async def run(settings: Settings) -> None:
                 root_envelope=signer.roots[-1].envelope,
             ),
         )
+        access = Access(store, clock, log)
         listener = Listener(store, deliverer, judge)
         results = Results(topics, log)
         intake = Intake(topics, store, partial(gateway.decide, told=True), results, clock, log)
         store.on_step(intake.tell)
         lenders = LendersLink(address, topics, random=Random(), log=log)  # noqa: S311 - jitter
 
+        scheduler = Scheduler(store, reconsider, log)
         bridge = Bridge(store, deliverer, listener, signer.roots)
         if settings.development:
-            log.warning("development_mode", policy=policy.name, note="no gates, loopback only")
+            log.warning("development_mode", policy=policies.default.name, note="no gates, loopback only")
         with _listening(settings) as listening:
-            server = _HttpServer(_http_config(gateway))
+            server = _HttpServer(_http_config(gateway, access))
             await _run_until_told_to_stop(
                 server,
                 listening,
@@ -124,7 +132,10 @@ async def run(settings: Settings) -> None:
                 credentials=credentials.run(),
                 lenders=lenders.run(intake.receive, results.session),
                 intake=intake.run(),
+                schedule=scheduler.run(),
+                access=access.run(),
             )
+        await access.write_uses()
         log.info("stopped")
 
 
@@ -166,9 +177,9 @@ def _listening(settings: Settings) -> socket.socket:
     return listening
 
 
-def _http_config(gateway: Gateway) -> uvicorn.Config:
+def _http_config(gateway: Gateway, access: Access) -> uvicorn.Config:
     return uvicorn.Config(
-        create_api(gateway, version("paylatch")),
+        create_api(gateway, access, version("paylatch")),
         log_config=None,
         access_log=False,
         lifespan="off",

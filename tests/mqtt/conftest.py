@@ -53,8 +53,7 @@ class Desk:
         self.store.on_step(self.intake.tell)
 
     async def decide(self, decision: Decision, *, told: bool = True) -> Decided:
-        office = self.office
-        return await self.store.commit(Decide(decision, office.policy, office.queue, office.clock, told=told))
+        return await self.store.commit(Decide(decision, self.office.reconsider, told=told))
 
     def intake_of(self, decide: Callable[[Decision], Awaitable[Decided]]) -> Intake:
         return Intake(TOPICS, self.store, decide, self.results, self.office.clock, self.log)

@@ -1,7 +1,7 @@
 """Decisions over MQTT: what their lender is told, in which order, and what becomes of floods."""
 
 import asyncio
-from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
@@ -10,7 +10,8 @@ from broker_bridge.adapters.mqtt.intake import MAX_UNDER_WAY, MAX_WAITING
 from broker_bridge.app.confirm import Ack, Judge, MarkSent
 from broker_bridge.app.decide import Decided
 from broker_bridge.app.ports import StoreUnavailableError
-from broker_bridge.domain.commands import Event, Status
+from broker_bridge.app.schedule import JudgeAgain
+from broker_bridge.domain.commands import Event
 from broker_bridge.domain.decisions import Decision
 from tests.bridge_rig import ACME, Work
 from tests.http.conftest import IMEI, OTHER, overdue, payment
@@ -142,19 +143,29 @@ async def test_a_state_that_is_signed_again_is_told_as_the_same_decisions(desk: 
     assert {one["command_id"] for one in results} > {first["command_id"]}
 
 
-async def test_a_command_of_a_decision_that_was_held_is_told_too(desk: Desk) -> None:
-    """A later job queues it, which has neither the decision nor its record."""
-    desk.send(payment(cures=False))
+async def test_what_follows_by_itself_from_a_decision_that_was_held_is_told_too(desk: Desk) -> None:
+    """A job of the scheduler's queues it later, which has neither the decision nor its record."""
+    clock = desk.office.clock
+    until = datetime.fromtimestamp(clock.now() + 3600, UTC).isoformat()
+    occurred_at = datetime.fromtimestamp(clock.now(), UTC).isoformat()
+    grace = {"decision_id": "g1", "imei": IMEI, "type": "grace_granted", "occurred_at": occurred_at, "until": until}
+    desk.send(grace)
     await desk.steps("decided")
+    desk.send(overdue())
+    decided, _ = await desk.steps("decided", "queued")  # it is told what is overdue, and stays open
+    assert (decided["level"], decided["wanted_level"]) == ("unlocked", "locked")
+    clock.advance(3601)
+    await desk.store.commit(JudgeAgain(IMEI, desk.office.reconsider))
+    queued, _ = await desk.steps("queued", "superseded")
+    assert (queued["decision_id"], queued["level"]) == ("d1", "locked")
 
-    def lock(tx: object) -> None:
-        phone = tx.phone(IMEI)  # type: ignore[attr-defined]
-        wish = desk.office.policy.wish(replace(phone.loan, days_overdue=90))
-        desk.office.queue.next(tx, phone, wish, decision="p1")  # type: ignore[arg-type]
 
-    await desk.store.commit(Work(lock, imeis=[IMEI]))
-    (queued,) = await desk.steps("queued")
-    assert (queued["decision_id"], queued["status"]) == ("p1", Status.QUEUED)
+async def test_what_follows_by_itself_later_is_told_no_more_once_nothing_is_held(desk: Desk) -> None:
+    desk.send(overdue())
+    await desk.steps("decided", "queued")
+    phone = await desk.store.phone(ACME, IMEI)
+    assert phone is not None
+    assert phone.held_decision is None
 
 
 async def test_a_job_that_fails_tells_nothing(desk: Desk) -> None:

@@ -18,6 +18,7 @@ from broker_bridge.app.results import Results
 from broker_bridge.domain.decisions import Decision
 from lock_protocol.messages import LenderId
 from lock_protocol.topics import Topics
+from tests.asyncapi import assert_is_message
 from tests.bridge_rig import ACME, KeptLog, Office, signer_of
 from tests.http.conftest import FOREIGN, IMEI, OTHER, overdue
 from tests.loopback.lender import Lender
@@ -68,6 +69,8 @@ class Desk:
         async with asyncio.timeout(PATIENCE_S):
             topic, result = await self.ear.heard.get()
         assert topic == TOPICS.results(lender)
+        step = result["step"]
+        assert_is_message(step if step in ("decided", "refused") else "step", result)
         return result
 
     async def steps(self, *steps: str, lender: LenderId = ACME) -> list[dict[str, Any]]:

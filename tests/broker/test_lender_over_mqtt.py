@@ -15,12 +15,13 @@ import aiomqtt
 import httpx
 import pytest
 
+from broker_bridge.adapters.mqtt.passwords import put_lender_password
 from lock_protocol.imei import Imei
 from lock_protocol.levels import Level
 from lock_protocol.messages import LenderId
 from tests.broker.bridge_process import Installation, install, lender_of, online, running_bridge, switched_on
 from tests.broker.bridge_rig import PATIENCE_S, TOPICS
-from tests.conftest import RealBroker
+from tests.conftest import RealBroker, hashed, new_secret
 from tests.http.conftest import DEVICE_KEY, overdue, payment
 
 ACME, UMBRELLA = LenderId("acme"), LenderId("umbrella")
@@ -145,6 +146,21 @@ async def test_the_documents_commands_lock_and_open_a_phone(
                 await phone.becomes(level)
                 (succeeded,) = await results.steps("succeeded")
                 assert succeeded["command_id"] == decided["command_id"]
+
+
+async def test_a_new_password_ends_what_was_connected_with_the_old_one(own_broker: RealBroker) -> None:
+    own_broker.add_services(ACME, UMBRELLA)
+    secret = new_secret()
+    async with own_broker.service(UMBRELLA) as other:
+        async with own_broker.service(ACME) as old:
+            put_lender_password(own_broker.process.files.services_passwords, ACME, hashed({ACME: secret})[ACME])
+            own_broker.process.reload()
+            with pytest.raises(aiomqtt.MqttError):
+                await old.publish(DECISIONS, b"", qos=1)
+        own_broker.services[ACME] = secret
+        async with own_broker.service(ACME) as new:
+            await new.publish(DECISIONS, b"", qos=1)
+        await other.publish(TOPICS.decisions(UMBRELLA), b"", qos=1)
 
 
 @dataclass

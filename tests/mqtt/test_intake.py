@@ -138,9 +138,12 @@ async def test_a_state_that_is_signed_again_is_told_as_the_same_decisions(desk: 
         desk.office.queue.again(tx, tx.phone(IMEI))  # type: ignore[attr-defined,arg-type]
 
     await desk.store.commit(Work(sign_again, imeis=[IMEI]))
-    results = [await desk.result() for _ in range(2)]
-    assert {(one["decision_id"], one["step"]) for one in results} == {("d1", "queued"), ("d1", "superseded")}
-    assert {one["command_id"] for one in results} > {first["command_id"]}
+    queued, superseded = await desk.steps("queued", "superseded")
+    assert {queued["decision_id"], superseded["decision_id"]} == {"d1"}
+    assert superseded["command_id"] == first["command_id"] != queued["command_id"]
+    desk.send(overdue())
+    _, present = await desk.steps("decided", "queued")
+    assert present["command_id"] == queued["command_id"]
 
 
 async def test_what_follows_by_itself_from_a_decision_that_was_held_is_told_too(desk: Desk) -> None:
@@ -158,6 +161,9 @@ async def test_what_follows_by_itself_from_a_decision_that_was_held_is_told_too(
     await desk.store.commit(JudgeAgain(IMEI, desk.office.reconsider))
     queued, _ = await desk.steps("queued", "superseded")
     assert (queued["decision_id"], queued["level"]) == ("d1", "locked")
+    desk.send(overdue())
+    _, present = await desk.steps("decided", "queued")
+    assert present["level"] == "locked"
 
 
 async def test_what_follows_by_itself_later_is_told_no_more_once_nothing_is_held(desk: Desk) -> None:

@@ -100,6 +100,8 @@ class Intake:
                     await places.acquire()
                     task = deciding.create_task(self._take(lender, value), name=f"intake.{lender}")
                     task.add_done_callback(lambda _: places.release())
+                # Refusing needs nothing that would be waited for, and phones' words come in on the same loop.
+                await asyncio.sleep(0)
 
     def _tell_lost(self, lender: LenderId) -> None:
         """Tell a lender that messages of its were not read: now and then, and when there is room again."""
@@ -150,11 +152,9 @@ class Intake:
             steps.clear()
 
     async def _tell_present_step(self, lender: LenderId, decided: Decided) -> None:
-        """Tell how far the command of a repeated decision has come."""
-        if decided.command_id is None:
-            return
+        """Tell how far a repeated decision has come: by the command that stands for it now."""
         try:
-            command = await self.store.command(lender, decided.command_id)
+            command = await self.store.newest_command(lender, decided.imei, decided.decision_id)
         except StoreUnavailableError as error:
             self.log.warning("result_dropped", lender=lender, error=str(error))
             self.results.dropped += 1

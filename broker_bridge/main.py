@@ -25,7 +25,7 @@ from broker_bridge.adapters.mqtt.intake import Intake
 from broker_bridge.adapters.mqtt.lenders_link import LendersLink
 from broker_bridge.adapters.mqtt.link import Link
 from broker_bridge.adapters.mqtt.passwords import SERVICE_USERS
-from broker_bridge.adapters.policies.profiles import profile
+from broker_bridge.adapters.policies.profiles import profile, profile_document
 from broker_bridge.adapters.policies.reading import read_policy
 from broker_bridge.adapters.signing.keys import FileSigner
 from broker_bridge.adapters.store.store import SqlStore
@@ -41,6 +41,7 @@ from broker_bridge.app.resign import refuse_older_delegations, sign_all_again
 from broker_bridge.app.results import Results
 from broker_bridge.app.schedule import Scheduler
 from broker_bridge.app.session import Bridge
+from broker_bridge.app.set_policy import PolicyDesk
 from broker_bridge.app.sign import Queue, SigningClock
 from broker_bridge.settings import BrokerSettings, Settings, SettingsError
 from lock_protocol.messages import LenderId
@@ -102,6 +103,14 @@ async def run(settings: Settings) -> None:
         gateway = Gateway(
             store=store,
             reconsider=reconsider,
+            policies=PolicyDesk(
+                store=store,
+                reconsider=reconsider,
+                signer=signer,
+                root=signer.root,
+                default_document=profile_document(settings.policy),
+                development=settings.development,
+            ),
             clock=clock,
             credentials=credentials,
             link=link,

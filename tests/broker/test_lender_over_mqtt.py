@@ -308,7 +308,7 @@ async def test_a_lenders_flood_delays_neither_a_phones_hello_nor_another_lender(
         await phone.becomes(Level.UNLOCKED)
         flood = asyncio.create_task(send_without_end(lender))
         for number in range(5):
-            async with asyncio.timeout(5):
+            async with asyncio.timeout(PATIENCE_S):
                 await phone.is_answered()
                 await other.send(overdue(f"other-{number}", imei=IMEI))
                 assert (await other.refusal()) == (f"other-{number}", "unknown-phone")

@@ -32,7 +32,7 @@ from broker_bridge.app.resign import refuse_older_delegations, sign_all_again
 from broker_bridge.app.session import Bridge
 from broker_bridge.app.sign import Queue, SigningClock
 from broker_bridge.domain.policy import PROFILES
-from broker_bridge.settings import BrokerSettings, Settings, SettingsError
+from broker_bridge.settings import BrokerSettings, Settings, SettingsError, broker_password
 from lock_protocol.topics import Topics
 
 LANE_LIMIT = 10_000
@@ -117,10 +117,7 @@ async def run(settings: Settings) -> None:
 
 
 async def _broker_address(settings: BrokerSettings, store: SqlStore) -> BrokerAddress:
-    try:
-        password = settings.password_file.read_text(encoding="utf-8").strip()
-    except OSError as error:
-        raise SettingsError(f"broker.password_file: {settings.password_file}: {error.strerror}") from error
+    password = broker_password(settings)
     # Drawn once and kept: whoever shares the database shares the fence, and nobody else can guess it.
     client_id = await store.fact(_CLIENT_ID, f"paylatch-{secrets.token_hex(8)}")
     return BrokerAddress(

@@ -15,8 +15,9 @@ from typing import IO, Annotated, NoReturn
 import typer
 
 from paylatch import resources
-from paylatch.commands import key, lender
-from paylatch.commands.options import ConfigOption, lender_named, settings_from
+from paylatch.commands import completion, key, lender
+from paylatch.commands import config as config_commands
+from paylatch.commands.options import ConfigOption, as_flag, given, lender_named, settings_from
 from paylatch.commands.outcome import FAILED, INTERRUPTED, USAGE, fail, finish
 
 app = typer.Typer(
@@ -36,10 +37,13 @@ app.add_typer(fleet_app, name="fleet")
 app.add_typer(keys_app, name="keys")
 app.add_typer(lender.app, name="lender")
 app.add_typer(key.app, name="key")
+app.add_typer(config_commands.app, name="config")
+app.add_typer(completion.app)
 
 
 def main() -> NoReturn:
     """Run the command line and exit."""
+    completion.answer_shells()
     try:
         app()
     except KeyboardInterrupt:
@@ -113,19 +117,49 @@ def demo(
         raise typer.Exit(FAILED)
 
 
-@bridge_app.command("run", epilog="Example: paylatch bridge run --config bridge.toml")
-def bridge_run(*, config: ConfigOption = None) -> None:
+@bridge_app.command("run", epilog="Example: paylatch bridge run --config bridge.toml --http-port 8081")
+def bridge_run(
+    *,
+    config: ConfigOption = None,
+    database: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Where everything is kept; a password in it is no flag.", show_default=False),
+    ] = None,
+    keys: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="The keys that it signs with.", show_default=False)
+    ] = None,
+    policy: Annotated[str | None, typer.Option(metavar="NAME", help="Which profile.", show_default=False)] = None,
+    http_host: Annotated[str | None, typer.Option(metavar="HOST", help="Where it serves.", show_default=False)] = None,
+    http_port: Annotated[int | None, typer.Option(metavar="PORT", help="The same.", show_default=False)] = None,
+    broker_host: Annotated[
+        str | None, typer.Option(metavar="HOST", help="The MQTT broker.", show_default=False)
+    ] = None,
+    broker_port: Annotated[int | None, typer.Option(metavar="PORT", help="The same.", show_default=False)] = None,
+    development: Annotated[
+        bool | None,
+        typer.Option("--development/--no-development", help="For this machine alone.", show_default=False),
+    ] = None,
+) -> None:
     """Run the bridge until it is told to stop (SIGTERM, Ctrl-C). Logs go to standard error, one JSON object a line.
 
-    What the file does not say comes from the environment: PAYLATCH_HTTP__PORT=8081 is `port` under `[http]`.
+    Options here stand above the environment (PAYLATCH_HTTP__PORT=8081 is `port` under `[http]`), and that above the
+    file. `paylatch config show` tells what a bridge would run with, `paylatch config check` whether it could.
     """
+    flags = {
+        "database": database and as_flag(database),
+        "keys": keys,
+        "policy": policy,
+        "development": development,
+        "http": {"host": http_host, "port": http_port},
+        "broker": {"host": broker_host, "port": broker_port},
+    }
     from broker_bridge.adapters.signing.keys import KeyFileError  # noqa: PLC0415 - see the module's docstring
     from broker_bridge.app.ports import StoreUnavailableError  # noqa: PLC0415
     from broker_bridge.app.resign import DelegationBehindError  # noqa: PLC0415
     from broker_bridge.main import run  # noqa: PLC0415
     from broker_bridge.settings import SettingsError  # noqa: PLC0415
 
-    settings = settings_from(config)
+    settings = settings_from(config, given(flags))
     expected = (KeyFileError, DelegationBehindError, StoreUnavailableError, OSError)
     finish(run(settings), expected, usage=(SettingsError,))
 

@@ -49,16 +49,12 @@ def list_all(*, config: ConfigOption = None, as_json: JsonOption = False) -> Non
     if as_json:
         show_json(shown)
     else:
-        show_table(
-            ("LENDER", "CREATED", "PHONES", "KEYS", "SIGNING", "UNTIL"),
-            [[one[name] or "-" for name in ("lender", "created_at", *_COUNTS, "signing", "until")] for one in shown],
-        )
+        columns = ("lender", "created_at", "phones", "keys", "signing", "until")
+        rows = [["-" if one[column] is None else one[column] for column in columns] for one in shown]
+        show_table(("LENDER", "CREATED", "PHONES", "KEYS", "SIGNING", "UNTIL"), rows)
     for one in shown:
         if one["problem"]:
             typer.echo(f"paylatch: {one['lender']}: {one['problem']}", err=True)
-
-
-_COUNTS = ("phones", "keys")
 
 
 def _summary(lender: "LenderSummary", keys: Path) -> dict[str, Any]:

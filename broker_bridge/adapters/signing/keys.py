@@ -24,6 +24,7 @@ from lock_protocol.messages import DelegatedKey, Delegation, DesiredState, Fresh
 from lock_protocol.refusals import Refusal
 from lock_protocol.trust import follow_root, pinned_root, verify_delegation
 
+PRODUCTION_THRESHOLD = 2
 DEVELOPMENT_DELEGATION_S = 365 * 86_400
 DEVELOPMENT_LEASE_S = 200 * 86_400
 _KEY_OPS = {"lock": Ops.LOCK, "unlock": Ops.UNLOCK | Ops.RELEASE, "fresh": Ops.FRESH}
@@ -53,15 +54,10 @@ class FileSigner:
         Raises:
             KeyFileError: something is missing, readable by others, or not signed by the root.
         """
-        if not development and (directory / _ROOT_KEY).exists():
-            raise KeyFileError(f"{directory / _ROOT_KEY}: the root's private key must not be where the bridge runs")
-        self.roots = _load_roots(directory)
+        self.roots = trusted_roots(directory, development=development)
         self.root = self.roots[-1].root
         self._directory = directory
-        self._lenders = {
-            LenderId(path.parent.name): _load_lender(self.root, path.parent)
-            for path in sorted(directory.glob(f"*/{_DELEGATION_ENVELOPE}"))
-        }
+        self._lenders = {lender: _load_lender(self.root, directory / lender) for lender in lenders_in(directory)}
         self._loading = threading.Lock()
         self._at_start_only: frozenset[LenderId] = frozenset()
 
@@ -115,6 +111,29 @@ class FileSigner:
                         f"the bridge cannot use its keys for lender {lender}; `paylatch config check` says why"
                     ) from error
             return self._lenders[lender]
+
+
+def trusted_roots(directory: Path, *, development: bool) -> list[PublishedRoot]:
+    """Return the chain of roots below `directory`, the newest last.
+
+    Raises:
+        KeyFileError: something is missing, does not follow, or must not be outside development.
+    """
+    if not development and (directory / _ROOT_KEY).exists():
+        raise KeyFileError(f"{directory / _ROOT_KEY}: the root's private key must not be where the bridge runs")
+    roots = _load_roots(directory)
+    newest = roots[-1].root
+    if not development and newest.threshold < PRODUCTION_THRESHOLD:
+        raise KeyFileError(
+            f"{directory}: one signature is enough for root {newest.root_version}; outside development it takes "
+            f"{PRODUCTION_THRESHOLD} people at least to say whom phones obey"
+        )
+    return roots
+
+
+def lenders_in(directory: Path) -> list[LenderId]:
+    """Return the lenders that have a delegation below `directory`, whether it can be used or not."""
+    return [LenderId(path.parent.name) for path in sorted(directory.glob(f"*/{_DELEGATION_ENVELOPE}"))]
 
 
 def usable_delegation(directory: Path, lender: LenderId) -> Delegation | None:

@@ -35,11 +35,6 @@ def signer(directory: Path) -> FileSigner:
     return FileSigner(directory, development=True)
 
 
-def in_production(directory: Path) -> FileSigner:
-    (directory / "root.key").unlink()
-    return FileSigner(directory, development=False)
-
-
 def test_what_is_made_can_be_loaded_and_names_its_lender(keys: Path) -> None:
     assert signer(keys).delegation(ACME).lender == ACME
 
@@ -104,7 +99,6 @@ def test_a_key_that_others_can_read_is_refused(keys: Path, mode: int) -> None:
 def test_the_roots_private_key_has_no_place_in_production(keys: Path) -> None:
     with pytest.raises(KeyFileError, match=r"root\.key.*must not be"):
         FileSigner(keys, development=False)
-    assert in_production(keys).delegation(ACME).version == 1
 
 
 def test_a_delegation_in_another_lenders_directory_is_refused(keys: Path) -> None:

@@ -24,12 +24,16 @@ def paylatch(*arguments: str) -> Result:
         ("key", "create"),
         ("key", "list"),
         ("key", "revoke"),
+        ("config", "show"),
+        ("config", "check"),
+        ("completion",),
     ],
 )
 def test_every_command_shows_an_example(command: tuple[str, ...]) -> None:
     shown = paylatch(*command, "--help")
     assert shown.exit_code == 0
-    assert f"Example: paylatch {' '.join(command)}" in shown.stdout
+    example = shown.stdout.partition("Example: ")[2]
+    assert f"paylatch {' '.join(command)}" in example
 
 
 def test_the_fleets_own_options_are_shown(capfd: pytest.CaptureFixture[str]) -> None:
@@ -56,6 +60,11 @@ def test_the_version_is_told() -> None:
         ("bridge", "run", "--config", "/nowhere/bridge.toml"),
         ("keys", "init", "--directory", "/nowhere", "--lender", "No Lender"),
         ("lender", "add", "x"),
+        ("bridge", "run", "--database", "postgresql://bridge:secret@db/paylatch"),
+        ("bridge", "run", "--http-port", "0"),
+        ("config", "show", "--config", "/nowhere/bridge.toml"),
+        ("config", "check", "--config", "/nowhere/bridge.toml"),
+        ("completion", "csh"),
     ],
 )
 def test_what_cannot_be_is_a_usage_error_and_says_why(arguments: tuple[str, ...]) -> None:

@@ -13,8 +13,8 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as UnreadableVariableError
 
+from broker_bridge.adapters.policies.profiles import UnknownProfileError, profile
 from broker_bridge.addresses import is_loopback
-from broker_bridge.domain.policy import PROFILES
 from broker_bridge.layers import Layer, Values, merged, origins
 from lock_protocol.topics import DEFAULT_PREFIX, Topics
 
@@ -173,14 +173,20 @@ def refuse_unsafe(settings: Settings) -> None:
 
 def unsafe(settings: Settings) -> Iterator[str]:
     """Return everything that `refuse_unsafe` refuses, each with its setting and the way out."""
-    policy = PROFILES.get(settings.policy)
-    if policy is None:
-        yield f"policy: {settings.policy!r} is none of {', '.join(sorted(PROFILES))}"
-    elif policy.development_only and not settings.development:
-        yield f"policy: {policy.name!r} has no gates; it runs with development = true only"
+    yield from _unsafe_policy(settings)
     yield from _unsafe_address(settings)
     if not settings.development:
         yield from _unsafe_password_file(settings.broker.password_file)
+
+
+def _unsafe_policy(settings: Settings) -> Iterator[str]:
+    try:
+        policy = profile(settings.policy)
+    except UnknownProfileError as error:
+        yield f"policy: {error}"
+        return
+    if policy.development_only and not settings.development:
+        yield f"policy: {policy.name!r} has no gates; it runs with development = true only"
 
 
 def _unsafe_address(settings: Settings) -> Iterator[str]:

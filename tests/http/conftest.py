@@ -109,8 +109,7 @@ async def running_api(directory: Path) -> AsyncIterator[Api]:
         credentials = PasswordFile(passwords, None, store, parts.log)
         gateway = Gateway(
             store=store,
-            queue=office.queue,
-            policy=office.policy,
+            reconsider=office.reconsider,
             clock=office.clock,
             credentials=credentials,
             link=Link(nowhere, Topics(), window=2, random=Random(1), log=parts.log),  # noqa: S311 - never connects

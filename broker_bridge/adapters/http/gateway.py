@@ -17,9 +17,8 @@ from broker_bridge.adapters.mqtt.passwords import SALT_BYTES, hash_password
 from broker_bridge.app.decide import Decide, Decided
 from broker_bridge.app.enrol import Enrol
 from broker_bridge.app.ports import Clock, Store
-from broker_bridge.app.sign import Queue
+from broker_bridge.app.reconsider import Reconsider
 from broker_bridge.domain.decisions import Decision
-from broker_bridge.domain.policy import Policy
 from lock_protocol.imei import Imei
 from lock_protocol.keys import PublicKey
 from lock_protocol.messages import LenderId
@@ -42,8 +41,7 @@ class Gateway:
     """What the routes work with."""
 
     store: Store
-    queue: Queue
-    policy: Policy
+    reconsider: Reconsider
     clock: Clock
     credentials: PasswordFile
     link: Link
@@ -51,7 +49,7 @@ class Gateway:
 
     async def decide(self, decision: Decision) -> Decided:
         """Take one decision."""
-        return await self.store.commit(Decide(decision, self.policy, self.queue, self.clock))
+        return await self.store.commit(Decide(decision, self.reconsider))
 
     async def decide_for(self, caller: Caller, value: object) -> Decided:
         """Take a JSON value as one decision of a caller that may send it.
@@ -82,9 +80,9 @@ class Gateway:
             device_key=PublicKey(body.device_key),
             consent=body.consent,
             credential=hash_password(password, os.urandom(SALT_BYTES)),
-            policy=self.policy,
-            queue=self.queue,
-            clock=self.clock,
+            evidence=dict(body.evidence),
+            time_zone=body.time_zone,
+            reconsider=self.reconsider,
         )
         phone = await self.store.commit(job)
         await self.credentials.publish()

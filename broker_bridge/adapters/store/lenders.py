@@ -35,9 +35,8 @@ def all_lenders(connection: Connection) -> list[LenderSummary]:
     """Return every lender, with how many phones and working keys it has."""
     working = select(func.count()).where(api_keys.c.lender == lenders.c.lender, api_keys.c.revoked_at == 0)
     enrolled = select(func.count()).where(phones.c.lender == lenders.c.lender)
-    query = select(
-        lenders, enrolled.scalar_subquery().label("phones"), working.scalar_subquery().label("keys")
-    ).order_by(lenders.c.lender)
+    counts = enrolled.scalar_subquery().label("phones"), working.scalar_subquery().label("keys")
+    query = select(lenders.c.lender, lenders.c.created_at, *counts).order_by(lenders.c.lender)
     return [LenderSummary(**row) for row in connection.execute(query).mappings()]
 
 

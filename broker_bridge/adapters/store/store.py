@@ -21,11 +21,23 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyErro
 
 from broker_bridge.adapters.store import lenders, tables
 from broker_bridge.adapters.store.migrate import newest_revision, upgrade, writable_revision
-from broker_bridge.adapters.store.rows import command_of, outgoing_of, phone_of
-from broker_bridge.adapters.store.transaction import SharedTransaction, put_fact
-from broker_bridge.app.ports import Command, Job, LenderSummary, Outgoing, OverloadedError, Page, StoreUnavailableError
+from broker_bridge.adapters.store.rows import command_of, decision_of, outgoing_of, phone_of, policy_of
+from broker_bridge.adapters.store.transaction import SharedTransaction, put_fact, read_lender
+from broker_bridge.app.ports import (
+    Command,
+    Job,
+    LenderRecord,
+    LenderSummary,
+    Outgoing,
+    OverloadedError,
+    Page,
+    PolicyVersion,
+    RecordedDecision,
+    StoreUnavailableError,
+)
 from broker_bridge.domain.access import ApiKey, KeyId, first_key
 from broker_bridge.domain.commands import Status
+from broker_bridge.domain.decisions import DecisionId
 from broker_bridge.domain.lanes import Lane
 from broker_bridge.domain.phones import CommandId, Phone
 from lock_protocol.imei import Imei
@@ -217,6 +229,28 @@ class SqlStore:
         found = await self._read(lambda connection: lenders.keys_of(connection, lender, after, limit + 1))
         items = found[:limit]
         return Page(items, items[-1].key_id if len(found) > limit else None)
+
+    async def lender(self, lender: LenderId) -> LenderRecord:
+        """Return a lender's record."""
+        return await self._read(lambda connection: read_lender(connection, lender))
+
+    async def policies(self, lender: LenderId) -> Sequence[PolicyVersion]:
+        """Return all versions of a lender's own policy, the newest first."""
+        table = tables.policies
+        query = select(table).where(table.c.lender == lender).order_by(table.c.version.desc())
+        return await self._read(lambda connection: _all(connection, query, policy_of))
+
+    async def decision(self, lender: LenderId, decision_id: DecisionId) -> RecordedDecision | None:
+        """Return the record of a lender's decision."""
+        table = tables.decisions
+        query = select(table).where(table.c.decision_id == decision_id, table.c.lender == lender)
+        return await self._read(lambda connection: _first(connection, query, decision_of))
+
+    async def to_judge(self, now: int, limit: int) -> Sequence[Imei]:
+        """Return phones that are to be judged again at `now`, the longest waiting first."""
+        table = tables.phones
+        query = select(table.c.imei).where(table.c.look_at > 0, table.c.look_at <= now).order_by(table.c.look_at)
+        return await self._read(lambda connection: list(connection.execute(query.limit(limit)).scalars()))
 
     async def credentials(self) -> dict[Imei, str]:
         """Return every phone's password hash."""

@@ -14,6 +14,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, SecurityS
 from broker_bridge.adapters.http.problems import ProblemError
 from broker_bridge.app.ports import Clock, Log, StoreUnavailableError
 from broker_bridge.domain.access import ApiKey, KeyId, Scope, effective, key_id_of, may_decide
+from broker_bridge.domain.decisions import DecisionType
 from lock_protocol.messages import LenderId
 
 KEY_BELIEVED_S = 1.0
@@ -32,7 +33,7 @@ class Caller:
     scopes: frozenset[Scope]
     """With those that they imply."""
 
-    def check_decision(self, decision_type: str) -> None:
+    def check_decision(self, decision_type: DecisionType) -> None:
         """Refuse a decision that this caller may not send.
 
         Raises:

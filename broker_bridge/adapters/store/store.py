@@ -12,7 +12,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryFile
 from typing import Any, Self, TypeVar, cast
 
 from sqlalchemy import Connection, Engine, create_engine, delete, event, func, insert, or_, select
@@ -20,6 +19,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
 
 from broker_bridge.adapters.store import lenders, tables
+from broker_bridge.adapters.store.database_file import is_to_be_made
 from broker_bridge.adapters.store.migrate import newest_revision, upgrade, writable_revision
 from broker_bridge.adapters.store.rows import command_of, decision_of, outgoing_of, phone_of, policy_of
 from broker_bridge.adapters.store.transaction import SharedTransaction, put_fact, read_lender
@@ -109,7 +109,7 @@ class SqlStore:
         Raises:
             StoreUnavailableError: the database cannot be opened, or not be written to.
         """
-        if _is_missing_file(self._url):
+        if is_to_be_made(self._url):
             return None, newest_revision()
         try:
             return await self._write(writable_revision), newest_revision()
@@ -430,23 +430,6 @@ def _make_file(url: URL) -> None:
         return
     except OSError as error:
         raise StoreUnavailableError(f"{path}: {error.strerror}") from error
-
-
-def _is_missing_file(url: URL) -> bool:
-    """Tell whether the database is a file that is still to be made, and can be.
-
-    Raises:
-        StoreUnavailableError: it is, and cannot be.
-    """
-    file = url.database if url.get_backend_name() == "sqlite" else None
-    if not file or file.startswith((":memory:", "file:")) or Path(file).exists():
-        return False
-    directory = next(parent for parent in Path(file).absolute().parents if parent.exists())
-    try:
-        with TemporaryFile(dir=directory):
-            return True
-    except OSError as error:
-        raise StoreUnavailableError(f"{directory}: no file can be made there: {error.strerror}") from error
 
 
 def _engine(url: URL) -> Engine:

@@ -17,6 +17,8 @@ import uvicorn
 
 from broker_bridge.adapters.http.api import create_api
 from broker_bridge.adapters.http.gateway import Gateway, PhonesBroker, api_key_hash, new_api_key
+from broker_bridge.adapters.metrics.live import Parts
+from broker_bridge.adapters.metrics.metrics import Metrics
 from broker_bridge.adapters.mqtt.credentials import PasswordFile
 from broker_bridge.adapters.mqtt.link import BrokerAddress, Link
 from broker_bridge.adapters.signing.keys import FileSigner
@@ -31,7 +33,7 @@ from broker_bridge.app.resign import refuse_older_delegations, sign_all_again
 from broker_bridge.app.session import Bridge
 from broker_bridge.app.sign import Queue, SigningClock
 from broker_bridge.domain.policy import PROFILES
-from broker_bridge.settings import BrokerSettings, Settings, SettingsError
+from broker_bridge.settings import BrokerSettings, HttpSettings, Settings, SettingsError
 from lock_protocol.messages import LenderId
 from lock_protocol.topics import Topics
 
@@ -81,6 +83,8 @@ async def run(settings: Settings) -> None:
             numbers=PublishNumbers(await store.newest_publish_number()),
         )
         store.on_committed(deliverer.offer)
+        metrics = Metrics(clock)
+        store.on_commit(metrics.meters.committed)
         await refuse_older_delegations(store, signer)
         await sign_all_again(store, signer, queue, log)
         address = await _broker_address(settings.broker, store)
@@ -99,14 +103,16 @@ async def run(settings: Settings) -> None:
                 topic_prefix=settings.topic_prefix,
                 root_envelope=signer.roots[-1].envelope,
             ),
+            metrics=metrics,
         )
         listener = Listener(store, deliverer, judge)
+        metrics.watch(Parts(store=store, deliverer=deliverer, listener=listener, link=link), version("paylatch"))
 
         bridge = Bridge(store, deliverer, listener, signer.roots)
         if settings.development:
             log.warning("development_mode", policy=policy.name, note="no gates, loopback only")
         with _listening(settings) as listening:
-            server = _HttpServer(_http_config(gateway))
+            server = _HttpServer(_http_config(gateway, settings.http))
             await _run_until_told_to_stop(
                 server, listening, mqtt=link.run(bridge.session), credentials=credentials.run()
             )
@@ -154,9 +160,9 @@ def _listening(settings: Settings) -> socket.socket:
     return listening
 
 
-def _http_config(gateway: Gateway) -> uvicorn.Config:
+def _http_config(gateway: Gateway, settings: HttpSettings) -> uvicorn.Config:
     return uvicorn.Config(
-        create_api(gateway, version("paylatch")),
+        create_api(gateway, version("paylatch"), show_metrics=settings.metrics),
         log_config=None,
         access_log=False,
         lifespan="off",

@@ -26,6 +26,8 @@ class HttpSettings(Section):
 
     host: str = "127.0.0.1"
     port: int = Field(default=8080, ge=1, le=65535)
+    metrics: bool = True
+    """Whether `/metrics` is served, to whoever can reach the port: it names no lender and no phone."""
 
 
 class BrokerSettings(Section):

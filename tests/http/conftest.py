@@ -5,7 +5,7 @@ import base64
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -15,6 +15,7 @@ import pytest
 
 from broker_bridge.adapters.http.api import create_api
 from broker_bridge.adapters.http.gateway import Gateway, PhonesBroker, api_key_hash
+from broker_bridge.adapters.metrics.metrics import Metrics
 from broker_bridge.adapters.mqtt.credentials import PasswordFile
 from broker_bridge.adapters.mqtt.link import BrokerAddress, Link
 from broker_bridge.adapters.store.store import SqlStore
@@ -25,6 +26,7 @@ from tests.bridge_rig import ACME, DEVICE, KeptLog, Office, SetClock, signer_of
 from tests.loopback.lender import Lender
 
 OTHER = LenderId("other-lender")
+NOWHERE = BrokerAddress(host="127.0.0.1", port=1, username="bridge", password="none", client_id="bridge")
 KEYS = {ACME: "pl_acme", OTHER: "pl_other"}
 IMEI, SECOND, FOREIGN = (simulated_imei(number) for number in range(3))
 DEVICE_KEY = base64.b64encode(DEVICE.public).decode()
@@ -38,11 +40,12 @@ class Api:
     store: SqlStore
     clock: SetClock
     passwords: Path
+    metrics: Metrics
     key: str | None = KEYS[ACME]
 
     def of(self, key: str | None) -> "Api":
         """The same with another key, or none."""
-        return Api(self.http, self.store, self.clock, self.passwords, key)
+        return replace(self, key=key)
 
     @property
     def headers(self) -> dict[str, str]:
@@ -93,12 +96,12 @@ class _Parts:
 
 
 @asynccontextmanager
-async def running_api(directory: Path) -> AsyncIterator[Api]:
+async def running_api(directory: Path, *, show_metrics: bool = True) -> AsyncIterator[Api]:
     parts = _Parts()
     office = parts.office
     office.signer.lenders.update(signer_of(Lender(name=OTHER)).lenders)
     passwords = directory / "phones.passwd"
-    nowhere = BrokerAddress(host="127.0.0.1", port=1, username="bridge", password="none", client_id="bridge")
+    metrics = Metrics(office.clock)
     async with SqlStore(f"sqlite:///{directory / 'paylatch.db'}") as store:
         for lender, key in KEYS.items():
             await store.add_lender(lender, api_key_hash(key), at=1)
@@ -109,18 +112,19 @@ async def running_api(directory: Path) -> AsyncIterator[Api]:
             policy=office.policy,
             clock=office.clock,
             credentials=credentials,
-            link=Link(nowhere, Topics(), window=2, random=Random(1), log=parts.log),  # noqa: S311 - never connects
+            link=Link(NOWHERE, Topics(), window=2, random=Random(1), log=parts.log),  # noqa: S311 - never connects
             broker=PhonesBroker(
                 host="mqtt.example",
                 port=8883,
                 topic_prefix="paylatch/v1",
                 root_envelope=office.lender.authority.envelope,
             ),
+            metrics=metrics,
         )
         writing = asyncio.create_task(credentials.run())
-        transport = httpx.ASGITransport(create_api(gateway, "0"))
+        transport = httpx.ASGITransport(create_api(gateway, "0", show_metrics=show_metrics))
         async with httpx.AsyncClient(transport=transport, base_url="http://bridge") as http:
-            yield Api(http, store, office.clock, passwords)
+            yield Api(http, store, office.clock, passwords, metrics)
         writing.cancel()
 
 

@@ -13,6 +13,8 @@ from fastapi import Request
 from broker_bridge.adapters.http.answers import decided_answer, phone_answer
 from broker_bridge.adapters.http.bodies import EnrolmentBody, decision_of
 from broker_bridge.adapters.http.problems import EXPECTED, ProblemError, problem_of
+from broker_bridge.adapters.metrics.meters import REFUSED, REPEATED
+from broker_bridge.adapters.metrics.metrics import Metrics
 from broker_bridge.adapters.mqtt.credentials import PasswordFile
 from broker_bridge.adapters.mqtt.link import Link
 from broker_bridge.adapters.mqtt.passwords import SALT_BYTES, hash_password
@@ -52,6 +54,7 @@ class Gateway:
     credentials: PasswordFile
     link: Link
     broker: PhonesBroker
+    metrics: Metrics
     known_keys: dict[bytes, tuple[LenderId, float]] = field(default_factory=dict)
     """Keys that the database has confirmed, and until when (monotonic seconds) that is believed."""
 
@@ -84,7 +87,14 @@ class Gateway:
 
     async def decide(self, decision: Decision) -> Decided:
         """Take one decision."""
-        return await self.store.commit(Decide(decision, self.policy, self.queue, self.clock))
+        meters = self.metrics.meters
+        try:
+            decided = await self.store.commit(Decide(decision, self.policy, self.queue, self.clock))
+        except EXPECTED:
+            meters.decided("http", decision, REFUSED)
+            raise
+        meters.decided("http", decision, REPEATED if decided.repeated else decided.effect)
+        return decided
 
     async def decide_one(self, value: object, lender: LenderId) -> dict[str, Any]:
         """Return the result of one item of a list: each stands for itself."""

@@ -85,6 +85,8 @@ class Link:
         self._random = random
         self._log = log
         self._connected = asyncio.Event()
+        self.connections = 0
+        """How many have been made so far."""
 
     @property
     def connected(self) -> bool:
@@ -119,6 +121,7 @@ class Link:
         token = await _answered(self._subscribe(client, incoming))
         await client.publish_acknowledged(self._topics.status, _ONLINE, retain=True)
         self._connected.set()
+        self.connections += 1
         self._log.info("broker_connected", host=self._address.host, port=self._address.port)
         await on_session(Session(client), incoming, token)
 

@@ -8,13 +8,14 @@ import asyncio
 import os
 import queue
 import threading
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypeVar, cast
 
-from sqlalchemy import Connection, Engine, create_engine, delete, event, func, insert, or_, select
+from sqlalchemy import Connection, Engine, create_engine, delete, event, func, insert, or_, select, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
 
@@ -58,6 +59,29 @@ class _Submitted:
             self.future.set_exception(self.error)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Commit:
+    """What came of jobs that were committed together."""
+
+    jobs: int
+    duration_s: float
+    failed: bool = False
+    """Whether the database did not take them. A job that raised on its own account is no failure."""
+    to_publish: Sequence[Outgoing] = ()
+    moved: Collection[Command] = ()
+    """Commands that are new or in another status now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Oldest:
+    """How long the commands of a lane have waited. Seconds UTC; None where there is none."""
+
+    pending_since: int | None
+    """When the oldest command that is still pending was made."""
+    due_since: int | None
+    """When the command that is due for longest was to be published."""
+
+
 class SqlStore:
     """The `Store` of `broker_bridge.app.ports`. Open it with `async with`."""
 
@@ -69,6 +93,7 @@ class SqlStore:
         self._inbox: queue.Queue[_Submitted | None] = queue.Queue(MAX_WAITING)
         self._writer = threading.Thread(target=self._write_until_closed, name="store.writer", daemon=True)
         self._on_committed: Callable[[Outgoing], object] = lambda _: None
+        self._on_commit: Callable[[Commit], object] = lambda _: None
 
     async def __aenter__(self) -> Self:
         """Bring the schema up to date and start the writer.
@@ -90,6 +115,20 @@ class SqlStore:
     def on_committed(self, publish: Callable[[Outgoing], object]) -> None:
         """Say who takes the states that committed jobs want published."""
         self._on_committed = publish
+
+    def on_commit(self, observe: Callable[[Commit], object]) -> None:
+        """Say who is told of every commit, in the event loop, when it is over."""
+        self._on_commit = observe
+
+    @property
+    def kind(self) -> str:
+        """The database's name, like `sqlite`."""
+        return self._url.get_backend_name()
+
+    @property
+    def waiting(self) -> int:
+        """How many jobs wait for the next commit."""
+        return self._inbox.qsize()
 
     # --- writing ---
 
@@ -126,11 +165,12 @@ class SqlStore:
         return batch, True
 
     def _commit_batch(self, batch: list[_Submitted]) -> None:
+        started = time.perf_counter()
         try:
-            to_publish = self._run_together(batch)
+            commit = self._run_together(batch, started)
         except Exception as error:  # noqa: BLE001 - the writer outlives whatever a batch holds
             if isinstance(error, SQLAlchemyError) and not isinstance(error, IntegrityError | DataError):
-                to_publish = _fail(batch, StoreUnavailableError(_reason(error)))
+                commit = _fail(batch, StoreUnavailableError(_reason(error)), started)
             elif len(batch) > 1:
                 # One of them has a row that cannot be read, or wrote what the database will not take; alone, each
                 # answers for itself.
@@ -138,10 +178,10 @@ class SqlStore:
                     self._commit_batch([submitted])
                 return
             else:
-                to_publish = _fail(batch, error)
-        batch[0].loop.call_soon_threadsafe(self._settle, batch, to_publish)
+                commit = _fail(batch, error, started)
+        batch[0].loop.call_soon_threadsafe(self._settle, batch, commit)
 
-    def _run_together(self, batch: list[_Submitted]) -> list[Outgoing]:
+    def _run_together(self, batch: list[_Submitted], started: float) -> Commit:
         with self._writing.begin() as connection:
             tx = SharedTransaction(connection, [submitted.job for submitted in batch])
             for submitted in batch:
@@ -153,13 +193,16 @@ class SqlStore:
                 except Exception as error:  # noqa: BLE001 - whatever a job raises is its submitter's answer
                     submitted.error = error
             tx.flush()
-        return tx.to_publish
+        return Commit(
+            jobs=len(batch), duration_s=time.perf_counter() - started, to_publish=tx.to_publish, moved=tx.moved()
+        )
 
-    def _settle(self, batch: list[_Submitted], to_publish: list[Outgoing]) -> None:
-        for state in to_publish:
+    def _settle(self, batch: list[_Submitted], commit: Commit) -> None:
+        for state in commit.to_publish:
             self._on_committed(state)
         for submitted in batch:
             submitted.settle()
+        self._on_commit(commit)
 
     # --- reading ---
 
@@ -205,6 +248,10 @@ class SqlStore:
             .limit(limit)
         )
         return await self._read(lambda connection: _all(connection, query, partial(outgoing_of, lane=lane)))
+
+    async def oldest(self) -> Mapping[Lane, Oldest]:
+        """Return how long the commands of each lane have waited."""
+        return await self._read(lambda one: {lane: _oldest_of(one, lane) for lane in Lane})
 
     async def sent_before(self, at: int, limit: int) -> Sequence[Imei]:
         """Return phones whose newest command was sent before `at` and is still `sent`."""
@@ -316,10 +363,10 @@ def _in_transaction(engine: Engine, query: Callable[[Connection], T]) -> T:
         raise StoreUnavailableError(_reason(error)) from error
 
 
-def _fail(batch: list[_Submitted], error: Exception) -> list[Outgoing]:
+def _fail(batch: list[_Submitted], error: Exception, started: float) -> Commit:
     for submitted in batch:
         submitted.error = error
-    return []
+    return Commit(jobs=len(batch), duration_s=time.perf_counter() - started, failed=True)
 
 
 def _reason(error: SQLAlchemyError) -> str:
@@ -334,6 +381,15 @@ def _first(connection: Connection, query: Any, make: Callable[..., T]) -> T | No
 
 def _all(connection: Connection, query: Any, make: Callable[..., T]) -> list[T]:
     return [make(row) for row in connection.execute(query).mappings()]
+
+
+def _oldest_of(connection: Connection, lane: Lane) -> Oldest:
+    """Look at the beginning of two indexes. Their conditions stand here as text, for the planner to know them again."""
+    table = tables.commands
+    mine = table.c.lane == int(lane)
+    pending = select(func.min(table.c.created_at)).where(mine, text("finished_at = 0"))
+    due = select(func.min(table.c.due_at)).where(mine, text("due_at > 0"))
+    return Oldest(connection.execute(pending).scalar(), connection.execute(due).scalar())
 
 
 def _make_file(url: URL) -> None:

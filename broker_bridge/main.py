@@ -15,8 +15,9 @@ from random import Random
 import structlog
 import uvicorn
 
+from broker_bridge.adapters.http.access import Access, api_key_hash, new_api_key
 from broker_bridge.adapters.http.api import create_api
-from broker_bridge.adapters.http.gateway import Gateway, PhonesBroker, api_key_hash, new_api_key
+from broker_bridge.adapters.http.gateway import Gateway, PhonesBroker
 from broker_bridge.adapters.metrics.live import Parts
 from broker_bridge.adapters.metrics.metrics import Metrics
 from broker_bridge.adapters.mqtt.credentials import PasswordFile
@@ -105,6 +106,7 @@ async def run(settings: Settings) -> None:
             ),
             metrics=metrics,
         )
+        access = Access(store, clock, log)
         listener = Listener(store, deliverer, judge)
         metrics.watch(Parts(store=store, deliverer=deliverer, listener=listener, link=link), version("paylatch"))
 
@@ -112,10 +114,11 @@ async def run(settings: Settings) -> None:
         if settings.development:
             log.warning("development_mode", policy=policy.name, note="no gates, loopback only")
         with _listening(settings) as listening:
-            server = _HttpServer(_http_config(gateway, settings.http))
+            server = _HttpServer(_http_config(gateway, access, settings.http))
             await _run_until_told_to_stop(
-                server, listening, mqtt=link.run(bridge.session), credentials=credentials.run()
+                server, listening, mqtt=link.run(bridge.session), credentials=credentials.run(), access=access.run()
             )
+        await access.write_uses()
         log.info("stopped")
 
 
@@ -160,9 +163,9 @@ def _listening(settings: Settings) -> socket.socket:
     return listening
 
 
-def _http_config(gateway: Gateway, settings: HttpSettings) -> uvicorn.Config:
+def _http_config(gateway: Gateway, access: Access, settings: HttpSettings) -> uvicorn.Config:
     return uvicorn.Config(
-        create_api(gateway, version("paylatch"), show_metrics=settings.metrics),
+        create_api(gateway, access, version("paylatch"), show_metrics=settings.metrics),
         log_config=None,
         access_log=False,
         lifespan="off",

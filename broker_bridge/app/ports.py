@@ -1,9 +1,10 @@
 """What the use cases need from the world. Adapters implement these; fakes in tests keep their semantics."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
+from broker_bridge.domain.access import ApiKey, KeyId
 from broker_bridge.domain.commands import Status
 from broker_bridge.domain.decisions import DecisionId
 from broker_bridge.domain.lanes import Lane
@@ -191,8 +192,30 @@ class Store(Protocol):
     async def command(self, lender: LenderId, command_id: CommandId) -> Command | None:
         """Return a lender's command."""
 
-    async def lender_of_key(self, key_hash: bytes) -> LenderId | None:
-        """Return whose API key has this SHA-256."""
+    async def working_key(self, key_hash: bytes) -> ApiKey | None:
+        """Return the API key that has this SHA-256, unless it is revoked."""
+
+    async def keys_of(self, lender: LenderId, after: str, limit: int) -> Page[ApiKey]:
+        """Return a lender's API keys by id, from the one behind `after` on; revoked ones too."""
+
+    async def add_key(self, key: ApiKey) -> None:
+        """Add an API key.
+
+        Raises:
+            UnknownLenderError: nobody has added its lender.
+        """
+
+    async def revoke_key(
+        self, lender: LenderId, key_id: KeyId, at: int, *, even_last_admin: bool = False
+    ) -> ApiKey | None:
+        """Revoke an API key and return it as it is now; one that is revoked stays as it was. None: there is none such.
+
+        Raises:
+            LastAdminKeyError: nobody of this lender could make or revoke keys any more.
+        """
+
+    async def put_last_uses(self, uses: Mapping[KeyId, int]) -> None:
+        """Remember when (seconds UTC) API keys were last used."""
 
     async def credentials(self) -> dict[Imei, str]:
         """Return every phone's password hash."""

@@ -12,9 +12,11 @@ from typing import Any
 
 import httpx
 import pytest
+from fastapi import FastAPI
 
+from broker_bridge.adapters.http.access import Access, api_key_hash
 from broker_bridge.adapters.http.api import create_api
-from broker_bridge.adapters.http.gateway import Gateway, PhonesBroker, api_key_hash
+from broker_bridge.adapters.http.gateway import Gateway, PhonesBroker
 from broker_bridge.adapters.metrics.metrics import Metrics
 from broker_bridge.adapters.mqtt.credentials import PasswordFile
 from broker_bridge.adapters.mqtt.link import BrokerAddress, Link
@@ -41,6 +43,8 @@ class Api:
     clock: SetClock
     passwords: Path
     metrics: Metrics
+    app: FastAPI
+    access: Access
     key: str | None = KEYS[ACME]
 
     def of(self, key: str | None) -> "Api":
@@ -122,9 +126,10 @@ async def running_api(directory: Path, *, show_metrics: bool = True) -> AsyncIte
             metrics=metrics,
         )
         writing = asyncio.create_task(credentials.run())
-        transport = httpx.ASGITransport(create_api(gateway, "0", show_metrics=show_metrics))
-        async with httpx.AsyncClient(transport=transport, base_url="http://bridge") as http:
-            yield Api(http, store, office.clock, passwords, metrics)
+        access = Access(store, office.clock, parts.log)
+        app = create_api(gateway, access, "0", show_metrics=show_metrics)
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://bridge") as http:
+            yield Api(http, store, office.clock, passwords, metrics, app, access)
         writing.cancel()
 
 

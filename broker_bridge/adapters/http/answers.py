@@ -5,6 +5,7 @@ from typing import Any
 
 from broker_bridge.app.decide import Decided
 from broker_bridge.app.ports import Command
+from broker_bridge.domain.access import ApiKey
 from broker_bridge.domain.phones import Phone, Said
 from lock_protocol.levels import Level, Reason
 
@@ -65,6 +66,18 @@ def command_answer(command: Command) -> dict[str, Any]:
         "created_at": time_text(command.created_at),
         "sent_at": time_text(command.sent_at),
         "finished_at": time_text(command.finished_at),
+    }
+
+
+def api_key_answer(key: ApiKey) -> dict[str, Any]:
+    """Return what may be shown of an API key."""
+    return {
+        "key_id": key.key_id,
+        "name": key.name,
+        "scopes": sorted(key.scopes),
+        "created_at": time_text(key.created_at),
+        "last_used_at": time_text(key.last_used_at),
+        "revoked_at": time_text(key.revoked_at),
     }
 
 

@@ -16,6 +16,7 @@ from broker_bridge.app.decide import DecisionConflictError, FutureDecisionError,
 from broker_bridge.app.enrol import EnrolmentConflictError
 from broker_bridge.app.ports import OverloadedError, StoreUnavailableError, UnknownLenderError
 from broker_bridge.app.sign import ClockSuspectError
+from broker_bridge.domain.access import LastAdminKeyError
 from broker_bridge.domain.authority import LinkNotDelegatedError, NotDelegatedError
 
 RETRY_AFTER_S = "1"
@@ -53,6 +54,7 @@ _MEANINGS: dict[type[Exception], _Meaning] = {
     DecisionConflictError: _Meaning(HTTPStatus.UNPROCESSABLE_ENTITY, "decision-conflict"),
     FutureDecisionError: _Meaning(HTTPStatus.UNPROCESSABLE_ENTITY, "from-the-future"),
     EnrolmentConflictError: _Meaning(HTTPStatus.CONFLICT, "enrolment-conflict"),
+    LastAdminKeyError: _Meaning(HTTPStatus.CONFLICT, "last-admin-key"),
     ClockSuspectError: _Meaning(HTTPStatus.SERVICE_UNAVAILABLE, "clock-suspect"),
     CredentialsError: _Meaning(HTTPStatus.SERVICE_UNAVAILABLE, "broker-not-told"),
     OverloadedError: _Meaning(HTTPStatus.SERVICE_UNAVAILABLE, "overloaded"),

@@ -19,11 +19,12 @@ from sqlalchemy import Connection, Engine, create_engine, delete, event, func, i
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
 
-from broker_bridge.adapters.store import tables
+from broker_bridge.adapters.store import api_keys, tables
 from broker_bridge.adapters.store.migrate import upgrade
 from broker_bridge.adapters.store.rows import command_of, outgoing_of, phone_of
 from broker_bridge.adapters.store.transaction import SharedTransaction, put_fact
 from broker_bridge.app.ports import Command, Job, Outgoing, OverloadedError, Page, StoreUnavailableError
+from broker_bridge.domain.access import ApiKey, KeyId, first_key
 from broker_bridge.domain.commands import Status
 from broker_bridge.domain.lanes import Lane
 from broker_bridge.domain.phones import CommandId, Phone
@@ -226,10 +227,15 @@ class SqlStore:
         query = select(table).where(table.c.command_id == command_id, table.c.lender == lender)
         return await self._read(lambda connection: _first(connection, query, command_of))
 
-    async def lender_of_key(self, key_hash: bytes) -> LenderId | None:
-        """Return whose API key has this SHA-256."""
-        query = select(tables.api_keys.c.lender).where(tables.api_keys.c.key_hash == key_hash)
-        return cast("LenderId | None", await self._read(lambda connection: connection.execute(query).scalar()))
+    async def working_key(self, key_hash: bytes) -> ApiKey | None:
+        """Return the API key that has this SHA-256, unless it is revoked."""
+        return await self._read(lambda connection: api_keys.working_key(connection, key_hash))
+
+    async def keys_of(self, lender: LenderId, after: str, limit: int) -> Page[ApiKey]:
+        """Return a lender's API keys by id, from the one behind `after` on; revoked ones too."""
+        found = await self._read(lambda connection: api_keys.keys_of(connection, lender, after, limit + 1))
+        items = found[:limit]
+        return Page(items, items[-1].key_id if len(found) > limit else None)
 
     async def credentials(self) -> dict[Imei, str]:
         """Return every phone's password hash."""
@@ -325,15 +331,29 @@ class SqlStore:
         await self._write(write)
 
     async def add_lender(self, lender: LenderId, key_hash: bytes, at: int) -> None:
-        """Add a lender if it is new, and an API key of it."""
+        """Add a lender if it is new, and an API key of it that may do everything."""
 
         def write(connection: Connection) -> None:
-            known = select(tables.lenders.c.lender).where(tables.lenders.c.lender == lender)
-            if connection.execute(known).scalar() is None:
-                connection.execute(insert(tables.lenders).values(lender=lender, created_at=at))
-            connection.execute(insert(tables.api_keys).values(key_hash=key_hash, lender=lender, created_at=at))
+            api_keys.insert_lender(connection, lender, at)
+            api_keys.insert_key(connection, first_key(lender, key_hash, at))
 
         await self._write(write)
+
+    async def add_key(self, key: ApiKey) -> None:
+        """Add an API key."""
+        await self._write(lambda connection: api_keys.insert_key(connection, key))
+
+    async def revoke_key(
+        self, lender: LenderId, key_id: KeyId, at: int, *, even_last_admin: bool = False
+    ) -> ApiKey | None:
+        """Revoke an API key and return it as it is now. None: the lender has none such."""
+        return await self._write(
+            lambda connection: api_keys.revoke_key(connection, lender, key_id, at, even_last_admin=even_last_admin)
+        )
+
+    async def put_last_uses(self, uses: Mapping[KeyId, int]) -> None:
+        """Remember when API keys were last used."""
+        await self._write(lambda connection: api_keys.put_last_uses(connection, uses))
 
     async def fact(self, name: str, default: str) -> str:
         """Return one of the bridge's single values, storing `default` when it has none yet."""

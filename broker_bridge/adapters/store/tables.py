@@ -36,7 +36,13 @@ api_keys = Table(
     Column("key_hash", LargeBinary(32), primary_key=True),
     Column("lender", String(32), ForeignKey("lenders.lender"), nullable=False),
     Column("created_at", BigInteger, nullable=False),
+    Column("key_id", String(20), nullable=False),
+    Column("name", String(64), nullable=False),
+    Column("scopes", String(128), nullable=False),
+    Column("last_used_at", BigInteger, nullable=False),
+    Column("revoked_at", BigInteger, nullable=False),
 )
+Index("ix_api_keys_lender_key_id", api_keys.c.lender, api_keys.c.key_id, unique=True)
 
 phones = Table(
     "phones",

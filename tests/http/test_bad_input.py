@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from broker_bridge.adapters.http.bodies import MAX_BODY_BYTES
+from broker_bridge.adapters.http.reading import MAX_BODY_BYTES
 from tests.http.conftest import IMEI, SECOND, Api, overdue, payment, problem
 
 IMEIS = {

@@ -15,7 +15,10 @@ from fastapi.routing import iter_route_contexts
 from broker_bridge.domain.access import Scope, effective
 from tests.http.conftest import DEVICE_KEY, FOREIGN, IMEI, KEYS, OTHER, SECOND, Api, overdue, problem
 
-PUBLIC = {"/livez", "/readyz", "/metrics", "/openapi.json"}
+PUBLIC = {
+    *("/livez", "/readyz", "/metrics", "/openapi.json"),
+    *("/docs", "/docs/start.js", "/docs/swagger-ui-bundle.js", "/docs/swagger-ui.css"),
+}
 """What needs no credential."""
 
 

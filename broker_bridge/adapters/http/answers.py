@@ -1,8 +1,14 @@
 """What lenders are told."""
 
 from datetime import UTC, datetime
-from typing import Any
 
+from broker_bridge.adapters.http.schemas import (
+    CommandAnswer,
+    DecidedAnswer,
+    KeyAnswer,
+    PhoneAnswer,
+    ReportedAnswer,
+)
 from broker_bridge.app.decide import Decided
 from broker_bridge.app.ports import Command
 from broker_bridge.domain.access import ApiKey
@@ -10,7 +16,7 @@ from broker_bridge.domain.phones import Phone, Said
 from lock_protocol.levels import Level, Reason
 
 
-def decided_answer(decided: Decided) -> dict[str, Any]:
+def decided_answer(decided: Decided) -> DecidedAnswer:
     """Return the answer to a decision."""
     return {
         "decision_id": decided.decision_id,
@@ -22,7 +28,7 @@ def decided_answer(decided: Decided) -> dict[str, Any]:
     }
 
 
-def phone_answer(phone: Phone) -> dict[str, Any]:
+def phone_answer(phone: Phone) -> PhoneAnswer:
     """Return a phone: what it should be, and what it says it is."""
     loan, state = phone.loan, phone.desired.state
     return {
@@ -49,7 +55,7 @@ def phone_answer(phone: Phone) -> dict[str, Any]:
     }
 
 
-def command_answer(command: Command) -> dict[str, Any]:
+def command_answer(command: Command) -> CommandAnswer:
     """Return a command: where it is on its way."""
     return {
         "command_id": command.command_id,
@@ -69,7 +75,7 @@ def command_answer(command: Command) -> dict[str, Any]:
     }
 
 
-def api_key_answer(key: ApiKey) -> dict[str, Any]:
+def api_key_answer(key: ApiKey) -> KeyAnswer:
     """Return what may be shown of an API key."""
     return {
         "key_id": key.key_id,
@@ -91,7 +97,7 @@ def time_text(at: int) -> str | None:
     return datetime.fromtimestamp(at, UTC).isoformat().replace("+00:00", "Z") if at else None
 
 
-def _said_answer(said: Said) -> dict[str, Any]:
+def _said_answer(said: Said) -> ReportedAnswer:
     return {
         "level": level_name(said.level),
         "condition": said.condition.name.lower(),

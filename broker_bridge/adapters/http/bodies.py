@@ -3,20 +3,30 @@
 import base64
 import binascii
 import json
-from collections.abc import AsyncIterable
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from typing import Annotated, Any, Literal, NoReturn, TypeVar
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from fastapi import Request
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    WithJsonSchema,
+)
+from typing_extensions import TypeAliasType
 
 from broker_bridge.adapters.http.problems import ProblemError, faults_of, shortened
+from broker_bridge.adapters.http.reading import read_body
 from broker_bridge.domain.decisions import Decision, DecisionId, DecisionType
 from lock_protocol.imei import Imei, parse_imei
 from lock_protocol.keys import PUBLIC_KEY_BYTES, PublicKey, is_usable
 from lock_protocol.messages import LenderId
 
-MAX_BODY_BYTES = 2 * 1024 * 1024
 MAX_LIST = 1000
 MAX_DAYS = 36_500
 _EPOCH, _TOO_LATE = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
@@ -46,15 +56,33 @@ def _text_time(value: object) -> datetime:
     return moment
 
 
-ImeiField = Annotated[str, AfterValidator(parse_imei)]
-KeyField = Annotated[bytes, BeforeValidator(_device_key)]
-TimeField = Annotated[AwareDatetime, BeforeValidator(_text_time)]
+ImeiField = Annotated[
+    str,
+    Field(
+        description="15 digits, the last of them the Luhn digit.",
+        json_schema_extra={"format": "imei", "pattern": "^[0-9]{15}$"},
+        examples=["001017000000003"],
+    ),
+    AfterValidator(parse_imei),
+]
+KeyField = Annotated[
+    bytes,
+    BeforeValidator(_device_key),
+    WithJsonSchema(
+        {"type": "string", "contentEncoding": "base64", "format": "ed25519", "pattern": "^[A-Za-z0-9+/]{43}=$"}
+    ),
+]
+TimeField = Annotated[
+    AwareDatetime,
+    BeforeValidator(_text_time),
+    Field(description="RFC 3339, with its offset from UTC.", examples=["2026-01-23T00:00:00Z"]),
+]
 
 
 class Body(BaseModel):
     """A request's body. A field that nobody knows is refused: it may be one that somebody relies on."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True)
 
 
 class EnrolmentBody(Body):
@@ -135,6 +163,11 @@ class SettledBody(_DecisionBody):
         return self._decision(lender, type=DecisionType.LOAN_SETTLED)
 
 
+DecisionBody = TypeAliasType(
+    "DecisionBody", Annotated[OverdueBody | PaymentBody | SettledBody, Field(discriminator="type")]
+)
+"""What a decision may look like, for the document: `decision_of` reads it."""
+
 _DECISIONS: dict[object, type[OverdueBody | PaymentBody | SettledBody]] = {
     "payment_overdue": OverdueBody,
     "payment_received": PaymentBody,
@@ -144,19 +177,13 @@ _DECISIONS: dict[object, type[OverdueBody | PaymentBody | SettledBody]] = {
 B = TypeVar("B", bound=Body)
 
 
-async def read_json(chunks: AsyncIterable[bytes]) -> Any:
-    """Return the JSON value of a body, read without the leniencies that hide mistakes.
+async def read_json(request: Request) -> Any:
+    """Return the JSON value of a request's body, read without the leniencies that hide mistakes.
 
     Raises:
-        ProblemError: 413 as soon as it is too large; 400 when it is no JSON, repeats a key, or holds NaN or Infinity.
+        ProblemError: what `read_body` raises; 400 when it is no JSON, repeats a key, or holds NaN or Infinity.
     """
-    raw = bytearray()
-    async for chunk in chunks:
-        raw += chunk
-        if len(raw) > MAX_BODY_BYTES:
-            raise ProblemError(
-                HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too-large", f"at most {MAX_BODY_BYTES} bytes in a body"
-            )
+    raw = await read_body(request, "application/json")
     try:
         return json.loads(raw.decode(), object_pairs_hook=_without_repetition, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:

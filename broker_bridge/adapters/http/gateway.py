@@ -4,13 +4,12 @@ import base64
 import os
 import secrets
 from dataclasses import dataclass
-from http import HTTPStatus
-from typing import Any
 
 from broker_bridge.adapters.http.access import Caller
 from broker_bridge.adapters.http.answers import decided_answer, phone_answer
 from broker_bridge.adapters.http.bodies import EnrolmentBody, decision_of
 from broker_bridge.adapters.http.problems import EXPECTED, problem_of
+from broker_bridge.adapters.http.schemas import EnrolledAnswer, MqttAnswer, RefusedResult, TakenResult
 from broker_bridge.adapters.metrics.meters import REFUSED, REPEATED
 from broker_bridge.adapters.metrics.metrics import Metrics
 from broker_bridge.adapters.mqtt.credentials import PasswordFile
@@ -73,16 +72,16 @@ class Gateway:
         caller.check_decision(decision.type)
         return await self.decide(decision)
 
-    async def decide_one(self, caller: Caller, value: object) -> dict[str, Any]:
+    async def decide_one(self, caller: Caller, value: object) -> TakenResult | RefusedResult:
         """Return the result of one item of a list: each stands for itself."""
         try:
             decided = await self.decide_for(caller, value)
         except EXPECTED as error:
             problem = problem_of(error)
             return {"status": int(problem.status), "problem": problem.document()}
-        return {"status": int(HTTPStatus.OK), **decided_answer(decided)}
+        return {"status": 200, **decided_answer(decided)}
 
-    async def enrol(self, body: EnrolmentBody, lender: LenderId) -> dict[str, Any]:
+    async def enrol(self, body: EnrolmentBody, lender: LenderId) -> EnrolledAnswer:
         """Enrol a phone and return what it needs, once its credential works."""
         password = secrets.token_urlsafe(_SECRET_BYTES)
         job = Enrol(
@@ -98,7 +97,7 @@ class Gateway:
         )
         phone = await self.store.commit(job)
         await self.credentials.publish()
-        mqtt = {
+        mqtt: MqttAnswer = {
             "host": self.broker.host,
             "port": self.broker.port,
             "username": phone.imei,
@@ -106,4 +105,4 @@ class Gateway:
             "topic_prefix": self.broker.topic_prefix,
         }
         root = base64.b64encode(self.broker.root_envelope).decode()
-        return phone_answer(phone) | {"root": root, "mqtt": mqtt}
+        return {**phone_answer(phone), "root": root, "mqtt": mqtt}

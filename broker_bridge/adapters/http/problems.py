@@ -11,6 +11,8 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
 
+from broker_bridge.adapters.http.documented import title_of, type_of
+from broker_bridge.adapters.http.schemas import ProblemDocument
 from broker_bridge.adapters.mqtt.credentials import CredentialsError
 from broker_bridge.app.decide import DecisionConflictError, FutureDecisionError, UnknownPhoneError
 from broker_bridge.app.enrol import EnrolmentConflictError
@@ -32,11 +34,11 @@ class ProblemError(Exception):
         super().__init__(detail)
         self.status, self.kind, self.detail = status, kind, detail
 
-    def document(self) -> dict[str, Any]:
+    def document(self) -> ProblemDocument:
         """Return the problem document."""
         return {
-            "type": f"urn:paylatch:problem:{self.kind}",
-            "title": self.kind.replace("-", " ").capitalize(),
+            "type": type_of(self.kind),
+            "title": title_of(self.kind),
             "status": int(self.status),
             # It may quote what was sent, and JSON can name half a character that no UTF-8 can hold.
             "detail": self.detail.encode("utf-8", "backslashreplace").decode(),

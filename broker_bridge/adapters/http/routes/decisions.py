@@ -2,25 +2,59 @@
 
 import asyncio
 from http import HTTPStatus
-from typing import Any
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Request
+from pydantic import Field
 
 from broker_bridge.adapters.http.access import SomeDecider
 from broker_bridge.adapters.http.answers import decided_answer
-from broker_bridge.adapters.http.bodies import MAX_LIST, read_json
+from broker_bridge.adapters.http.bodies import MAX_LIST, DecisionBody, read_json
+from broker_bridge.adapters.http.documented import OF_SIGNING, json_body
 from broker_bridge.adapters.http.gateway import Gateway
 from broker_bridge.adapters.http.problems import ProblemError
+from broker_bridge.adapters.http.schemas import DecidedAnswer, ResultsAnswer
+
+# Whatever an item is, the list is taken: what is no decision has its problem among the results.
+_List = Annotated[list[DecisionBody | Any], Field(max_length=MAX_LIST)]
+
+_OVERDUE: Final = {
+    "decision_id": "2026-01-0001",
+    "imei": "001017000000003",
+    "type": "payment_overdue",
+    "occurred_at": "2026-01-23T00:00:00Z",
+    "days_overdue": 90,
+    "amount_due": 129900,
+    "currency": "INR",
+}
+_PAID: Final = {
+    "decision_id": "2026-01-0002",
+    "imei": "001017000000003",
+    "type": "payment_received",
+    "occurred_at": "2026-01-23T12:00:00Z",
+    "cures": True,
+}
+_EXAMPLES: Final = {"A payment is late": _OVERDUE, "A payment has arrived": _PAID, "Several": [_OVERDUE, _PAID]}
 
 
 def routes(gateway: Gateway) -> APIRouter:
     """Return the routes of this module."""
-    router = APIRouter(prefix="/v1")
+    router = APIRouter(prefix="/v1", tags=["Decisions"])
 
-    @router.post("/decisions")
-    async def decide(request: Request, caller: SomeDecider) -> dict[str, Any]:
-        """Take one decision, or a list of them with a result for each; what is answered with success is durable."""
-        value = await read_json(request.stream())
+    @router.post(
+        "/decisions",
+        openapi_extra=json_body(
+            DecisionBody | _List,
+            _EXAMPLES,
+            *("unknown-phone", "too-many", "decision-conflict", "from-the-future", "link-not-delegated", *OF_SIGNING),
+        ),
+    )
+    async def decide(request: Request, caller: SomeDecider) -> DecidedAnswer | ResultsAnswer:
+        """Take one decision, or a list of them with a result for each; what is answered with success is durable.
+
+        A list is always answered with 200: each of its items stands for itself, and has its own status.
+        """
+        value = await read_json(request)
         if not isinstance(value, list):
             return decided_answer(await gateway.decide_for(caller, value))
         if len(value) > MAX_LIST:

@@ -1,39 +1,54 @@
 """`/v1/phones`: enrolling phones, and showing what they should be and what they say they are."""
 
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Final
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request
 
 from broker_bridge.adapters.http.access import PhoneReader, PhoneWriter
 from broker_bridge.adapters.http.answers import phone_answer
 from broker_bridge.adapters.http.bodies import EnrolmentBody, check, read_json
+from broker_bridge.adapters.http.documented import OF_SIGNING, extra, json_body
 from broker_bridge.adapters.http.gateway import Gateway
+from broker_bridge.adapters.http.paging import ImeiPath, PageSize, PhonesToken
 from broker_bridge.adapters.http.problems import ProblemError, not_found
+from broker_bridge.adapters.http.schemas import EnrolledAnswer, PhoneAnswer, PhonesAnswer
 from lock_protocol.imei import Imei, InvalidImeiError, parse_imei
 
-MAX_PAGE = 500
+_EXAMPLES: Final = {
+    "A new phone": {
+        "imei": "001017000000003",
+        "loan_id": "loan-1",
+        "device_key": "11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=",
+        "consent": "contract 1, signed 2026-11-01",
+    }
+}
 
 
 def routes(gateway: Gateway) -> APIRouter:
     """Return the routes of this module."""
-    router = APIRouter(prefix="/v1")
+    router = APIRouter(prefix="/v1", tags=["Phones"])
 
-    @router.post("/phones", status_code=HTTPStatus.CREATED)
-    async def enrol(request: Request, caller: PhoneWriter) -> dict[str, Any]:
-        """Enrol a phone: bind IMEI, device key, loan and consent; the answer holds its credential, shown once."""
-        return await gateway.enrol(check(EnrolmentBody, await read_json(request.stream())), caller.lender)
+    @router.post(
+        "/phones",
+        status_code=HTTPStatus.CREATED,
+        openapi_extra=json_body(EnrolmentBody, _EXAMPLES, "enrolment-conflict", "broker-not-told", *OF_SIGNING),
+    )
+    async def enrol_phone(request: Request, caller: PhoneWriter) -> EnrolledAnswer:
+        """Enrol a phone: bind IMEI, device key, loan and consent; the answer holds its credential, shown once.
+
+        The same again gives the phone a new credential and changes nothing else.
+        """
+        return await gateway.enrol(check(EnrolmentBody, await read_json(request)), caller.lender)
 
     @router.get("/phones")
-    async def phones(
-        caller: PhoneReader, page_size: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 100, page_token: str = ""
-    ) -> dict[str, Any]:
+    async def list_phones(caller: PhoneReader, page_size: PageSize = 100, page_token: PhonesToken = "") -> PhonesAnswer:
         """List phones by IMEI."""
         page = await gateway.store.phones(caller.lender, page_token, page_size)
         return {"phones": [phone_answer(phone) for phone in page.items], "next_page_token": page.next_token}
 
-    @router.get("/phones/{imei}")
-    async def phone(imei: str, caller: PhoneReader) -> dict[str, Any]:
+    @router.get("/phones/{imei}", openapi_extra=extra("unknown-phone", "invalid-imei"))
+    async def show_phone(imei: ImeiPath, caller: PhoneReader) -> PhoneAnswer:
         """Show what a phone should be, and what it says it is."""
         found = await gateway.store.phone(caller.lender, _imei_in_path(imei))
         if found is None:

@@ -254,9 +254,10 @@ async def test_a_path_that_is_not_there_is_a_problem_too(api: Api, path: str) ->
 
 
 async def test_a_method_that_is_not_there_says_which_are(api: Api) -> None:
-    response = await api.http.delete(f"/v1/phones/{IMEI}", headers=api.headers)
-    assert problem(response) == (405, "method-not-allowed")
-    assert response.headers["allow"] == "GET"
+    for path, allowed in ((f"/v1/phones/{IMEI}", "GET"), ("/v1/phones", "GET, POST")):
+        response = await api.http.delete(path, headers=api.headers)
+        assert problem(response) == (405, "method-not-allowed")
+        assert response.headers["allow"] == allowed
 
 
 async def test_it_lives(api: Api) -> None:

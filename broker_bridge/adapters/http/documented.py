@@ -97,6 +97,20 @@ def json_body(schema: Any, examples: Mapping[str, object], *problems: str) -> di
     return extra(*problems, *OF_BODIES) | {BODY_KEY: body}
 
 
+def links(status: int, **targets: tuple[str, str]) -> dict[int | str, dict[str, Any]]:
+    """Return a route's `responses`: where an answer of this status leads to.
+
+    Args:
+        status: of the answer.
+        targets: by operation id, its path parameter and where in the answer (a JSON pointer) that stands.
+    """
+    found = {
+        operation: {"operationId": operation, "parameters": {parameter: f"$response.body#{pointer}"}}
+        for operation, (parameter, pointer) in targets.items()
+    }
+    return {status: {"links": found}}
+
+
 def responses_of(kinds: Sequence[str]) -> dict[str, Any]:
     """Return the responses of an OpenAPI operation that answers with these kinds of problem."""
     by_status: dict[HTTPStatus, list[str]] = {}

@@ -9,6 +9,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
 
 from broker_bridge.adapters.http.documented import title_of, type_of
@@ -118,12 +119,15 @@ def install(app: FastAPI) -> None:
     async def expected(_: Request, error: Exception) -> JSONResponse:
         return answer(problem_of(error))
 
-    async def framework(_: Request, error: Exception) -> JSONResponse:
+    async def framework(request: Request, error: Exception) -> JSONResponse:
         if not isinstance(error, HTTPException):
             raise error
         status = HTTPStatus(error.status_code)
         problem = ProblemError(status, status.phrase.lower().replace(" ", "-"), str(error.detail))
-        return answer(problem, error.headers)
+        headers = dict(error.headers or {})
+        if status is HTTPStatus.METHOD_NOT_ALLOWED:
+            headers["Allow"] = _allowed_methods(request)
+        return answer(problem, headers)
 
     async def query(_: Request, error: Exception) -> JSONResponse:
         if not isinstance(error, RequestValidationError):
@@ -134,6 +138,13 @@ def install(app: FastAPI) -> None:
         app.add_exception_handler(kind, expected)
     app.add_exception_handler(HTTPException, framework)
     app.add_exception_handler(RequestValidationError, query)
+
+
+def _allowed_methods(request: Request) -> str:
+    """Return what the path takes by all of its routes: the framework knows those of the first one only."""
+    path = request.scope["route"].path
+    alike = (one for one in iter_route_contexts(request.app.routes) if one.path == path)
+    return ", ".join(sorted({method for one in alike for method in one.methods or ()}))
 
 
 def not_found(what: str, name: str) -> ProblemError:

@@ -10,7 +10,7 @@ from pydantic import Field
 from broker_bridge.adapters.http.access import SomeDecider
 from broker_bridge.adapters.http.answers import decided_answer
 from broker_bridge.adapters.http.bodies import MAX_LIST, DecisionBody, read_json
-from broker_bridge.adapters.http.documented import OF_SIGNING, json_body
+from broker_bridge.adapters.http.documented import OF_SIGNING, json_body, links
 from broker_bridge.adapters.http.gateway import Gateway
 from broker_bridge.adapters.http.problems import ProblemError
 from broker_bridge.adapters.http.schemas import DecidedAnswer, ResultsAnswer
@@ -43,6 +43,7 @@ def routes(gateway: Gateway) -> APIRouter:
 
     @router.post(
         "/decisions",
+        responses=links(200, show_command=("command_id", "/command_id"), show_phone=("imei", "/imei")),
         openapi_extra=json_body(
             DecisionBody | _List,
             _EXAMPLES,

@@ -4,7 +4,7 @@ Only an admin comes here, and an admin has every scope: nobody hands out a right
 """
 
 from http import HTTPStatus
-from typing import Annotated, Final
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Request
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -12,18 +12,20 @@ from pydantic import AfterValidator, BeforeValidator, Field
 from broker_bridge.adapters.http.access import Admin, api_key_hash, new_api_key
 from broker_bridge.adapters.http.answers import api_key_answer
 from broker_bridge.adapters.http.bodies import Body, check, read_json
-from broker_bridge.adapters.http.documented import extra, json_body
+from broker_bridge.adapters.http.documented import extra, json_body, links
 from broker_bridge.adapters.http.gateway import Gateway
 from broker_bridge.adapters.http.paging import KeyPath, KeysToken, PageSize
 from broker_bridge.adapters.http.problems import not_found
 from broker_bridge.adapters.http.schemas import KeyAnswer, KeysAnswer, NewKeyAnswer
 from broker_bridge.domain.access import ApiKey, KeyId, Scope, key_id_of, key_name, parse_scope
 
+_NAME: Final[dict[str, Any]] = {"minLength": 1, "maxLength": 64, "pattern": r"^\S(.*\S)?$"}
+
 
 class KeyBody(Body):
     """`POST /v1/keys`."""
 
-    name: Annotated[str, AfterValidator(key_name)]
+    name: Annotated[str, Field(json_schema_extra=_NAME), AfterValidator(key_name)]
     """What the lender calls it, so that it is known later which system holds it."""
     scopes: list[Annotated[Scope, BeforeValidator(parse_scope)]] = Field(min_length=1, max_length=len(Scope))
 
@@ -35,7 +37,12 @@ def routes(gateway: Gateway) -> APIRouter:
     """Return the routes of this module."""
     router = APIRouter(prefix="/v1", tags=["Keys"])
 
-    @router.post("/keys", status_code=HTTPStatus.CREATED, openapi_extra=json_body(KeyBody, _EXAMPLES))
+    @router.post(
+        "/keys",
+        status_code=HTTPStatus.CREATED,
+        responses=links(201, revoke_key=("key_id", "/key_id")),
+        openapi_extra=json_body(KeyBody, _EXAMPLES),
+    )
     async def create_key(request: Request, caller: Admin) -> NewKeyAnswer:
         """Make an API key; the answer holds it, shown once: only its hash is stored."""
         body, secret = check(KeyBody, await read_json(request)), new_api_key()

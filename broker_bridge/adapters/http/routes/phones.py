@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 from broker_bridge.adapters.http.access import PhoneReader, PhoneWriter
 from broker_bridge.adapters.http.answers import phone_answer
 from broker_bridge.adapters.http.bodies import EnrolmentBody, check, read_json
-from broker_bridge.adapters.http.documented import OF_SIGNING, extra, json_body
+from broker_bridge.adapters.http.documented import OF_SIGNING, extra, json_body, links
 from broker_bridge.adapters.http.gateway import Gateway
 from broker_bridge.adapters.http.paging import ImeiPath, PageSize, PhonesToken
 from broker_bridge.adapters.http.problems import ProblemError, not_found
@@ -32,6 +32,7 @@ def routes(gateway: Gateway) -> APIRouter:
     @router.post(
         "/phones",
         status_code=HTTPStatus.CREATED,
+        responses=links(201, show_phone=("imei", "/imei"), show_command=("command_id", "/desired/command_id")),
         openapi_extra=json_body(EnrolmentBody, _EXAMPLES, "enrolment-conflict", "broker-not-told", *OF_SIGNING),
     )
     async def enrol_phone(request: Request, caller: PhoneWriter) -> EnrolledAnswer:
@@ -47,7 +48,11 @@ def routes(gateway: Gateway) -> APIRouter:
         page = await gateway.store.phones(caller.lender, page_token, page_size)
         return {"phones": [phone_answer(phone) for phone in page.items], "next_page_token": page.next_token}
 
-    @router.get("/phones/{imei}", openapi_extra=extra("unknown-phone", "invalid-imei"))
+    @router.get(
+        "/phones/{imei}",
+        responses=links(200, show_command=("command_id", "/desired/command_id")),
+        openapi_extra=extra("unknown-phone", "invalid-imei"),
+    )
     async def show_phone(imei: ImeiPath, caller: PhoneReader) -> PhoneAnswer:
         """Show what a phone should be, and what it says it is."""
         found = await gateway.store.phone(caller.lender, _imei_in_path(imei))

@@ -17,6 +17,7 @@ import uvicorn
 
 from broker_bridge.adapters.http.access import Access, api_key_hash, new_api_key
 from broker_bridge.adapters.http.api import create_api
+from broker_bridge.adapters.http.connections import PunctualProtocol
 from broker_bridge.adapters.http.gateway import Gateway, PhonesBroker
 from broker_bridge.adapters.metrics.live import Parts
 from broker_bridge.adapters.metrics.metrics import Metrics
@@ -171,6 +172,7 @@ def _http_config(gateway: Gateway, access: Access, settings: HttpSettings) -> uv
         lifespan="off",
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=FINISH_S,
+        http=PunctualProtocol,
     )
 
 

@@ -57,6 +57,9 @@ PROBLEMS: Final[Mapping[str, Problem]] = {
         HTTPStatus.SERVICE_UNAVAILABLE, "The bridge's clock cannot be right, so it locks nothing until it is."
     ),
     "broker-not-told": Problem(HTTPStatus.SERVICE_UNAVAILABLE, "The MQTT broker could not be told the credential."),
+    "too-many-connections": Problem(
+        HTTPStatus.SERVICE_UNAVAILABLE, "Too many connections are open; use fewer, for longer."
+    ),
     "overloaded": Problem(HTTPStatus.SERVICE_UNAVAILABLE, "More work is waiting than the bridge promises to hold."),
     "store-unavailable": Problem(HTTPStatus.SERVICE_UNAVAILABLE, "The database does not answer. Nothing was done."),
     "not-delegated": Problem(
@@ -66,6 +69,8 @@ PROBLEMS: Final[Mapping[str, Problem]] = {
 }
 """Every kind that a route may answer with, by the last part of its type. A test finds the ones that are missing."""
 
+OF_ALL: Final = ("too-many-connections",)
+"""What may be answered wherever one asks."""
 OF_KEYS: Final = ("unauthorized", "forbidden")
 """What every route answers that asks for a key."""
 OF_DATA: Final = ("store-unavailable",)

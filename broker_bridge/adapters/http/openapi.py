@@ -10,6 +10,7 @@ from pydantic import TypeAdapter
 
 from broker_bridge.adapters.http.documented import (
     BODY_KEY,
+    OF_ALL,
     OF_DATA,
     OF_KEYS,
     PROBLEMS_KEY,
@@ -115,11 +116,11 @@ def _complete_problems(operation: dict[str, Any]) -> None:
     """Add what can go wrong: what the route names, and what goes without saying."""
     kinds: list[str] = operation.pop(PROBLEMS_KEY, [])
     if "security" in operation:
-        kinds = [*OF_KEYS, *OF_DATA, *kinds]
+        kinds = [*OF_KEYS, *kinds, *OF_DATA]
     if "422" in operation["responses"]:  # the framework's own: the operation has parameters
         kinds = ["invalid-query", *kinds]
     answers = {status: one for status, one in operation["responses"].items() if status != "422"}
-    operation["responses"] = dict(sorted((answers | responses_of(kinds)).items()))
+    operation["responses"] = dict(sorted((responses_of([*kinds, *OF_ALL]) | answers).items()))
 
 
 def _name_scopes(operation: dict[str, Any]) -> None:

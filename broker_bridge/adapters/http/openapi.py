@@ -1,6 +1,7 @@
 """The OpenAPI 3.1 document: what FastAPI knows of the routes, completed by what `documented.py` has of them."""
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any, Final
 
@@ -88,6 +89,7 @@ def _completed(document: dict[str, Any]) -> dict[str, Any]:
         body: dict[str, Any] | None = operation.pop(BODY_KEY, None)
         if body is not None:
             operation["requestBody"] = _request_body(body, schemas)
+        operation["summary"] = _summary(operation["description"])
         _complete_problems(operation)
         _name_scopes(operation)
     for name in _OF_THE_FRAMEWORK:
@@ -110,6 +112,11 @@ def _request_body(body: dict[str, Any], schemas: dict[str, Any]) -> dict[str, An
         schema = {"$ref": REF_TEMPLATE.format(model=schema["title"])}
     examples = {name: {"summary": name, "value": value} for name, value in body["examples"].items()}
     return {"required": True, "content": {body["media_type"]: {"schema": schema, "examples": examples}}}
+
+
+def _summary(description: str) -> str:
+    """Return what an operation does in a few words: its first sentence, or the part of it that says as much."""
+    return re.split(r"[.:;]\s", f"{description} ", maxsplit=1)[0]
 
 
 def _complete_problems(operation: dict[str, Any]) -> None:

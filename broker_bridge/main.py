@@ -23,6 +23,8 @@ from broker_bridge.adapters.metrics.live import Parts
 from broker_bridge.adapters.metrics.metrics import Metrics
 from broker_bridge.adapters.mqtt.credentials import PasswordFile
 from broker_bridge.adapters.mqtt.link import BrokerAddress, Link
+from broker_bridge.adapters.policies.profiles import profile
+from broker_bridge.adapters.policies.reading import read_policy
 from broker_bridge.adapters.signing.keys import FileSigner
 from broker_bridge.adapters.store.store import SqlStore
 from broker_bridge.app.canary import PublishNumbers
@@ -30,11 +32,13 @@ from broker_bridge.app.confirm import Judge
 from broker_bridge.app.deliver import Deliverer
 from broker_bridge.app.hear import Listener
 from broker_bridge.app.outbox import Outbox
+from broker_bridge.app.policies import Policies
 from broker_bridge.app.ports import Log
+from broker_bridge.app.reconsider import Reconsider
 from broker_bridge.app.resign import refuse_older_delegations, sign_all_again
+from broker_bridge.app.schedule import Scheduler
 from broker_bridge.app.session import Bridge
 from broker_bridge.app.sign import Queue, SigningClock
-from broker_bridge.domain.policy import PROFILES
 from broker_bridge.settings import BrokerSettings, HttpSettings, Settings, SettingsError
 from lock_protocol.messages import LenderId
 from lock_protocol.topics import Topics
@@ -70,9 +74,11 @@ async def run(settings: Settings) -> None:
     """
     log = _structured_log()
     signer = FileSigner(settings.keys, development=settings.development)
-    topics, clock, policy = Topics(settings.topic_prefix), SystemClock(), PROFILES[settings.policy]
+    topics, clock = Topics(settings.topic_prefix), SystemClock()
+    policies = Policies(profile(settings.policy), read_policy)
     async with SqlStore(settings.database) as store:
         queue = Queue(signer, SigningClock(clock), clock)
+        reconsider = Reconsider(policies, queue, clock)
         judge = Judge(queue, clock, log)
         deliverer = Deliverer(
             store=store,
@@ -94,8 +100,7 @@ async def run(settings: Settings) -> None:
         credentials = PasswordFile(settings.broker.phones_passwords, settings.broker.pid_file, store, log)
         gateway = Gateway(
             store=store,
-            queue=queue,
-            policy=policy,
+            reconsider=reconsider,
             clock=clock,
             credentials=credentials,
             link=link,
@@ -111,13 +116,19 @@ async def run(settings: Settings) -> None:
         listener = Listener(store, deliverer, judge)
         metrics.watch(Parts(store=store, deliverer=deliverer, listener=listener, link=link), version("paylatch"))
 
+        scheduler = Scheduler(store, reconsider, log)
         bridge = Bridge(store, deliverer, listener, signer.roots)
         if settings.development:
-            log.warning("development_mode", policy=policy.name, note="no gates, loopback only")
+            log.warning("development_mode", policy=policies.default.name, note="no gates, loopback only")
         with _listening(settings) as listening:
             server = _HttpServer(_http_config(gateway, access, settings.http))
             await _run_until_told_to_stop(
-                server, listening, mqtt=link.run(bridge.session), credentials=credentials.run(), access=access.run()
+                server,
+                listening,
+                mqtt=link.run(bridge.session),
+                credentials=credentials.run(),
+                schedule=scheduler.run(),
+                access=access.run(),
             )
         await access.write_uses()
         log.info("stopped")

@@ -72,6 +72,35 @@ class RecordedDecision:
     level: int
     command_id: CommandId | None
     received_at: int
+    wanted: int
+    """The level that the arrears asked for."""
+    held: str
+    """What that level waited for, as a JSON array."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LenderRecord:
+    """What is kept of a lender beside its phones."""
+
+    lender: LenderId
+    policy_version: int
+    """The version of its own policy that is in force; 0 while it has the bridge's."""
+    policy_document: str
+    """That policy's text; empty while it has the bridge's."""
+    heard_at: int
+    """When it last reported anything, seconds UTC (an hour late at most)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyVersion:
+    """One version of a lender's policy. Versions are never changed and never deleted."""
+
+    lender: LenderId
+    version: int
+    document: str
+    set_at: int
+    set_by: str
+    """The id of the API key that set it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,6 +167,22 @@ class Transaction(Protocol):
 
     def audit(self, entry: AuditEntry) -> None:
         """Append to the history."""
+
+    def lender(self, lender: LenderId) -> LenderRecord:
+        """Return a lender's record.
+
+        Raises:
+            UnknownLenderError: there is no such lender.
+        """
+
+    def put_heard(self, lender: LenderId, at: int) -> None:
+        """Remember when a lender last reported anything, seconds UTC."""
+
+    def put_policy(self, policy: PolicyVersion) -> None:
+        """Put the next version of a lender's policy in force."""
+
+    def judge_all_again(self, lender: LenderId, at: int) -> None:
+        """Have each of a lender's phones judged again at `at` (seconds UTC), or earlier where that is due anyway."""
 
     def last_signed_at(self) -> int:
         """Return the newest time that was ever signed with; 0 for none."""
@@ -216,6 +261,22 @@ class Store(Protocol):
 
     async def put_last_uses(self, uses: Mapping[KeyId, int]) -> None:
         """Remember when (seconds UTC) API keys were last used."""
+
+    async def lender(self, lender: LenderId) -> LenderRecord:
+        """Return a lender's record.
+
+        Raises:
+            UnknownLenderError: there is no such lender.
+        """
+
+    async def policies(self, lender: LenderId) -> Sequence[PolicyVersion]:
+        """Return all versions of a lender's own policy, the newest first."""
+
+    async def decision(self, lender: LenderId, decision_id: DecisionId) -> RecordedDecision | None:
+        """Return the record of a lender's decision."""
+
+    async def to_judge(self, now: int, limit: int) -> Sequence[Imei]:
+        """Return phones that are to be judged again at `now` (seconds UTC), the longest waiting first."""
 
     async def credentials(self) -> dict[Imei, str]:
         """Return every phone's password hash."""

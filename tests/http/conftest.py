@@ -112,8 +112,7 @@ async def running_api(directory: Path, *, show_metrics: bool = True) -> AsyncIte
         credentials = PasswordFile(passwords, None, store, parts.log)
         gateway = Gateway(
             store=store,
-            queue=office.queue,
-            policy=office.policy,
+            reconsider=office.reconsider,
             clock=office.clock,
             credentials=credentials,
             link=Link(NOWHERE, Topics(), window=2, random=Random(1), log=parts.log),  # noqa: S311 - never connects

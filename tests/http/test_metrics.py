@@ -135,10 +135,10 @@ async def test_the_metrics_are_shown_without_a_database_but_for_the_ages(
     async def gone() -> None:
         raise StoreUnavailableError("gone")
 
-    monkeypatch.setattr(watched.api.store, "oldest", gone)
+    monkeypatch.setattr(watched.api.store, "backlog", gone)
     values = await watched.values()
     assert values['paylatch_outbox_depth{lane="opening"}'] == 0
-    assert not [name for name in values if name.startswith("paylatch_command_")]
+    assert not [name for name in values if name.startswith(("paylatch_command_", "paylatch_scheduler_"))]
 
 
 # --- what is counted -----------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ import base64
 import itertools
 import os
 import re
+from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
@@ -31,6 +32,7 @@ def _past(at: datetime) -> str:
 
 
 schemathesis.openapi.format("imei", st.integers(0, _PHONES - 1).map(simulated_imei))
+schemathesis.openapi.format("time-zone", st.sampled_from(["Asia/Kolkata", "Africa/Nairobi", "UTC"]))
 schemathesis.openapi.format("ed25519", st.binary(min_size=32, max_size=32).map(_public_key))
 # Nobody owes a payment of the future.
 schemathesis.openapi.format("date-time", st.datetimes(datetime(2000, 1, 1), datetime(2024, 1, 1)).map(_past))  # noqa: DTZ001
@@ -63,6 +65,16 @@ def filter_path_parameters(_: Any, path_parameters: dict[str, Any] | None) -> bo
 
 @schemathesis.hook
 def filter_body(_: Any, body: Any) -> bool:
-    """Leave out names that no screen can show: no pattern can say which those are."""
-    name = body.get("name") if isinstance(body, dict) else None
-    return not isinstance(name, str) or name.isprintable()
+    """Leave out texts that no screen can show: no pattern can say which those are."""
+    return not isinstance(body, dict) or all(map(_is_shown, _texts(body)))
+
+
+def _texts(body: dict[str, Any]) -> Iterator[object]:
+    yield from (body.get(field) for field in ("name", "consent"))
+    evidence = body.get("evidence")
+    if isinstance(evidence, dict):
+        yield from evidence.values()
+
+
+def _is_shown(text: object) -> bool:
+    return not isinstance(text, str) or text.isprintable()

@@ -18,9 +18,8 @@ from broker_bridge.adapters.mqtt.passwords import SALT_BYTES, hash_password
 from broker_bridge.app.decide import Decide, Decided
 from broker_bridge.app.enrol import Enrol
 from broker_bridge.app.ports import Clock, Store
-from broker_bridge.app.sign import Queue
+from broker_bridge.app.reconsider import Reconsider
 from broker_bridge.domain.decisions import Decision
-from broker_bridge.domain.policy import Policy
 from lock_protocol.imei import Imei
 from lock_protocol.keys import PublicKey
 from lock_protocol.messages import LenderId
@@ -43,8 +42,7 @@ class Gateway:
     """What the routes work with."""
 
     store: Store
-    queue: Queue
-    policy: Policy
+    reconsider: Reconsider
     clock: Clock
     credentials: PasswordFile
     link: Link
@@ -55,7 +53,7 @@ class Gateway:
         """Take one decision."""
         meters = self.metrics.meters
         try:
-            decided = await self.store.commit(Decide(decision, self.policy, self.queue, self.clock))
+            decided = await self.store.commit(Decide(decision, self.reconsider))
         except EXPECTED:
             meters.decided("http", decision, REFUSED)
             raise
@@ -91,9 +89,9 @@ class Gateway:
             device_key=PublicKey(body.device_key),
             consent=body.consent,
             credential=hash_password(password, os.urandom(SALT_BYTES)),
-            policy=self.policy,
-            queue=self.queue,
-            clock=self.clock,
+            evidence=dict(body.evidence),
+            time_zone=body.time_zone,
+            reconsider=self.reconsider,
         )
         phone = await self.store.commit(job)
         await self.credentials.publish()

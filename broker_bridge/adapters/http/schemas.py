@@ -8,6 +8,8 @@ from typing_extensions import TypedDict
 
 from broker_bridge.domain.access import Scope
 from broker_bridge.domain.commands import Status
+from broker_bridge.domain.decisions import DecisionType
+from broker_bridge.domain.gates import Condition as GateCondition
 from broker_bridge.domain.loans import Effect
 from broker_bridge.domain.phones import PhoneStatus
 from lock_protocol.levels import Condition, Level, Reason, Signals
@@ -23,7 +25,7 @@ LevelName = Annotated[str, _names(Level)]
 ReasonName = Annotated[str, _names(Reason)]
 ConditionName = Annotated[str, _names(Condition)]
 SignalName = Annotated[str, _names(Signals)]
-EffectName = Annotated[str, WithJsonSchema({"type": "string", "enum": list(Effect)})]
+Gate = Annotated[str, WithJsonSchema({"type": "string", "enum": list(GateCondition)})]
 Time = Annotated[str, Field(json_schema_extra={"format": "date-time"}, examples=["2026-11-23T12:00:00Z"])]
 ImeiText = Annotated[
     str, Field(pattern="^[0-9]{15}$", json_schema_extra={"format": "imei"}, examples=["001017000000003"])
@@ -35,15 +37,40 @@ NextPage = Annotated[str | None, Field(description="What to hand back as `page_t
 
 
 @_documented
+class MissingAnswer(TypedDict):
+    """A condition of the policy that is not met yet."""
+
+    condition: Gate
+    detail: str
+    earliest: Time | None
+    """When it can be met by the mere passing of time; null when something has to happen first."""
+
+
+@_documented
+class HeldAnswer(TypedDict):
+    """A level that the policy does not permit yet. It follows by itself, unless a payment comes first."""
+
+    level: LevelName
+    missing: list[MissingAnswer]
+    earliest: Time | None
+    """When all of it can be met; null when something has to happen first."""
+
+
+@_documented
 class DecidedAnswer(TypedDict):
     """What became of a decision: the same each time it is sent."""
 
     decision_id: Annotated[str, Field(examples=["2026-01-0001"])]
     imei: ImeiText
-    effect: EffectName
+    type: Annotated[str, WithJsonSchema({"type": "string", "enum": list(DecisionType)})]
+    effect: Annotated[str, WithJsonSchema({"type": "string", "enum": list(Effect)})]
     """What it did to the loan."""
     level: LevelName
     """The level that the phone has to have now."""
+    wanted_level: LevelName
+    """The level that the arrears ask for, whether or not it is permitted yet."""
+    held: HeldAnswer | None
+    """What that level waits for; null when nothing is held back."""
     command_id: CommandName | None
     """The command that carries it to the phone; null where nothing had to change."""
     repeated: bool
@@ -88,6 +115,37 @@ class LoanAnswer(TypedDict):
     """In minor units."""
     currency: Annotated[str, Field(pattern="^[A-Z]{3}$")]
     """ISO 4217; XXX while none is known."""
+    wanted_level: LevelName
+    """The level that the arrears ask for, whether or not it is permitted yet."""
+
+
+@_documented
+class HoldAnswer(TypedDict):
+    """A grace period or a dispute."""
+
+    at_most: LevelName
+    """What arrears may ask for meanwhile."""
+    until: Time | None
+    """When it ends by itself."""
+
+
+class HoldsAnswer(TypedDict):
+    """What freezes escalation, and what keeps a phone locked whatever was paid."""
+
+    grace: HoldAnswer | None
+    dispute: HoldAnswer | None
+    lost_or_stolen: bool
+
+
+@_documented
+class LeaseAnswer(TypedDict):
+    """What the phone does by itself when nothing newer has come."""
+
+    until: Time | None
+    then: LevelName
+    """The level that it takes then."""
+    warn_s: int
+    """How many seconds before that it warns its user."""
 
 
 @_documented
@@ -99,6 +157,7 @@ class DesiredAnswer(TypedDict):
     epoch: int
     version: int
     issued_at: Time | None
+    lease: LeaseAnswer | None
     state_hash: Hash
     command_id: CommandName
     """The command that carries it to the phone."""
@@ -128,6 +187,11 @@ class PhoneAnswer(TypedDict):
     lender: str
     loan_id: str
     status: PhoneStatus
+    time_zone: str | None
+    """The borrower's, an IANA name; null when it is not known."""
+    evidence: list[str]
+    """The kinds of evidence of consent that are on file."""
+    holds: HoldsAnswer
     loan: LoanAnswer
     desired: DesiredAnswer
     reported: ReportedAnswer | None

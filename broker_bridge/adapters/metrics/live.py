@@ -1,6 +1,6 @@
 """What is read off the running parts when somebody asks."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -8,7 +8,7 @@ from prometheus_client.registry import Collector
 
 from broker_bridge.adapters.metrics.unlock_clock import UnlockClock
 from broker_bridge.adapters.mqtt.link import Link
-from broker_bridge.adapters.store.store import Oldest, SqlStore
+from broker_bridge.adapters.store.store import Backlog, SqlStore
 from broker_bridge.app.deliver import Deliverer
 from broker_bridge.app.hear import REFUSED_HERE, Listener
 from broker_bridge.app.ports import Clock
@@ -43,13 +43,13 @@ class Live(Collector):
     """Reads queues, connections and counters of the running parts."""
 
     def __init__(
-        self, parts: Parts, clock: Clock, unlock_clock: UnlockClock, oldest: Callable[[], Mapping[Lane, Oldest]]
+        self, parts: Parts, clock: Clock, unlock_clock: UnlockClock, backlog: Callable[[], Backlog | None]
     ) -> None:
-        """Take the parts, and what tells how long commands have waited (empty when the database does not say)."""
+        """Take the parts, and what tells how far the bridge is behind (None when the database does not say)."""
         self._parts = parts
         self._clock = clock
         self._unlock_clock = unlock_clock
-        self._oldest = oldest
+        self._backlog = backlog
 
     def collect(self) -> Iterator[Metric]:
         """Return everything as it is now."""
@@ -84,12 +84,16 @@ class Live(Collector):
             "For how long the longest waiting command has been due to be published.",
             labels=["lane"],
         )
-        now = self._clock.now()
-        for lane, oldest in self._oldest().items():
-            pending.add_metric([_name(lane)], _age(now, oldest.pending_since))
-            overdue.add_metric([_name(lane)], _age(now, oldest.due_since))
-        yield pending
-        yield overdue
+        lag = GaugeMetricFamily(
+            "paylatch_scheduler_lag_seconds", "For how long the longest waiting phone has been due to be judged again."
+        )
+        now, backlog = self._clock.now(), self._backlog()
+        if backlog is not None:
+            lag.add_metric([], _age(now, backlog.to_judge_since))
+            for lane, oldest in backlog.commands.items():
+                pending.add_metric([_name(lane)], _age(now, oldest.pending_since))
+                overdue.add_metric([_name(lane)], _age(now, oldest.due_since))
+        yield from (pending, overdue, lag)
         running = self._unlock_clock.running
         yield GaugeMetricFamily("paylatch_unlocks_running", "Openings accepted and not yet proven.", running)
 

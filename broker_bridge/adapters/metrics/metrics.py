@@ -1,6 +1,5 @@
 """All metrics together: what is counted, and the page that Prometheus reads."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from prometheus_client import (
@@ -14,9 +13,8 @@ from prometheus_client import (
 
 from broker_bridge.adapters.metrics.live import Live, Parts
 from broker_bridge.adapters.metrics.meters import Meters
-from broker_bridge.adapters.store.store import Oldest
+from broker_bridge.adapters.store.store import Backlog
 from broker_bridge.app.ports import Clock, StoreUnavailableError
-from broker_bridge.domain.lanes import Lane
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 disable_created_metrics()  # type: ignore[no-untyped-call]  # when each counter began: half the page, and nobody reads it
@@ -33,7 +31,7 @@ class Metrics:
     registry: CollectorRegistry = field(default_factory=lambda: CollectorRegistry(auto_describe=True))
     meters: Meters = field(init=False)
     _parts: Parts | None = None
-    _oldest: Mapping[Lane, Oldest] = field(default_factory=dict)
+    _backlog: Backlog | None = None
     _asked_at: float | None = None
 
     def __post_init__(self) -> None:
@@ -46,7 +44,7 @@ class Metrics:
         self._parts = parts
         build = Info("paylatch_build", "Version of the bridge, and the kind of its database.", registry=self.registry)
         build.info({"version": version, "database": parts.store.kind})
-        self.registry.register(Live(parts, self.clock, self.meters.unlock_clock, lambda: self._oldest))
+        self.registry.register(Live(parts, self.clock, self.meters.unlock_clock, lambda: self._backlog))
 
     async def page(self) -> bytes:
         """Return everything in Prometheus' text format. It never fails: what the database does not say is left out."""
@@ -59,6 +57,6 @@ class Metrics:
             return
         self._asked_at = now
         try:
-            self._oldest = await self._parts.store.oldest()
+            self._backlog = await self._parts.store.backlog()
         except StoreUnavailableError:
-            self._oldest = {}
+            self._backlog = None

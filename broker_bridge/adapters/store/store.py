@@ -21,11 +21,22 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyErro
 
 from broker_bridge.adapters.store import api_keys, tables
 from broker_bridge.adapters.store.migrate import upgrade
-from broker_bridge.adapters.store.rows import command_of, outgoing_of, phone_of
-from broker_bridge.adapters.store.transaction import SharedTransaction, put_fact
-from broker_bridge.app.ports import Command, Job, Outgoing, OverloadedError, Page, StoreUnavailableError
+from broker_bridge.adapters.store.rows import command_of, decision_of, outgoing_of, phone_of, policy_of
+from broker_bridge.adapters.store.transaction import SharedTransaction, put_fact, read_lender
+from broker_bridge.app.ports import (
+    Command,
+    Job,
+    LenderRecord,
+    Outgoing,
+    OverloadedError,
+    Page,
+    PolicyVersion,
+    RecordedDecision,
+    StoreUnavailableError,
+)
 from broker_bridge.domain.access import ApiKey, KeyId, first_key
 from broker_bridge.domain.commands import Status
+from broker_bridge.domain.decisions import DecisionId
 from broker_bridge.domain.lanes import Lane
 from broker_bridge.domain.phones import CommandId, Phone
 from lock_protocol.imei import Imei
@@ -81,6 +92,15 @@ class Oldest:
     """When the oldest command that is still pending was made."""
     due_since: int | None
     """When the command that is due for longest was to be published."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """How far the bridge is behind."""
+
+    commands: Mapping[Lane, Oldest]
+    to_judge_since: int | None
+    """When the phone that waits for longest was to be judged again, seconds UTC; it may lie ahead."""
 
 
 class SqlStore:
@@ -237,6 +257,28 @@ class SqlStore:
         items = found[:limit]
         return Page(items, items[-1].key_id if len(found) > limit else None)
 
+    async def lender(self, lender: LenderId) -> LenderRecord:
+        """Return a lender's record."""
+        return await self._read(lambda connection: read_lender(connection, lender))
+
+    async def policies(self, lender: LenderId) -> Sequence[PolicyVersion]:
+        """Return all versions of a lender's own policy, the newest first."""
+        table = tables.policies
+        query = select(table).where(table.c.lender == lender).order_by(table.c.version.desc())
+        return await self._read(lambda connection: _all(connection, query, policy_of))
+
+    async def decision(self, lender: LenderId, decision_id: DecisionId) -> RecordedDecision | None:
+        """Return the record of a lender's decision."""
+        table = tables.decisions
+        query = select(table).where(table.c.decision_id == decision_id, table.c.lender == lender)
+        return await self._read(lambda connection: _first(connection, query, decision_of))
+
+    async def to_judge(self, now: int, limit: int) -> Sequence[Imei]:
+        """Return phones that are to be judged again at `now`, the longest waiting first."""
+        table = tables.phones
+        query = select(table.c.imei).where(table.c.look_at > 0, table.c.look_at <= now).order_by(table.c.look_at)
+        return await self._read(lambda connection: list(connection.execute(query.limit(limit)).scalars()))
+
     async def credentials(self) -> dict[Imei, str]:
         """Return every phone's password hash."""
         query = select(tables.phones.c.imei, tables.phones.c.credential)
@@ -255,9 +297,9 @@ class SqlStore:
         )
         return await self._read(lambda connection: _all(connection, query, partial(outgoing_of, lane=lane)))
 
-    async def oldest(self) -> Mapping[Lane, Oldest]:
-        """Return how long the commands of each lane have waited."""
-        return await self._read(lambda one: {lane: _oldest_of(one, lane) for lane in Lane})
+    async def backlog(self) -> Backlog:
+        """Return how far the bridge is behind: a look at the beginning of a few indexes."""
+        return await self._read(_backlog)
 
     async def sent_before(self, at: int, limit: int) -> Sequence[Imei]:
         """Return phones whose newest command was sent before `at` and is still `sent`."""
@@ -403,8 +445,14 @@ def _all(connection: Connection, query: Any, make: Callable[..., T]) -> list[T]:
     return [make(row) for row in connection.execute(query).mappings()]
 
 
+def _backlog(connection: Connection) -> Backlog:
+    # The conditions of these indexes stand here as text, for the planner to know them again.
+    to_judge = select(func.min(tables.phones.c.look_at)).where(text("look_at > 0"))
+    lanes = {lane: _oldest_of(connection, lane) for lane in Lane}
+    return Backlog(lanes, connection.execute(to_judge).scalar())
+
+
 def _oldest_of(connection: Connection, lane: Lane) -> Oldest:
-    """Look at the beginning of two indexes. Their conditions stand here as text, for the planner to know them again."""
     table = tables.commands
     mine = table.c.lane == int(lane)
     pending = select(func.min(table.c.created_at)).where(mine, text("finished_at = 0"))

@@ -9,14 +9,14 @@ from pydantic import Field
 
 from broker_bridge.adapters.http.access import SomeDecider
 from broker_bridge.adapters.http.answers import decided_answer
-from broker_bridge.adapters.http.bodies import MAX_LIST, DecisionBody, read_json
+from broker_bridge.adapters.http.bodies import MAX_LIST, AnyDecision, read_json
 from broker_bridge.adapters.http.documented import OF_SIGNING, json_body, links
 from broker_bridge.adapters.http.gateway import Gateway
 from broker_bridge.adapters.http.problems import ProblemError
 from broker_bridge.adapters.http.schemas import DecidedAnswer, ResultsAnswer
 
 # Whatever an item is, the list is taken: what is no decision has its problem among the results.
-_List = Annotated[list[DecisionBody | Any], Field(max_length=MAX_LIST)]
+_List = Annotated[list[AnyDecision | Any], Field(max_length=MAX_LIST)]
 
 _OVERDUE: Final = {
     "decision_id": "2026-01-0001",
@@ -45,7 +45,7 @@ def routes(gateway: Gateway) -> APIRouter:
         "/decisions",
         responses=links(200, show_command=("command_id", "/command_id"), show_phone=("imei", "/imei")),
         openapi_extra=json_body(
-            DecisionBody | _List,
+            AnyDecision | _List,
             _EXAMPLES,
             *("unknown-phone", "too-many", "decision-conflict", "from-the-future", "link-not-delegated", *OF_SIGNING),
         ),

@@ -85,6 +85,7 @@ KeyField = Annotated[
         {"type": "string", "contentEncoding": "base64", "format": "ed25519", "pattern": "^[A-Za-z0-9+/]{43}=$"}
     ),
 ]
+TimeZoneField = Annotated[str, Field(json_schema_extra={"format": "time-zone"}), AfterValidator(zone_name)]
 TimeField = Annotated[
     AwareDatetime,
     BeforeValidator(_text_time),
@@ -111,7 +112,7 @@ class EnrolmentBody(Body):
         default_factory=dict, max_length=16
     )
     """More evidence of consent, by kind: what a policy may require before it restricts a phone."""
-    time_zone: Annotated[str, Field(json_schema_extra={"format": "time-zone"}), AfterValidator(zone_name)] = ""
+    time_zone: TimeZoneField | None = None
     """The borrower's, an IANA name like Asia/Kolkata: for quiet hours."""
 
 

@@ -90,7 +90,7 @@ class Gateway:
             consent=body.consent,
             credential=hash_password(password, os.urandom(SALT_BYTES)),
             evidence=dict(body.evidence),
-            time_zone=body.time_zone,
+            time_zone=body.time_zone or "",
             reconsider=self.reconsider,
         )
         phone = await self.store.commit(job)

@@ -34,7 +34,30 @@ _PAID: Final = {
     "occurred_at": "2026-01-23T12:00:00Z",
     "cures": True,
 }
-_EXAMPLES: Final = {"A payment is late": _OVERDUE, "A payment has arrived": _PAID, "Several": [_OVERDUE, _PAID]}
+_BOUNCED: Final = {
+    "decision_id": "2026-01-0003",
+    "imei": "001017000000003",
+    "type": "payment_received",
+    "occurred_at": "2026-01-24T09:00:00Z",
+    "reversed": True,
+    "days_overdue": 91,
+    "reverses": "2026-01-0002",
+}
+_GRACE: Final = {
+    "decision_id": "2026-01-0004",
+    "imei": "001017000000003",
+    "type": "grace_granted",
+    "occurred_at": "2026-01-24T10:00:00Z",
+    "until": "2026-02-07T00:00:00Z",
+    "level": "notice",
+}
+_EXAMPLES: Final = {
+    "A payment is late": _OVERDUE,
+    "A payment has arrived": _PAID,
+    "It has bounced": _BOUNCED,
+    "More time is granted": _GRACE,
+    "Several": [_OVERDUE, _PAID],
+}
 
 
 def routes(gateway: Gateway) -> APIRouter:

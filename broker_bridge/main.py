@@ -23,7 +23,7 @@ from broker_bridge.adapters.metrics.live import Parts
 from broker_bridge.adapters.metrics.metrics import Metrics
 from broker_bridge.adapters.mqtt.credentials import PasswordFile
 from broker_bridge.adapters.mqtt.link import BrokerAddress, Link
-from broker_bridge.adapters.policies.profiles import profile
+from broker_bridge.adapters.policies.profiles import profile, profile_document
 from broker_bridge.adapters.policies.reading import read_policy
 from broker_bridge.adapters.signing.keys import FileSigner
 from broker_bridge.adapters.store.store import SqlStore
@@ -38,6 +38,7 @@ from broker_bridge.app.reconsider import Reconsider
 from broker_bridge.app.resign import refuse_older_delegations, sign_all_again
 from broker_bridge.app.schedule import Scheduler
 from broker_bridge.app.session import Bridge
+from broker_bridge.app.set_policy import PolicyDesk
 from broker_bridge.app.sign import Queue, SigningClock
 from broker_bridge.settings import BrokerSettings, HttpSettings, Settings, SettingsError
 from lock_protocol.messages import LenderId
@@ -101,6 +102,14 @@ async def run(settings: Settings) -> None:
         gateway = Gateway(
             store=store,
             reconsider=reconsider,
+            policies=PolicyDesk(
+                store=store,
+                reconsider=reconsider,
+                signer=signer,
+                root=signer.root,
+                default_document=profile_document(settings.policy),
+                development=settings.development,
+            ),
             clock=clock,
             credentials=credentials,
             link=link,

@@ -275,6 +275,9 @@ class Store(Protocol):
     async def decision(self, lender: LenderId, decision_id: DecisionId) -> RecordedDecision | None:
         """Return the record of a lender's decision."""
 
+    async def history(self, lender: LenderId, imei: Imei, after: str, limit: int) -> Page[AuditEntry]:
+        """Return what has happened to a lender's phone, the newest first, from the entry behind `after` on."""
+
     async def to_judge(self, now: int, limit: int) -> Sequence[Imei]:
         """Return phones that are to be judged again at `now` (seconds UTC), the longest waiting first."""
 

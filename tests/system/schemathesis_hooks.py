@@ -14,6 +14,7 @@ from typing import Any
 import schemathesis
 from hypothesis import strategies as st
 
+from broker_bridge.adapters.policies.profiles import profile_document
 from device_sim.identities import simulated_imei
 from lock_protocol.keys import SigningKey
 
@@ -32,10 +33,16 @@ def _past(at: datetime) -> str:
 
 
 schemathesis.openapi.format("imei", st.integers(0, _PHONES - 1).map(simulated_imei))
+schemathesis.openapi.format("paylatch-policy", st.sampled_from(["default", "gentle", "replay"]).map(profile_document))
 schemathesis.openapi.format("time-zone", st.sampled_from(["Asia/Kolkata", "Africa/Nairobi", "UTC"]))
 schemathesis.openapi.format("ed25519", st.binary(min_size=32, max_size=32).map(_public_key))
 # Nobody owes a payment of the future.
 schemathesis.openapi.format("date-time", st.datetimes(datetime(2000, 1, 1), datetime(2024, 1, 1)).map(_past))  # noqa: DTZ001
+
+
+@schemathesis.serializer("application/toml")
+def _toml(_: Any, text: Any) -> bytes:
+    return text if isinstance(text, bytes) else str(text).encode("utf-8", "surrogatepass")
 
 
 @schemathesis.hook

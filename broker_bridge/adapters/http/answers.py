@@ -6,16 +6,21 @@ from datetime import UTC, datetime
 from broker_bridge.adapters.http.schemas import (
     CommandAnswer,
     DecidedAnswer,
+    EventAnswer,
     HeldAnswer,
     HoldAnswer,
     HoldsAnswer,
     KeyAnswer,
     LeaseAnswer,
     PhoneAnswer,
+    PolicyAnswer,
+    PolicyVersionAnswer,
     ReportedAnswer,
+    WouldChangeAnswer,
 )
 from broker_bridge.app.decide import Decided
-from broker_bridge.app.ports import Command
+from broker_bridge.app.ports import AuditEntry, Command, PolicyVersion
+from broker_bridge.app.set_policy import WouldChange
 from broker_bridge.domain.access import ApiKey
 from broker_bridge.domain.gates import Missing, earliest_of
 from broker_bridge.domain.holds import Hold, Holds
@@ -54,8 +59,40 @@ def held_answer(wanted: Level, missing: Sequence[Missing]) -> HeldAnswer | None:
     }
 
 
-def phone_answer(phone: Phone) -> PhoneAnswer:
-    """Return a phone: what it should be, and what it says it is."""
+def version_answer(version: PolicyVersion) -> PolicyVersionAnswer:
+    """Return one version of a policy, without its document."""
+    return {
+        "version": version.version,
+        "own": version.version > 0,
+        "set_at": time_text(version.set_at),
+        "set_by": version.set_by or None,
+    }
+
+
+def policy_answer(version: PolicyVersion) -> PolicyAnswer:
+    """Return one version of a policy."""
+    return {**version_answer(version), "document": version.document}
+
+
+def would_change_answer(one: WouldChange) -> WouldChangeAnswer:
+    """Return what a policy would make of one phone."""
+    return {
+        "imei": one.imei,
+        "level": level_name(one.level),
+        "becomes": level_name(one.becomes),
+        "wanted_level": level_name(one.wanted),
+        "held": held_answer(one.wanted, one.missing),
+        "changes": list(one.changes),
+    }
+
+
+def event_answer(entry: AuditEntry) -> EventAnswer:
+    """Return one line of a phone's history."""
+    return {"at": time_text(entry.at), "event": entry.event, "detail": entry.detail}
+
+
+def phone_answer(phone: Phone, missing: Sequence[Missing]) -> PhoneAnswer:
+    """Return a phone: what it should be, what it says it is, and what a higher level waits for."""
     loan, state = phone.loan, phone.desired.state
     return {
         "imei": phone.imei,
@@ -65,6 +102,7 @@ def phone_answer(phone: Phone) -> PhoneAnswer:
         "time_zone": phone.time_zone or None,
         "evidence": sorted(phone.evidence_kinds),
         "holds": _holds_answer(loan.holds),
+        "held": held_answer(phone.wanted, missing),
         "loan": {
             "days_overdue": loan.days_overdue,
             "settled": loan.settled,

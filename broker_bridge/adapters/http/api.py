@@ -9,9 +9,9 @@ from broker_bridge.adapters.http.gateway import Gateway
 from broker_bridge.adapters.http.measured import Measured
 from broker_bridge.adapters.http.openapi import PaylatchApi
 from broker_bridge.adapters.http.problems import install
-from broker_bridge.adapters.http.routes import commands, decisions, docs, health, keys, metrics, phones
+from broker_bridge.adapters.http.routes import commands, decisions, docs, health, keys, metrics, phones, policy
 
-_MODULES = (decisions, phones, commands, keys, health)
+_MODULES = (decisions, phones, commands, policy, keys, health)
 
 
 def create_api(gateway: Gateway, access: Access, version: str, *, show_metrics: bool = True) -> FastAPI:

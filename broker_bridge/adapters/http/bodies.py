@@ -109,7 +109,7 @@ class EnrolmentBody(Body):
     consent: Reference
     """The lender's reference to the borrower's signed agreement: evidence of the kind `contract`."""
     evidence: dict[Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,32}$")], Reference] = Field(
-        default_factory=dict, max_length=16
+        default_factory=dict, max_length=16, json_schema_extra={"additionalProperties": False}
     )
     """More evidence of consent, by kind: what a policy may require before it restricts a phone."""
     time_zone: TimeZoneField | None = None
@@ -327,6 +327,24 @@ async def read_json(request: Request) -> Any:
         return json.loads(raw.decode(), object_pairs_hook=_without_repetition, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
         raise ProblemError(HTTPStatus.BAD_REQUEST, "not-json", f"the body is not JSON: {error}") from error
+
+
+async def read_text(request: Request, media_type: str, max_bytes: int) -> str:
+    """Return the text of a request's body.
+
+    Raises:
+        ProblemError: what `read_body` raises; 400 when there is none, or it is no UTF-8, or holds a NUL.
+    """
+    raw = await read_body(request, media_type, max_bytes)
+    if not raw:
+        raise ProblemError(HTTPStatus.BAD_REQUEST, "not-text", "the body is empty")
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError as error:
+        raise ProblemError(HTTPStatus.BAD_REQUEST, "not-text", f"the body is not UTF-8: {error}") from error
+    if "\0" in text:
+        raise ProblemError(HTTPStatus.BAD_REQUEST, "not-text", "the body holds a NUL character")
+    return text
 
 
 def check(model: type[B], value: object) -> B:

@@ -28,10 +28,13 @@ class Problem:
 PROBLEMS: Final[Mapping[str, Problem]] = {
     "not-json": Problem(HTTPStatus.BAD_REQUEST, "The body is no JSON, repeats a key, or holds NaN or Infinity."),
     "incomplete-body": Problem(HTTPStatus.BAD_REQUEST, "The connection ended before the body did."),
+    "not-text": Problem(HTTPStatus.BAD_REQUEST, "The body is empty, is no UTF-8, or holds a NUL."),
     "unauthorized": Problem(HTTPStatus.UNAUTHORIZED, "The API key is missing, unknown or revoked."),
     "forbidden": Problem(HTTPStatus.FORBIDDEN, "The API key lacks a scope, which the detail names."),
     "unknown-phone": Problem(HTTPStatus.NOT_FOUND, "No phone of yours has this IMEI."),
     "unknown-command": Problem(HTTPStatus.NOT_FOUND, "No command of yours has this id."),
+    "unknown-decision": Problem(HTTPStatus.NOT_FOUND, "No decision of yours has this id."),
+    "unknown-policy": Problem(HTTPStatus.NOT_FOUND, "Your policy has no such version."),
     "unknown-key": Problem(HTTPStatus.NOT_FOUND, "No API key of yours has this id."),
     "too-slow": Problem(HTTPStatus.REQUEST_TIMEOUT, "The body did not come in time."),
     "enrolment-conflict": Problem(
@@ -52,6 +55,12 @@ PROBLEMS: Final[Mapping[str, Problem]] = {
     "from-the-future": Problem(HTTPStatus.UNPROCESSABLE_ENTITY, "An overdue payment that has not happened yet."),
     "link-not-delegated": Problem(
         HTTPStatus.UNPROCESSABLE_ENTITY, "The payment link's host is none that your delegation names."
+    ),
+    "invalid-policy": Problem(
+        HTTPStatus.UNPROCESSABLE_ENTITY, "The document is no policy; the detail names each line that is wrong."
+    ),
+    "policy-refused": Problem(
+        HTTPStatus.UNPROCESSABLE_ENTITY, "The bridge, its root or your delegation does not allow this policy."
     ),
     "clock-suspect": Problem(
         HTTPStatus.SERVICE_UNAVAILABLE, "The bridge's clock cannot be right, so it locks nothing until it is."
@@ -75,8 +84,11 @@ OF_KEYS: Final = ("unauthorized", "forbidden")
 """What every route answers that asks for a key."""
 OF_DATA: Final = ("store-unavailable",)
 """What every route answers that asks the database."""
-OF_BODIES: Final = ("not-json", "incomplete-body", "too-slow", "too-large", "unsupported-media-type", "invalid-body")
+_OF_ALL_BODIES: Final = ("incomplete-body", "too-slow", "too-large", "unsupported-media-type")
+OF_BODIES: Final = ("not-json", *_OF_ALL_BODIES, "invalid-body")
 """What every route answers that reads a JSON body."""
+OF_TEXTS: Final = ("not-text", *_OF_ALL_BODIES)
+"""What every route answers that reads a text."""
 OF_SIGNING: Final = ("overloaded", "clock-suspect", "not-delegated", "no-signing-keys")
 """What every route answers that has a state signed."""
 
@@ -100,6 +112,19 @@ def json_body(schema: Any, examples: Mapping[str, object], *problems: str) -> di
     shape = TypeAdapter[Any](schema).json_schema(ref_template=REF_TEMPLATE)
     body = {"schema": shape, "examples": dict(examples), "media_type": "application/json"}
     return extra(*problems, *OF_BODIES) | {BODY_KEY: body}
+
+
+def text_body(media_type: str, kind: str, examples: Mapping[str, str], *problems: str) -> dict[str, Any]:
+    """Return the `openapi_extra` of a route whose body is a text; what every text can have wrong needs no mention.
+
+    Args:
+        media_type: of the text.
+        kind: the text's `format`, in the sense of JSON Schema.
+        examples: texts, by what they show.
+        problems: the kinds of problem it answers with besides.
+    """
+    body = {"schema": {"type": "string", "format": kind}, "examples": dict(examples), "media_type": media_type}
+    return extra(*problems, *OF_TEXTS) | {BODY_KEY: body}
 
 
 def links(status: int, **targets: tuple[str, str]) -> dict[int | str, dict[str, Any]]:

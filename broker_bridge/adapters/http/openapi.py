@@ -46,6 +46,7 @@ TAGS: Final = {
     "Decisions": "What happened to loans.",
     "Phones": "What phones should be, and what they say they are.",
     "Commands": "Where one version of a phone's state is on its way.",
+    "Policy": "A lender's rules: which arrears lead to which level, when, and after what.",
     "Keys": "A lender's API keys.",
     "Operations": "Whether the bridge works, for whoever runs it. No key is needed.",
 }

@@ -13,7 +13,7 @@ BODY_S = 30.0
 """How long a whole body may take. Who dribbles one byte at a time holds a place for no longer."""
 
 
-async def read_body(request: Request, media_type: str) -> bytes:
+async def read_body(request: Request, media_type: str, max_bytes: int = MAX_BODY_BYTES) -> bytes:
     """Return a request's whole body.
 
     Raises:
@@ -23,7 +23,7 @@ async def read_body(request: Request, media_type: str) -> bytes:
     refuse_other_types(request, media_type)
     try:
         async with asyncio.timeout(BODY_S):
-            return await _whole(request)
+            return await _whole(request, max_bytes)
     except TimeoutError:
         raise ProblemError(
             HTTPStatus.REQUEST_TIMEOUT, "too-slow", f"the body was not there within {BODY_S:g} s; send it again"
@@ -47,19 +47,17 @@ def refuse_other_types(request: Request, *media_types: str) -> None:
         return
     kind, _, parameters = sent.partition(";")
     if kind.strip().lower() not in media_types:
-        raise _unsupported(f"send content-type {' or '.join(media_types)}; curl does so with --json instead of -d")
+        raise _unsupported(f"send content-type {' or '.join(media_types)}; curl -d alone says something else")
     if parameters.strip().lower().replace('"', "") not in ("", "charset=utf-8"):
         raise _unsupported("send the body in UTF-8, which is the only charset here")
 
 
-async def _whole(request: Request) -> bytes:
+async def _whole(request: Request, max_bytes: int) -> bytes:
     raw = bytearray()
     async for chunk in request.stream():
         raw += chunk
-        if len(raw) > MAX_BODY_BYTES:
-            raise ProblemError(
-                HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too-large", f"at most {MAX_BODY_BYTES} bytes in a body"
-            )
+        if len(raw) > max_bytes:
+            raise ProblemError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too-large", f"at most {max_bytes} bytes in a body")
     return bytes(raw)
 
 

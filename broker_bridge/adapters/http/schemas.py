@@ -192,6 +192,8 @@ class PhoneAnswer(TypedDict):
     evidence: list[str]
     """The kinds of evidence of consent that are on file."""
     holds: HoldsAnswer
+    held: HeldAnswer | None
+    """What a higher level waits for; null when nothing is held back."""
     loan: LoanAnswer
     desired: DesiredAnswer
     reported: ReportedAnswer | None
@@ -223,6 +225,21 @@ class PhonesAnswer(TypedDict):
     """A page of phones, by IMEI."""
 
     phones: list[PhoneAnswer]
+    next_page_token: NextPage
+
+
+class EventAnswer(TypedDict):
+    """Something that has happened to a phone."""
+
+    at: Time | None
+    event: str
+    detail: str
+
+
+class TimelineAnswer(TypedDict):
+    """A page of a phone's history, the newest first."""
+
+    events: list[EventAnswer]
     next_page_token: NextPage
 
 
@@ -275,6 +292,71 @@ class KeysAnswer(TypedDict):
     """A page of API keys, by id."""
 
     keys: list[KeyAnswer]
+    next_page_token: NextPage
+
+
+@_documented
+class PolicyVersionAnswer(TypedDict):
+    """One version of a lender's policy, without its document."""
+
+    version: int
+    """0 is the bridge's own."""
+    own: bool
+    """Whether the lender has set it."""
+    set_at: Time | None
+    set_by: KeyName | None
+    """The id of the key that it was set with."""
+
+
+@_documented
+class PolicyAnswer(PolicyVersionAnswer):
+    """One version of a lender's policy."""
+
+    document: str
+    """TOML."""
+
+
+@_documented
+class PolicyVersionsAnswer(TypedDict):
+    """All versions of a lender's policy, the newest (which is in force) first."""
+
+    versions: list[PolicyVersionAnswer]
+    next_page_token: None
+    """They are all here."""
+
+
+@_documented
+class CheckedAnswer(TypedDict):
+    """Whether a document could be put in force."""
+
+    valid: bool
+    name: str | None
+    """The policy's; null when it is none."""
+    faults: list[str]
+    """What is wrong, each with its line."""
+
+
+@_documented
+class WouldChangeAnswer(TypedDict):
+    """What a policy would make of one phone."""
+
+    imei: ImeiText
+    level: LevelName
+    """What it is to be now."""
+    becomes: LevelName
+    wanted_level: LevelName
+    held: HeldAnswer | None
+    changes: list[str]
+    """Which parts of its state would be others: level, reason, notice, remind, lease."""
+
+
+@_documented
+class TriedAnswer(TypedDict):
+    """A page of a dry run."""
+
+    judged: int
+    """How many phones this page has judged."""
+    would_change: list[WouldChangeAnswer]
     next_page_token: NextPage
 
 

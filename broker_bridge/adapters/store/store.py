@@ -21,9 +21,10 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyErro
 
 from broker_bridge.adapters.store import api_keys, tables
 from broker_bridge.adapters.store.migrate import upgrade
-from broker_bridge.adapters.store.rows import command_of, decision_of, outgoing_of, phone_of, policy_of
+from broker_bridge.adapters.store.rows import audit_of, command_of, decision_of, outgoing_of, phone_of, policy_of
 from broker_bridge.adapters.store.transaction import SharedTransaction, put_fact, read_lender
 from broker_bridge.app.ports import (
+    AuditEntry,
     Command,
     Job,
     LenderRecord,
@@ -48,6 +49,7 @@ T = TypeVar("T")
 MAX_BATCH = 500
 MAX_WAITING = 20_000
 CANARIES_KEPT = 1000
+_MAX_DIGITS = 19
 _OPEN_LEVELS = [int(level) for level in Level if level.is_open or level is Level.RELEASED]
 
 
@@ -273,6 +275,16 @@ class SqlStore:
         query = select(table).where(table.c.decision_id == decision_id, table.c.lender == lender)
         return await self._read(lambda connection: _first(connection, query, decision_of))
 
+    async def history(self, lender: LenderId, imei: Imei, after: str, limit: int) -> Page[AuditEntry]:
+        """Return what has happened to a lender's phone, the newest first."""
+        table = tables.audit
+        query = select(table).where(table.c.lender == lender, table.c.imei == imei).order_by(table.c.entry.desc())
+        if after:
+            query = query.where(table.c.entry < _entry_number(after))
+        rows = await self._read(lambda one: one.execute(query.limit(limit + 1)).mappings().all())
+        more = str(rows[limit - 1]["entry"]) if len(rows) > limit else None
+        return Page([audit_of(row) for row in rows[:limit]], more)
+
     async def to_judge(self, now: int, limit: int) -> Sequence[Imei]:
         """Return phones that are to be judged again at `now`, the longest waiting first."""
         table = tables.phones
@@ -415,6 +427,11 @@ class SqlStore:
     async def _write(self, query: Callable[[Connection], T]) -> T:
         """Run something short that writes in a transaction of its own, on a thread."""
         return await asyncio.to_thread(_in_transaction, self._writing, query)
+
+
+def _entry_number(token: str) -> int:
+    """Return the entry that a page ended with; a token that was never given begins at the end, where nothing is."""
+    return int(token) if token.isascii() and token.isdecimal() and len(token) < _MAX_DIGITS else 0
 
 
 def _in_transaction(engine: Engine, query: Callable[[Connection], T]) -> T:

@@ -7,13 +7,16 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Request
 from pydantic import Field
 
-from broker_bridge.adapters.http.access import SomeDecider
+from broker_bridge.adapters.http.access import PhoneReader, SomeDecider
 from broker_bridge.adapters.http.answers import decided_answer
 from broker_bridge.adapters.http.bodies import MAX_LIST, AnyDecision, read_json
-from broker_bridge.adapters.http.documented import OF_SIGNING, json_body, links
+from broker_bridge.adapters.http.documented import OF_SIGNING, extra, json_body, links
 from broker_bridge.adapters.http.gateway import Gateway
-from broker_bridge.adapters.http.problems import ProblemError
+from broker_bridge.adapters.http.paging import DecisionPath
+from broker_bridge.adapters.http.problems import ProblemError, not_found
 from broker_bridge.adapters.http.schemas import DecidedAnswer, ResultsAnswer
+from broker_bridge.app.decide import recorded
+from broker_bridge.domain.decisions import DecisionId
 
 # Whatever an item is, the list is taken: what is no decision has its problem among the results.
 _List = Annotated[list[AnyDecision | Any], Field(max_length=MAX_LIST)]
@@ -66,7 +69,12 @@ def routes(gateway: Gateway) -> APIRouter:
 
     @router.post(
         "/decisions",
-        responses=links(200, show_command=("command_id", "/command_id"), show_phone=("imei", "/imei")),
+        responses=links(
+            200,
+            show_command=("command_id", "/command_id"),
+            show_phone=("imei", "/imei"),
+            show_decision=("decision_id", "/decision_id"),
+        ),
         openapi_extra=json_body(
             AnyDecision | _List,
             _EXAMPLES,
@@ -86,5 +94,13 @@ def routes(gateway: Gateway) -> APIRouter:
                 HTTPStatus.UNPROCESSABLE_ENTITY, "too-many", f"at most {MAX_LIST} in a list, this has {len(value)}"
             )
         return {"results": await asyncio.gather(*(gateway.decide_one(caller, one) for one in value))}
+
+    @router.get("/decisions/{decision_id}", openapi_extra=extra("unknown-decision"))
+    async def show_decision(decision_id: DecisionPath, caller: PhoneReader) -> DecidedAnswer:
+        """Show a decision and the answer that it was given."""
+        found = await gateway.store.decision(caller.lender, DecisionId(decision_id))
+        if found is None:
+            raise not_found("decision", decision_id)
+        return decided_answer(recorded(found))
 
     return router

@@ -5,14 +5,15 @@ from typing import Final
 
 from fastapi import APIRouter, Request
 
-from broker_bridge.adapters.http.access import PhoneReader, PhoneWriter
-from broker_bridge.adapters.http.answers import phone_answer
+from broker_bridge.adapters.http.access import Caller, PhoneReader, PhoneWriter
+from broker_bridge.adapters.http.answers import event_answer
 from broker_bridge.adapters.http.bodies import EnrolmentBody, check, read_json
 from broker_bridge.adapters.http.documented import OF_SIGNING, extra, json_body, links
 from broker_bridge.adapters.http.gateway import Gateway
-from broker_bridge.adapters.http.paging import ImeiPath, PageSize, PhonesToken
+from broker_bridge.adapters.http.paging import ImeiPath, PageSize, PhonesToken, TimelineToken
 from broker_bridge.adapters.http.problems import ProblemError, not_found
-from broker_bridge.adapters.http.schemas import EnrolledAnswer, PhoneAnswer, PhonesAnswer
+from broker_bridge.adapters.http.schemas import EnrolledAnswer, PhoneAnswer, PhonesAnswer, TimelineAnswer
+from broker_bridge.domain.phones import Phone
 from lock_protocol.imei import Imei, InvalidImeiError, parse_imei
 
 _EXAMPLES: Final = {
@@ -46,7 +47,10 @@ def routes(gateway: Gateway) -> APIRouter:
     async def list_phones(caller: PhoneReader, page_size: PageSize = 100, page_token: PhonesToken = "") -> PhonesAnswer:
         """List phones by IMEI."""
         page = await gateway.store.phones(caller.lender, page_token, page_size)
-        return {"phones": [phone_answer(phone) for phone in page.items], "next_page_token": page.next_token}
+        return {
+            "phones": await gateway.show_all(caller.lender, page.items),
+            "next_page_token": page.next_token,
+        }
 
     @router.get(
         "/phones/{imei}",
@@ -55,10 +59,22 @@ def routes(gateway: Gateway) -> APIRouter:
     )
     async def show_phone(imei: ImeiPath, caller: PhoneReader) -> PhoneAnswer:
         """Show what a phone should be, and what it says it is."""
+        return await gateway.show(await _phone(caller, imei))
+
+    @router.get("/phones/{imei}/timeline", openapi_extra=extra("unknown-phone", "invalid-imei"))
+    async def show_timeline(
+        imei: ImeiPath, caller: PhoneReader, page_size: PageSize = 100, page_token: TimelineToken = ""
+    ) -> TimelineAnswer:
+        """Tell all that has happened to a phone, the newest first: decisions, commands, its own words."""
+        found = await _phone(caller, imei)
+        page = await gateway.store.history(caller.lender, found.imei, page_token, page_size)
+        return {"events": [event_answer(entry) for entry in page.items], "next_page_token": page.next_token}
+
+    async def _phone(caller: Caller, imei: str) -> Phone:
         found = await gateway.store.phone(caller.lender, _imei_in_path(imei))
         if found is None:
             raise not_found("phone", imei)
-        return phone_answer(found)
+        return found
 
     return router
 

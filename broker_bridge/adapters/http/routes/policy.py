@@ -1,0 +1,85 @@
+"""`/v1/policy`: a lender's rules as a TOML document: check it, try it on the phones, put it in force."""
+
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Path, Query, Request
+
+from broker_bridge.adapters.http.access import Admin, PhoneReader
+from broker_bridge.adapters.http.answers import policy_answer, version_answer, would_change_answer
+from broker_bridge.adapters.http.bodies import read_text
+from broker_bridge.adapters.http.documented import extra, text_body
+from broker_bridge.adapters.http.gateway import Gateway
+from broker_bridge.adapters.http.paging import PhonesToken
+from broker_bridge.adapters.http.problems import not_found
+from broker_bridge.adapters.http.schemas import CheckedAnswer, PolicyAnswer, PolicyVersionsAnswer, TriedAnswer
+from broker_bridge.adapters.policies.profiles import profile_document
+from broker_bridge.adapters.policies.reading import MAX_BYTES
+from broker_bridge.app.set_policy import PolicyRefusedError
+from broker_bridge.domain.policy import PolicyError
+
+MAX_TRIED = 5000
+MAX_VERSION = 2**31 - 1
+TOML: Final = "application/toml"
+
+VersionPath = Annotated[int, Path(ge=1, le=MAX_VERSION, description="1 is the first that you have set.")]
+TriedSize = Annotated[int, Query(ge=1, le=MAX_TRIED, description="How many phones to judge at most.")]
+
+
+def document(*problems: str) -> dict[str, Any]:
+    """Return the `openapi_extra` of a route whose body is a policy."""
+    return text_body(TOML, "paylatch-policy", {"A gentle policy": profile_document("gentle")}, *problems)
+
+
+def routes(gateway: Gateway) -> APIRouter:
+    """Return the routes of this module."""
+    router = APIRouter(prefix="/v1", tags=["Policy"])
+
+    @router.get("/policy")
+    async def show_policy(caller: PhoneReader) -> PolicyAnswer:
+        """Show the policy that is in force; version 0 is the bridge's own."""
+        return policy_answer(await gateway.policies.in_force(caller.lender))
+
+    @router.put("/policy", openapi_extra=document("invalid-policy", "policy-refused", "overloaded", "no-signing-keys"))
+    async def put_policy(request: Request, caller: Admin) -> PolicyAnswer:
+        """Put a document in force as the next version; all phones are judged by it within moments."""
+        text = await read_text(request, TOML, MAX_BYTES)
+        return policy_answer(await gateway.policies.put(caller.lender, text, caller.key_id))
+
+    @router.get("/policy/versions")
+    async def list_policy_versions(caller: PhoneReader) -> PolicyVersionsAnswer:
+        """List all versions, the newest (which is in force) first, without their documents."""
+        versions = await gateway.store.policies(caller.lender)
+        return {"versions": [version_answer(one) for one in versions], "next_page_token": None}
+
+    @router.get("/policy/versions/{version}", openapi_extra=extra("unknown-policy"))
+    async def show_policy_version(version: VersionPath, caller: PhoneReader) -> PolicyAnswer:
+        """Show one version."""
+        for one in await gateway.store.policies(caller.lender):
+            if one.version == version:
+                return policy_answer(one)
+        raise not_found("policy", str(version))
+
+    @router.post("/policy/check", openapi_extra=document("no-signing-keys"))
+    async def check_policy(request: Request, caller: PhoneReader) -> CheckedAnswer:
+        """Tell whether a document could be put in force, and if not, what is wrong in which line."""
+        text = await read_text(request, TOML, MAX_BYTES)
+        try:
+            policy = gateway.policies.check(caller.lender, text)
+        except (PolicyError, PolicyRefusedError) as error:
+            return {"valid": False, "name": None, "faults": str(error).splitlines()}
+        return {"valid": True, "name": policy.name, "faults": []}
+
+    @router.post("/policy/dry-run", openapi_extra=document("invalid-policy", "policy-refused", "no-signing-keys"))
+    async def try_policy(
+        request: Request, caller: PhoneReader, page_size: TriedSize = 1000, page_token: PhonesToken = ""
+    ) -> TriedAnswer:
+        """Tell which phones would change if a document came into force now; `page_size` phones are judged at a time."""
+        text = await read_text(request, TOML, MAX_BYTES)
+        tried = await gateway.policies.dry_run(caller.lender, text, page_token, page_size)
+        return {
+            "judged": tried.judged,
+            "would_change": [would_change_answer(one) for one in tried.would_change],
+            "next_page_token": tried.next_token,
+        }
+
+    return router

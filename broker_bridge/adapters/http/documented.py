@@ -114,16 +114,18 @@ def json_body(schema: Any, examples: Mapping[str, object], *problems: str) -> di
     return extra(*problems, *OF_BODIES) | {BODY_KEY: body}
 
 
-def text_body(media_type: str, kind: str, examples: Mapping[str, str], *problems: str) -> dict[str, Any]:
+def text_body(
+    media_type: str, schema: Mapping[str, Any], examples: Mapping[str, str], *problems: str
+) -> dict[str, Any]:
     """Return the `openapi_extra` of a route whose body is a text; what every text can have wrong needs no mention.
 
     Args:
         media_type: of the text.
-        kind: the text's `format`, in the sense of JSON Schema.
+        schema: of the text, as JSON Schema.
         examples: texts, by what they show.
         problems: the kinds of problem it answers with besides.
     """
-    body = {"schema": {"type": "string", "format": kind}, "examples": dict(examples), "media_type": media_type}
+    body = {"schema": dict(schema), "examples": dict(examples), "media_type": media_type}
     return extra(*problems, *OF_TEXTS) | {BODY_KEY: body}
 
 

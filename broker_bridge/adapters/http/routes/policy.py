@@ -1,5 +1,6 @@
 """`/v1/policy`: a lender's rules as a TOML document: check it, try it on the phones, put it in force."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Path, Query, Request
@@ -25,9 +26,13 @@ VersionPath = Annotated[int, Path(ge=1, le=MAX_VERSION, description="1 is the fi
 TriedSize = Annotated[int, Query(ge=1, le=MAX_TRIED, description="How many phones to judge at most.")]
 
 
-def document(*problems: str) -> dict[str, Any]:
+_POLICY: Final = {"type": "string", "format": "paylatch-policy"}
+_ANYTHING: Final = {"description": "A policy, or what may be none: nothing is refused here, all of it is judged."}
+
+
+def document(*problems: str, schema: Mapping[str, Any] = _POLICY) -> dict[str, Any]:
     """Return the `openapi_extra` of a route whose body is a policy."""
-    return text_body(TOML, "paylatch-policy", {"A gentle policy": profile_document("gentle")}, *problems)
+    return text_body(TOML, schema, {"A gentle policy": profile_document("gentle")}, *problems)
 
 
 def routes(gateway: Gateway) -> APIRouter:
@@ -59,7 +64,7 @@ def routes(gateway: Gateway) -> APIRouter:
                 return policy_answer(one)
         raise not_found("policy", str(version))
 
-    @router.post("/policy/check", openapi_extra=document("no-signing-keys"))
+    @router.post("/policy/check", openapi_extra=document("no-signing-keys", schema=_ANYTHING))
     async def check_policy(request: Request, caller: PhoneReader) -> CheckedAnswer:
         """Tell whether a document could be put in force, and if not, what is wrong in which line."""
         text = await read_text(request, TOML, MAX_BYTES)

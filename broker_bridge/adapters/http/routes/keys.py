@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Request
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from broker_bridge.adapters.http.access import Admin, api_key_hash, new_api_key
+from broker_bridge.adapters.http.access import Admin, new_key
 from broker_bridge.adapters.http.answers import api_key_answer
 from broker_bridge.adapters.http.bodies import Body, check, read_json
 from broker_bridge.adapters.http.documented import extra, json_body, links
@@ -17,7 +17,7 @@ from broker_bridge.adapters.http.gateway import Gateway
 from broker_bridge.adapters.http.paging import KeyPath, KeysToken, PageSize
 from broker_bridge.adapters.http.problems import not_found
 from broker_bridge.adapters.http.schemas import KeyAnswer, KeysAnswer, NewKeyAnswer
-from broker_bridge.domain.access import ApiKey, KeyId, Scope, key_id_of, key_name, parse_scope
+from broker_bridge.domain.access import KeyId, Scope, key_name, parse_scope
 
 _NAME: Final[dict[str, Any]] = {"minLength": 1, "maxLength": 64, "pattern": r"^\S(.*\S)?$"}
 
@@ -45,16 +45,8 @@ def routes(gateway: Gateway) -> APIRouter:
     )
     async def create_key(request: Request, caller: Admin) -> NewKeyAnswer:
         """Make an API key; the answer holds it, shown once: only its hash is stored."""
-        body, secret = check(KeyBody, await read_json(request)), new_api_key()
-        key_hash = api_key_hash(secret)
-        key = ApiKey(
-            key_id=key_id_of(key_hash),
-            key_hash=key_hash,
-            lender=caller.lender,
-            name=body.name,
-            scopes=frozenset(body.scopes),
-            created_at=gateway.clock.now(),
-        )
+        body = check(KeyBody, await read_json(request))
+        key, secret = new_key(caller.lender, body.name, body.scopes, gateway.clock.now())
         await gateway.store.add_key(key)
         return {**api_key_answer(key), "key": secret}
 

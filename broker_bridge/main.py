@@ -17,6 +17,8 @@ import uvicorn
 
 from broker_bridge.adapters.http.api import create_api
 from broker_bridge.adapters.http.gateway import Gateway, PhonesBroker, api_key_hash, new_api_key
+from broker_bridge.adapters.imports.desk import import_worker
+from broker_bridge.adapters.imports.spool import DirectorySpool
 from broker_bridge.adapters.mqtt.credentials import PasswordFile
 from broker_bridge.adapters.mqtt.link import BrokerAddress, Link
 from broker_bridge.adapters.signing.keys import FileSigner
@@ -25,13 +27,14 @@ from broker_bridge.app.canary import PublishNumbers
 from broker_bridge.app.confirm import Judge
 from broker_bridge.app.deliver import Deliverer
 from broker_bridge.app.hear import Listener
+from broker_bridge.app.import_worker import DAY_S
 from broker_bridge.app.outbox import Outbox
 from broker_bridge.app.ports import Log
 from broker_bridge.app.resign import refuse_older_delegations, sign_all_again
 from broker_bridge.app.session import Bridge
 from broker_bridge.app.sign import Queue, SigningClock
 from broker_bridge.domain.policy import PROFILES
-from broker_bridge.settings import BrokerSettings, Settings, SettingsError
+from broker_bridge.settings import BrokerSettings, ImportSettings, Settings, SettingsError
 from lock_protocol.messages import LenderId
 from lock_protocol.topics import Topics
 
@@ -86,6 +89,16 @@ async def run(settings: Settings) -> None:
         address = await _broker_address(settings.broker, store)
         link = Link(address, topics, window=settings.broker.window, random=Random(), log=log)  # noqa: S311 - jitter
         credentials = PasswordFile(settings.broker.phones_passwords, settings.broker.pid_file, store, log)
+        imports = import_worker(
+            store=store,
+            imports=store.imports,
+            spool=_spool(settings.imports),
+            queue=queue,
+            policy=policy,
+            clock=clock,
+            log=log,
+            keep_s=settings.imports.results_days * DAY_S,
+        )
         gateway = Gateway(
             store=store,
             queue=queue,
@@ -99,6 +112,7 @@ async def run(settings: Settings) -> None:
                 topic_prefix=settings.topic_prefix,
                 root_envelope=signer.roots[-1].envelope,
             ),
+            imports=imports,
         )
         listener = Listener(store, deliverer, judge)
 
@@ -108,7 +122,7 @@ async def run(settings: Settings) -> None:
         with _listening(settings) as listening:
             server = _HttpServer(_http_config(gateway))
             await _run_until_told_to_stop(
-                server, listening, mqtt=link.run(bridge.session), credentials=credentials.run()
+                server, listening, mqtt=link.run(bridge.session), credentials=credentials.run(), imports=imports.run()
             )
         log.info("stopped")
 
@@ -140,6 +154,16 @@ async def _broker_address(settings: BrokerSettings, store: SqlStore) -> BrokerAd
     client_id = await store.fact(_CLIENT_ID, f"paylatch-{secrets.token_hex(8)}")
     return BrokerAddress(
         host=settings.host, port=settings.port, username=settings.username, password=password, client_id=client_id
+    )
+
+
+def _spool(settings: ImportSettings) -> DirectorySpool:
+    return DirectorySpool(
+        directory=settings.directory,
+        max_bytes=settings.max_bytes,
+        max_rows=settings.max_rows,
+        idle_s=settings.idle_s,
+        upload_s=settings.upload_s,
     )
 
 

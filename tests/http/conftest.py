@@ -15,6 +15,8 @@ import pytest
 
 from broker_bridge.adapters.http.api import create_api
 from broker_bridge.adapters.http.gateway import Gateway, PhonesBroker, api_key_hash
+from broker_bridge.adapters.imports.desk import import_worker
+from broker_bridge.adapters.imports.spool import DirectorySpool
 from broker_bridge.adapters.mqtt.credentials import PasswordFile
 from broker_bridge.adapters.mqtt.link import BrokerAddress, Link
 from broker_bridge.adapters.store.store import SqlStore
@@ -22,7 +24,7 @@ from device_sim.identities import simulated_imei
 from lock_protocol.messages import LenderId
 from lock_protocol.topics import Topics
 from tests.bridge_rig import ACME, DEVICE, KeptLog, Office, SetClock, signer_of
-from tests.loopback.lender import Lender
+from tests.loopback.lender import DAY, Lender
 
 OTHER = LenderId("other-lender")
 KEYS = {ACME: "pl_acme", OTHER: "pl_other"}
@@ -103,6 +105,16 @@ async def running_api(directory: Path) -> AsyncIterator[Api]:
         for lender, key in KEYS.items():
             await store.add_lender(lender, api_key_hash(key), at=1)
         credentials = PasswordFile(passwords, None, store, parts.log)
+        imports = import_worker(
+            store=store,
+            imports=store.imports,
+            spool=spool_in(directory / "spool"),
+            queue=office.queue,
+            policy=office.policy,
+            clock=office.clock,
+            log=parts.log,
+            keep_s=30 * DAY,
+        )
         gateway = Gateway(
             store=store,
             queue=office.queue,
@@ -116,12 +128,20 @@ async def running_api(directory: Path) -> AsyncIterator[Api]:
                 topic_prefix="paylatch/v1",
                 root_envelope=office.lender.authority.envelope,
             ),
+            imports=imports,
         )
-        writing = asyncio.create_task(credentials.run())
+        services = [asyncio.create_task(credentials.run()), asyncio.create_task(imports.run())]
         transport = httpx.ASGITransport(create_api(gateway, "0"))
         async with httpx.AsyncClient(transport=transport, base_url="http://bridge") as http:
             yield Api(http, store, office.clock, passwords)
-        writing.cancel()
+        for service in services:
+            service.cancel()
+        await asyncio.gather(*services, return_exceptions=True)
+
+
+def spool_in(directory: Path) -> DirectorySpool:
+    """A spool that takes small files."""
+    return DirectorySpool(directory=directory, max_bytes=4_000_000, max_rows=10_000, idle_s=0.2, upload_s=5)
 
 
 @pytest.fixture

@@ -1,10 +1,12 @@
 """What lenders are told."""
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
 from broker_bridge.app.decide import Decided
 from broker_bridge.app.ports import Command
+from broker_bridge.domain.imports import Import
 from broker_bridge.domain.phones import Phone, Said
 from lock_protocol.levels import Level, Reason
 
@@ -65,6 +67,31 @@ def command_answer(command: Command) -> dict[str, Any]:
         "created_at": time_text(command.created_at),
         "sent_at": time_text(command.sent_at),
         "finished_at": time_text(command.finished_at),
+    }
+
+
+def import_answer(one: Import, waiting_for: str | None = None) -> dict[str, Any]:
+    """Return an import: how far it is, and what became of its rows.
+
+    Args:
+        one: the import.
+        waiting_for: why it does not move on just now.
+    """
+    return {
+        "import_id": one.import_id,
+        "state": one.state,
+        "format": one.upload.format,
+        "dry_run": one.upload.dry_run,
+        "idempotency_key": one.upload.idempotency_key,
+        "size_bytes": one.size_bytes,
+        "rows": one.rows,
+        "done": one.done,
+        **{outcome.value: count for outcome, count in one.counts.items()},
+        "waiting_for": waiting_for,
+        "problem": json.loads(one.problem) if one.problem else None,
+        "created_at": time_text(one.created_at),
+        "started_at": time_text(one.started_at),
+        "finished_at": time_text(one.finished_at),
     }
 
 

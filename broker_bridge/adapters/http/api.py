@@ -4,7 +4,7 @@ from fastapi import FastAPI
 
 from broker_bridge.adapters.http.gateway import Gateway
 from broker_bridge.adapters.http.problems import install
-from broker_bridge.adapters.http.routes import commands, decisions, health, phones
+from broker_bridge.adapters.http.routes import commands, decisions, health, imports, phones
 
 
 def create_api(gateway: Gateway, version: str) -> FastAPI:
@@ -12,6 +12,6 @@ def create_api(gateway: Gateway, version: str) -> FastAPI:
     api = FastAPI(title="Paylatch", version=version, docs_url=None, redoc_url=None)
     api.state.gateway = gateway
     install(api)
-    for module in (phones, decisions, commands, health):
+    for module in (phones, decisions, commands, imports, health):
         api.include_router(module.routes(gateway))
     return api

@@ -2,15 +2,15 @@
 
 import base64
 import binascii
-import json
-from collections.abc import AsyncIterable
+from collections.abc import AsyncIterable, Collection
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
-from typing import Annotated, Any, Literal, NoReturn, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from broker_bridge.adapters.http.problems import ProblemError, faults_of, shortened
+from broker_bridge.adapters.http.problems import ProblemError, faults_of
+from broker_bridge.adapters.strict_json import NotJsonError, parse_json
 from broker_bridge.domain.decisions import Decision, DecisionId, DecisionType
 from lock_protocol.imei import Imei, parse_imei
 from lock_protocol.keys import PUBLIC_KEY_BYTES, PublicKey, is_usable
@@ -158,8 +158,8 @@ async def read_json(chunks: AsyncIterable[bytes]) -> Any:
                 HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too-large", f"at most {MAX_BODY_BYTES} bytes in a body"
             )
     try:
-        return json.loads(raw.decode(), object_pairs_hook=_without_repetition, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
+        return parse_json(bytes(raw))
+    except NotJsonError as error:
         raise ProblemError(HTTPStatus.BAD_REQUEST, "not-json", f"the body is not JSON: {error}") from error
 
 
@@ -191,14 +191,6 @@ def decision_of(value: object, lender: LenderId) -> Decision:
     return check(model, value).decision(lender)
 
 
-def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in result:
-            raise ValueError(f"key {shortened(key)} stands there twice")
-        result[key] = value
-    return result
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no number that JSON has")
+def decision_models() -> Collection[type[Body]]:
+    """Return the body of every type of decision, as documents describe them."""
+    return _DECISIONS.values()

@@ -18,6 +18,7 @@ from broker_bridge.adapters.mqtt.link import Link
 from broker_bridge.adapters.mqtt.passwords import SALT_BYTES, hash_password
 from broker_bridge.app.decide import Decide, Decided
 from broker_bridge.app.enrol import Enrol
+from broker_bridge.app.import_worker import ImportWorker
 from broker_bridge.app.ports import Clock, Store
 from broker_bridge.app.sign import Queue
 from broker_bridge.domain.decisions import Decision
@@ -52,6 +53,7 @@ class Gateway:
     credentials: PasswordFile
     link: Link
     broker: PhonesBroker
+    imports: ImportWorker
     known_keys: dict[bytes, tuple[LenderId, float]] = field(default_factory=dict)
     """Keys that the database has confirmed, and until when (monotonic seconds) that is believed."""
 

@@ -19,6 +19,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
 
 from broker_bridge.adapters.store import tables
+from broker_bridge.adapters.store.imports import SqlImports
 from broker_bridge.adapters.store.migrate import upgrade
 from broker_bridge.adapters.store.rows import command_of, outgoing_of, phone_of
 from broker_bridge.adapters.store.transaction import SharedTransaction, put_fact
@@ -90,6 +91,11 @@ class SqlStore:
     def on_committed(self, publish: Callable[[Outgoing], object]) -> None:
         """Say who takes the states that committed jobs want published."""
         self._on_committed = publish
+
+    @property
+    def imports(self) -> SqlImports:
+        """The imports in this database."""
+        return SqlImports(self._read, self._write)
 
     # --- writing ---
 

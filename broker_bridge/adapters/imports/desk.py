@@ -1,0 +1,62 @@
+"""The import worker with the words of the HTTP interface: its rows are read and answered as single decisions are."""
+
+import asyncio
+from http import HTTPStatus
+from typing import Any
+
+from broker_bridge.adapters.http.answers import decided_answer
+from broker_bridge.adapters.http.bodies import decision_of
+from broker_bridge.adapters.http.problems import EXPECTED, ProblemError, problem_of
+from broker_bridge.app.decide import Decide
+from broker_bridge.app.import_worker import Desk, ImportWorker
+from broker_bridge.app.imports import Intake
+from broker_bridge.app.ports import Clock, Imports, Log, Spool, Store, UnreadableFileError
+from broker_bridge.app.rehearse import rehearsal_of
+from broker_bridge.app.sign import Queue
+from broker_bridge.domain.policy import Policy
+
+
+def import_worker(
+    *,
+    store: Store,
+    imports: Imports,
+    spool: Spool,
+    queue: Queue,
+    policy: Policy,
+    clock: Clock,
+    log: Log,
+    keep_s: int,
+) -> ImportWorker:
+    """Return a worker that takes decisions as the routes do."""
+    rehearsing = rehearsal_of(queue)
+    awake = asyncio.Event()
+    return ImportWorker(
+        store=store,
+        imports=imports,
+        spool=spool,
+        desk=Desk(
+            read=decision_of,
+            decide=lambda decision: Decide(decision, policy, queue, clock),
+            rehearse=lambda decision: Decide(decision, policy, rehearsing, clock),
+            answer=decided_answer,
+            refusal=_refusal,
+            refusals=EXPECTED,
+            unreadable=_unreadable,
+        ),
+        intake=Intake(imports=imports, spool=spool, clock=clock, wake=awake.set),
+        clock=clock,
+        log=log,
+        keep_s=keep_s,
+        awake=awake,
+    )
+
+
+def _refusal(error: Exception) -> dict[str, Any]:
+    if not isinstance(error, EXPECTED):
+        error = ProblemError(HTTPStatus.INTERNAL_SERVER_ERROR, "internal-error", "the bridge failed at this row")
+    problem = problem_of(error)
+    return {"status": int(problem.status), "problem": problem.document()}
+
+
+def _unreadable(error: UnreadableFileError) -> dict[str, Any]:
+    return ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, "unreadable-file", str(error)).document()

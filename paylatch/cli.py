@@ -18,6 +18,8 @@ from typing import IO, TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
 import typer
 
 from paylatch import resources
+from paylatch.commands import histories as histories_commands
+from paylatch.commands import imports
 
 if TYPE_CHECKING:
     from broker_bridge.settings import Settings
@@ -44,6 +46,8 @@ app.add_typer(bridge_app, name="bridge")
 app.add_typer(fleet_app, name="fleet")
 app.add_typer(keys_app, name="keys")
 app.add_typer(lender_app, name="lender")
+app.add_typer(histories_commands.app, name="histories")
+app.command("import", epilog=imports.EXAMPLE)(imports.import_file)
 
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", metavar="FILE", help="The bridge's settings, in TOML.", show_default=False)

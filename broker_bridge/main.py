@@ -15,12 +15,15 @@ from random import Random
 import structlog
 import uvicorn
 
+from broker_bridge.adapters.http.access import Access, api_key_hash, new_api_key
 from broker_bridge.adapters.http.api import create_api
-from broker_bridge.adapters.http.gateway import Gateway, PhonesBroker, api_key_hash, new_api_key
+from broker_bridge.adapters.http.gateway import Gateway, PhonesBroker
 from broker_bridge.adapters.imports.desk import import_worker
 from broker_bridge.adapters.imports.spool import DirectorySpool
 from broker_bridge.adapters.mqtt.credentials import PasswordFile
 from broker_bridge.adapters.mqtt.link import BrokerAddress, Link
+from broker_bridge.adapters.policies.profiles import profile
+from broker_bridge.adapters.policies.reading import read_policy
 from broker_bridge.adapters.signing.keys import FileSigner
 from broker_bridge.adapters.store.store import SqlStore
 from broker_bridge.app.canary import PublishNumbers
@@ -29,11 +32,13 @@ from broker_bridge.app.deliver import Deliverer
 from broker_bridge.app.hear import Listener
 from broker_bridge.app.import_worker import DAY_S
 from broker_bridge.app.outbox import Outbox
+from broker_bridge.app.policies import Policies
 from broker_bridge.app.ports import Log
+from broker_bridge.app.reconsider import Reconsider
 from broker_bridge.app.resign import refuse_older_delegations, sign_all_again
+from broker_bridge.app.schedule import Scheduler
 from broker_bridge.app.session import Bridge
 from broker_bridge.app.sign import Queue, SigningClock
-from broker_bridge.domain.policy import PROFILES
 from broker_bridge.settings import BrokerSettings, ImportSettings, Settings, SettingsError
 from lock_protocol.messages import LenderId
 from lock_protocol.topics import Topics
@@ -69,9 +74,11 @@ async def run(settings: Settings) -> None:
     """
     log = _structured_log()
     signer = FileSigner(settings.keys, development=settings.development)
-    topics, clock, policy = Topics(settings.topic_prefix), SystemClock(), PROFILES[settings.policy]
+    topics, clock = Topics(settings.topic_prefix), SystemClock()
+    policies = Policies(profile(settings.policy), read_policy)
     async with SqlStore(settings.database) as store:
         queue = Queue(signer, SigningClock(clock), clock)
+        reconsider = Reconsider(policies, queue, clock)
         judge = Judge(queue, clock, log)
         deliverer = Deliverer(
             store=store,
@@ -93,16 +100,13 @@ async def run(settings: Settings) -> None:
             store=store,
             imports=store.imports,
             spool=_spool(settings.imports),
-            queue=queue,
-            policy=policy,
-            clock=clock,
+            reconsider=reconsider,
             log=log,
             keep_s=settings.imports.results_days * DAY_S,
         )
         gateway = Gateway(
             store=store,
-            queue=queue,
-            policy=policy,
+            reconsider=reconsider,
             clock=clock,
             credentials=credentials,
             link=link,
@@ -114,16 +118,25 @@ async def run(settings: Settings) -> None:
             ),
             imports=imports,
         )
+        access = Access(store, clock, log)
         listener = Listener(store, deliverer, judge)
 
+        scheduler = Scheduler(store, reconsider, log)
         bridge = Bridge(store, deliverer, listener, signer.roots)
         if settings.development:
-            log.warning("development_mode", policy=policy.name, note="no gates, loopback only")
+            log.warning("development_mode", policy=policies.default.name, note="no gates, loopback only")
         with _listening(settings) as listening:
-            server = _HttpServer(_http_config(gateway))
+            server = _HttpServer(_http_config(gateway, access))
             await _run_until_told_to_stop(
-                server, listening, mqtt=link.run(bridge.session), credentials=credentials.run(), imports=imports.run()
+                server,
+                listening,
+                mqtt=link.run(bridge.session),
+                credentials=credentials.run(),
+                schedule=scheduler.run(),
+                access=access.run(),
+                imports=imports.run(),
             )
+        await access.write_uses()
         log.info("stopped")
 
 
@@ -178,9 +191,9 @@ def _listening(settings: Settings) -> socket.socket:
     return listening
 
 
-def _http_config(gateway: Gateway) -> uvicorn.Config:
+def _http_config(gateway: Gateway, access: Access) -> uvicorn.Config:
     return uvicorn.Config(
-        create_api(gateway, version("paylatch")),
+        create_api(gateway, access, version("paylatch")),
         log_config=None,
         access_log=False,
         lifespan="off",

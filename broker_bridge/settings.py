@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
-from broker_bridge.domain.policy import PROFILES
+from broker_bridge.adapters.policies.profiles import UnknownProfileError, profile
 from lock_protocol.topics import DEFAULT_PREFIX, Topics
 
 
@@ -132,9 +132,10 @@ def refuse_unsafe(settings: Settings) -> None:
     Raises:
         SettingsError: naming the setting and the way out.
     """
-    policy = PROFILES.get(settings.policy)
-    if policy is None:
-        raise SettingsError(f"policy: {settings.policy!r} is none of {', '.join(sorted(PROFILES))}")
+    try:
+        policy = profile(settings.policy)
+    except UnknownProfileError as error:
+        raise SettingsError(f"policy: {error}") from error
     if policy.development_only and not settings.development:
         raise SettingsError(f"policy: {policy.name!r} has no gates; it runs with development = true only")
     if settings.development and settings.http.host not in ("127.0.0.1", "::1", "localhost"):

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterable, Collection, Iterator, Mapping, Sequen
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
+from broker_bridge.domain.access import ApiKey, KeyId
 from broker_bridge.domain.commands import Status
 from broker_bridge.domain.decisions import DecisionId
 from broker_bridge.domain.imports import Counts, Format, Import, ImportId, ImportState, Outcome, RowResult
@@ -72,6 +73,35 @@ class RecordedDecision:
     level: int
     command_id: CommandId | None
     received_at: int
+    wanted: int
+    """The level that the arrears asked for."""
+    held: str
+    """What that level waited for, as a JSON array."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LenderRecord:
+    """What is kept of a lender beside its phones."""
+
+    lender: LenderId
+    policy_version: int
+    """The version of its own policy that is in force; 0 while it has the bridge's."""
+    policy_document: str
+    """That policy's text; empty while it has the bridge's."""
+    heard_at: int
+    """When it last reported anything, seconds UTC (an hour late at most)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyVersion:
+    """One version of a lender's policy. Versions are never changed and never deleted."""
+
+    lender: LenderId
+    version: int
+    document: str
+    set_at: int
+    set_by: str
+    """The id of the API key that set it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,6 +172,22 @@ class Transaction(Protocol):
     def audit(self, entry: AuditEntry) -> None:
         """Append to the history."""
 
+    def lender(self, lender: LenderId) -> LenderRecord:
+        """Return a lender's record.
+
+        Raises:
+            UnknownLenderError: there is no such lender.
+        """
+
+    def put_heard(self, lender: LenderId, at: int) -> None:
+        """Remember when a lender last reported anything, seconds UTC."""
+
+    def put_policy(self, policy: PolicyVersion) -> None:
+        """Put the next version of a lender's policy in force."""
+
+    def judge_all_again(self, lender: LenderId, at: int) -> None:
+        """Have each of a lender's phones judged again at `at` (seconds UTC), or earlier where that is due anyway."""
+
     def last_signed_at(self) -> int:
         """Return the newest time that was ever signed with; 0 for none."""
 
@@ -195,8 +241,46 @@ class Store(Protocol):
     async def command(self, lender: LenderId, command_id: CommandId) -> Command | None:
         """Return a lender's command."""
 
-    async def lender_of_key(self, key_hash: bytes) -> LenderId | None:
-        """Return whose API key has this SHA-256."""
+    async def working_key(self, key_hash: bytes) -> ApiKey | None:
+        """Return the API key that has this SHA-256, unless it is revoked."""
+
+    async def keys_of(self, lender: LenderId, after: str, limit: int) -> Page[ApiKey]:
+        """Return a lender's API keys by id, from the one behind `after` on; revoked ones too."""
+
+    async def add_key(self, key: ApiKey) -> None:
+        """Add an API key.
+
+        Raises:
+            UnknownLenderError: nobody has added its lender.
+        """
+
+    async def revoke_key(
+        self, lender: LenderId, key_id: KeyId, at: int, *, even_last_admin: bool = False
+    ) -> ApiKey | None:
+        """Revoke an API key and return it as it is now; one that is revoked stays as it was. None: there is none such.
+
+        Raises:
+            LastAdminKeyError: nobody of this lender could make or revoke keys any more.
+        """
+
+    async def put_last_uses(self, uses: Mapping[KeyId, int]) -> None:
+        """Remember when (seconds UTC) API keys were last used."""
+
+    async def lender(self, lender: LenderId) -> LenderRecord:
+        """Return a lender's record.
+
+        Raises:
+            UnknownLenderError: there is no such lender.
+        """
+
+    async def policies(self, lender: LenderId) -> Sequence[PolicyVersion]:
+        """Return all versions of a lender's own policy, the newest first."""
+
+    async def decision(self, lender: LenderId, decision_id: DecisionId) -> RecordedDecision | None:
+        """Return the record of a lender's decision."""
+
+    async def to_judge(self, now: int, limit: int) -> Sequence[Imei]:
+        """Return phones that are to be judged again at `now` (seconds UTC), the longest waiting first."""
 
     async def credentials(self) -> dict[Imei, str]:
         """Return every phone's password hash."""

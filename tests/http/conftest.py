@@ -5,16 +5,18 @@ import base64
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import httpx
 import pytest
+from fastapi import FastAPI
 
+from broker_bridge.adapters.http.access import Access, api_key_hash
 from broker_bridge.adapters.http.api import create_api
-from broker_bridge.adapters.http.gateway import Gateway, PhonesBroker, api_key_hash
+from broker_bridge.adapters.http.gateway import Gateway, PhonesBroker
 from broker_bridge.adapters.imports.desk import import_worker
 from broker_bridge.adapters.imports.spool import DirectorySpool
 from broker_bridge.adapters.mqtt.credentials import PasswordFile
@@ -40,11 +42,13 @@ class Api:
     store: SqlStore
     clock: SetClock
     passwords: Path
+    app: FastAPI
+    access: Access
     key: str | None = KEYS[ACME]
 
     def of(self, key: str | None) -> "Api":
         """The same with another key, or none."""
-        return Api(self.http, self.store, self.clock, self.passwords, key)
+        return replace(self, key=key)
 
     @property
     def headers(self) -> dict[str, str]:
@@ -109,16 +113,13 @@ async def running_api(directory: Path) -> AsyncIterator[Api]:
             store=store,
             imports=store.imports,
             spool=spool_in(directory / "spool"),
-            queue=office.queue,
-            policy=office.policy,
-            clock=office.clock,
+            reconsider=office.reconsider,
             log=parts.log,
             keep_s=30 * DAY,
         )
         gateway = Gateway(
             store=store,
-            queue=office.queue,
-            policy=office.policy,
+            reconsider=office.reconsider,
             clock=office.clock,
             credentials=credentials,
             link=Link(nowhere, Topics(), window=2, random=Random(1), log=parts.log),  # noqa: S311 - never connects
@@ -131,9 +132,10 @@ async def running_api(directory: Path) -> AsyncIterator[Api]:
             imports=imports,
         )
         services = [asyncio.create_task(credentials.run()), asyncio.create_task(imports.run())]
-        transport = httpx.ASGITransport(create_api(gateway, "0"))
-        async with httpx.AsyncClient(transport=transport, base_url="http://bridge") as http:
-            yield Api(http, store, office.clock, passwords)
+        access = Access(store, office.clock, parts.log)
+        app = create_api(gateway, access, "0")
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://bridge") as http:
+            yield Api(http, store, office.clock, passwords, app, access)
         for service in services:
             service.cancel()
         await asyncio.gather(*services, return_exceptions=True)
@@ -141,7 +143,7 @@ async def running_api(directory: Path) -> AsyncIterator[Api]:
 
 def spool_in(directory: Path) -> DirectorySpool:
     """A spool that takes small files."""
-    return DirectorySpool(directory=directory, max_bytes=4_000_000, max_rows=10_000, idle_s=0.2, upload_s=5)
+    return DirectorySpool(directory=directory, max_bytes=4_000_000, max_rows=10_000, idle_s=3, upload_s=30)
 
 
 @pytest.fixture

@@ -89,8 +89,11 @@ async def test_a_csv_file_does_what_its_rows_say(api: Api) -> None:
         "status": 200,
         "decision_id": "d1",
         "imei": IMEI,
+        "type": "payment_overdue",
         "effect": "applied",
         "level": "locked",
+        "wanted_level": "locked",
+        "held": None,
         "command_id": command_id,
         "repeated": False,
     }
@@ -488,7 +491,7 @@ async def test_an_imei_that_is_none_is_refused_in_a_line(api: Api, imei: object)
 @pytest.mark.parametrize(
     ("header", "named"),
     [
-        (f"{HEADER},level", "column 7 is 'level'"),
+        (f"{HEADER},lender", "column 7 is 'lender'"),
         (HEADER.replace("cures", "imei"), "column imei is there twice"),
         (HEADER.replace("decision_id", "currency"), "column decision_id is missing"),
         (HEADER.replace(",", ";"), "column 1 is"),

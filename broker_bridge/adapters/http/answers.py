@@ -1,14 +1,19 @@
 """What lenders are told."""
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from broker_bridge.app.decide import Decided
 from broker_bridge.app.ports import Command
+from broker_bridge.domain.access import ApiKey
+from broker_bridge.domain.gates import Missing, earliest_of
+from broker_bridge.domain.holds import Holds
 from broker_bridge.domain.imports import Import
 from broker_bridge.domain.phones import Phone, Said
 from lock_protocol.levels import Level, Reason
+from lock_protocol.messages import DesiredState
 
 
 def decided_answer(decided: Decided) -> dict[str, Any]:
@@ -16,10 +21,28 @@ def decided_answer(decided: Decided) -> dict[str, Any]:
     return {
         "decision_id": decided.decision_id,
         "imei": decided.imei,
+        "type": decided.type,
         "effect": decided.effect,
         "level": level_name(decided.level),
+        "wanted_level": level_name(decided.wanted),
+        "held": held_answer(decided.wanted, decided.held),
         "command_id": decided.command_id,
         "repeated": decided.repeated,
+    }
+
+
+def held_answer(wanted: Level, missing: Sequence[Missing]) -> dict[str, Any] | None:
+    """Return what is not permitted yet, what it waits for, and when that can be met; None when nothing is held back."""
+    if not missing:
+        return None
+    earliest = earliest_of(missing)
+    return {
+        "level": level_name(wanted),
+        "missing": [
+            {"condition": one.condition, "detail": one.detail, "earliest": time_text(one.earliest or 0)}
+            for one in missing
+        ],
+        "earliest": time_text(earliest or 0),
     }
 
 
@@ -31,11 +54,15 @@ def phone_answer(phone: Phone) -> dict[str, Any]:
         "lender": phone.lender,
         "loan_id": phone.loan_id,
         "status": phone.status,
+        "time_zone": phone.time_zone or None,
+        "evidence": sorted(phone.evidence_kinds),
+        "holds": _holds_answer(loan.holds),
         "loan": {
             "days_overdue": loan.days_overdue,
             "settled": loan.settled,
             "amount_due": loan.amount_due,
             "currency": loan.currency,
+            "wanted_level": level_name(phone.wanted),
         },
         "desired": {
             "level": level_name(state.level),
@@ -43,6 +70,7 @@ def phone_answer(phone: Phone) -> dict[str, Any]:
             "epoch": state.epoch,
             "version": state.version,
             "issued_at": time_text(state.issued_at),
+            "lease": _lease_answer(state),
             "state_hash": phone.desired.state_hash.hex(),
             "command_id": phone.command_id,
         },
@@ -95,6 +123,18 @@ def import_answer(one: Import, waiting_for: str | None = None) -> dict[str, Any]
     }
 
 
+def api_key_answer(key: ApiKey) -> dict[str, Any]:
+    """Return what may be shown of an API key."""
+    return {
+        "key_id": key.key_id,
+        "name": key.name,
+        "scopes": sorted(key.scopes),
+        "created_at": time_text(key.created_at),
+        "last_used_at": time_text(key.last_used_at),
+        "revoked_at": time_text(key.revoked_at),
+    }
+
+
 def level_name(level: Level) -> str:
     """Return a level as the API names it."""
     return level.name.lower()
@@ -103,6 +143,20 @@ def level_name(level: Level) -> str:
 def time_text(at: int) -> str | None:
     """Return a time (seconds UTC, 0 for none) as RFC 3339."""
     return datetime.fromtimestamp(at, UTC).isoformat().replace("+00:00", "Z") if at else None
+
+
+def _holds_answer(holds: Holds) -> dict[str, Any]:
+    kinds = {"grace": holds.grace, "dispute": holds.dispute}
+    return {
+        name: None if hold is None else {"at_most": level_name(hold.cap), "until": time_text(hold.until)}
+        for name, hold in kinds.items()
+    } | {"lost_or_stolen": holds.is_lost}
+
+
+def _lease_answer(state: DesiredState) -> dict[str, Any] | None:
+    if not state.lease_until:
+        return None
+    return {"until": time_text(state.lease_until), "then": level_name(state.lease_then), "warn_s": state.warn_s}
 
 
 def _said_answer(said: Said) -> dict[str, Any]:

@@ -25,6 +25,7 @@ from broker_bridge.app.ports import (
     UploadCutError,
 )
 from broker_bridge.app.sign import ClockSuspectError
+from broker_bridge.domain.access import LastAdminKeyError
 from broker_bridge.domain.authority import LinkNotDelegatedError, NotDelegatedError
 
 RETRY_AFTER_S = "1"
@@ -68,6 +69,7 @@ _MEANINGS: dict[type[Exception], _Meaning] = {
     FileTooLargeError: _Meaning(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too-large"),
     SpoolFullError: _Meaning(HTTPStatus.INSUFFICIENT_STORAGE, "disk-full"),
     TooManyImportsError: _Meaning(HTTPStatus.TOO_MANY_REQUESTS, "too-many-imports"),
+    LastAdminKeyError: _Meaning(HTTPStatus.CONFLICT, "last-admin-key"),
     ClockSuspectError: _Meaning(HTTPStatus.SERVICE_UNAVAILABLE, "clock-suspect"),
     CredentialsError: _Meaning(HTTPStatus.SERVICE_UNAVAILABLE, "broker-not-told"),
     OverloadedError: _Meaning(HTTPStatus.SERVICE_UNAVAILABLE, "overloaded"),

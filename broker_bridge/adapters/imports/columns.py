@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
-from broker_bridge.adapters.http.bodies import decision_models
+from broker_bridge.adapters.http.bodies import DECISION_BODIES
 from broker_bridge.adapters.http.problems import shortened
 from broker_bridge.app.ports import UnreadableFileError
 
@@ -19,7 +19,7 @@ Read = Callable[[str], object]
 def readers() -> dict[str, Read]:
     """Return how the cells of each column are read. A cell that does not fit stays text, which its field refuses."""
     found: dict[str, Read] = {}
-    for model in decision_models():
+    for model in DECISION_BODIES.values():
         for name, schema in model.model_json_schema()["properties"].items():
             found[name] = _READERS.get(_json_type(schema), _text)
     return found
@@ -28,10 +28,10 @@ def readers() -> dict[str, Read]:
 @cache
 def required() -> tuple[str, ...]:
     """Return the columns that every decision needs."""
-    first, *others = (
-        [name for name, field in model.model_fields.items() if field.is_required()] for model in decision_models()
+    first, *others = (model.model_fields for model in DECISION_BODIES.values())
+    return tuple(
+        name for name, field in first.items() if field.is_required() and all(name in other for other in others)
     )
-    return tuple(name for name in first if all(name in other for other in others))
 
 
 def check_header(names: Sequence[str]) -> None:

@@ -1,6 +1,7 @@
 """The import worker with the words of the HTTP interface: its rows are read and answered as single decisions are."""
 
 import asyncio
+from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 
@@ -10,10 +11,9 @@ from broker_bridge.adapters.http.problems import EXPECTED, ProblemError, problem
 from broker_bridge.app.decide import Decide
 from broker_bridge.app.import_worker import Desk, ImportWorker
 from broker_bridge.app.imports import Intake
-from broker_bridge.app.ports import Clock, Imports, Log, Spool, Store, UnreadableFileError
+from broker_bridge.app.ports import Imports, Log, Spool, Store, UnreadableFileError
+from broker_bridge.app.reconsider import Reconsider
 from broker_bridge.app.rehearse import rehearsal_of
-from broker_bridge.app.sign import Queue
-from broker_bridge.domain.policy import Policy
 
 
 def import_worker(
@@ -21,23 +21,21 @@ def import_worker(
     store: Store,
     imports: Imports,
     spool: Spool,
-    queue: Queue,
-    policy: Policy,
-    clock: Clock,
+    reconsider: Reconsider,
     log: Log,
     keep_s: int,
 ) -> ImportWorker:
     """Return a worker that takes decisions as the routes do."""
-    rehearsing = rehearsal_of(queue)
-    awake = asyncio.Event()
+    rehearsing = replace(reconsider, queue=rehearsal_of(reconsider.queue))
+    clock, awake = reconsider.clock, asyncio.Event()
     return ImportWorker(
         store=store,
         imports=imports,
         spool=spool,
         desk=Desk(
             read=decision_of,
-            decide=lambda decision: Decide(decision, policy, queue, clock),
-            rehearse=lambda decision: Decide(decision, policy, rehearsing, clock),
+            decide=lambda decision: Decide(decision, reconsider),
+            rehearse=lambda decision: Decide(decision, rehearsing),
             answer=decided_answer,
             refusal=_refusal,
             refusals=EXPECTED,

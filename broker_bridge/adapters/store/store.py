@@ -8,7 +8,7 @@ import asyncio
 import os
 import queue
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,13 +18,25 @@ from sqlalchemy import Connection, Engine, create_engine, delete, event, func, i
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
 
-from broker_bridge.adapters.store import tables
+from broker_bridge.adapters.store import api_keys, tables
 from broker_bridge.adapters.store.imports import SqlImports
 from broker_bridge.adapters.store.migrate import upgrade
-from broker_bridge.adapters.store.rows import command_of, outgoing_of, phone_of
-from broker_bridge.adapters.store.transaction import SharedTransaction, put_fact
-from broker_bridge.app.ports import Command, Job, Outgoing, OverloadedError, Page, StoreUnavailableError
+from broker_bridge.adapters.store.rows import command_of, decision_of, outgoing_of, phone_of, policy_of
+from broker_bridge.adapters.store.transaction import SharedTransaction, put_fact, read_lender
+from broker_bridge.app.ports import (
+    Command,
+    Job,
+    LenderRecord,
+    Outgoing,
+    OverloadedError,
+    Page,
+    PolicyVersion,
+    RecordedDecision,
+    StoreUnavailableError,
+)
+from broker_bridge.domain.access import ApiKey, KeyId, first_key
 from broker_bridge.domain.commands import Status
+from broker_bridge.domain.decisions import DecisionId
 from broker_bridge.domain.lanes import Lane
 from broker_bridge.domain.phones import CommandId, Phone
 from lock_protocol.imei import Imei
@@ -189,10 +201,37 @@ class SqlStore:
         query = select(table).where(table.c.command_id == command_id, table.c.lender == lender)
         return await self._read(lambda connection: _first(connection, query, command_of))
 
-    async def lender_of_key(self, key_hash: bytes) -> LenderId | None:
-        """Return whose API key has this SHA-256."""
-        query = select(tables.api_keys.c.lender).where(tables.api_keys.c.key_hash == key_hash)
-        return cast("LenderId | None", await self._read(lambda connection: connection.execute(query).scalar()))
+    async def working_key(self, key_hash: bytes) -> ApiKey | None:
+        """Return the API key that has this SHA-256, unless it is revoked."""
+        return await self._read(lambda connection: api_keys.working_key(connection, key_hash))
+
+    async def keys_of(self, lender: LenderId, after: str, limit: int) -> Page[ApiKey]:
+        """Return a lender's API keys by id, from the one behind `after` on; revoked ones too."""
+        found = await self._read(lambda connection: api_keys.keys_of(connection, lender, after, limit + 1))
+        items = found[:limit]
+        return Page(items, items[-1].key_id if len(found) > limit else None)
+
+    async def lender(self, lender: LenderId) -> LenderRecord:
+        """Return a lender's record."""
+        return await self._read(lambda connection: read_lender(connection, lender))
+
+    async def policies(self, lender: LenderId) -> Sequence[PolicyVersion]:
+        """Return all versions of a lender's own policy, the newest first."""
+        table = tables.policies
+        query = select(table).where(table.c.lender == lender).order_by(table.c.version.desc())
+        return await self._read(lambda connection: _all(connection, query, policy_of))
+
+    async def decision(self, lender: LenderId, decision_id: DecisionId) -> RecordedDecision | None:
+        """Return the record of a lender's decision."""
+        table = tables.decisions
+        query = select(table).where(table.c.decision_id == decision_id, table.c.lender == lender)
+        return await self._read(lambda connection: _first(connection, query, decision_of))
+
+    async def to_judge(self, now: int, limit: int) -> Sequence[Imei]:
+        """Return phones that are to be judged again at `now`, the longest waiting first."""
+        table = tables.phones
+        query = select(table.c.imei).where(table.c.look_at > 0, table.c.look_at <= now).order_by(table.c.look_at)
+        return await self._read(lambda connection: list(connection.execute(query.limit(limit)).scalars()))
 
     async def credentials(self) -> dict[Imei, str]:
         """Return every phone's password hash."""
@@ -284,15 +323,29 @@ class SqlStore:
         await self._write(write)
 
     async def add_lender(self, lender: LenderId, key_hash: bytes, at: int) -> None:
-        """Add a lender if it is new, and an API key of it."""
+        """Add a lender if it is new, and an API key of it that may do everything."""
 
         def write(connection: Connection) -> None:
-            known = select(tables.lenders.c.lender).where(tables.lenders.c.lender == lender)
-            if connection.execute(known).scalar() is None:
-                connection.execute(insert(tables.lenders).values(lender=lender, created_at=at))
-            connection.execute(insert(tables.api_keys).values(key_hash=key_hash, lender=lender, created_at=at))
+            api_keys.insert_lender(connection, lender, at)
+            api_keys.insert_key(connection, first_key(lender, key_hash, at))
 
         await self._write(write)
+
+    async def add_key(self, key: ApiKey) -> None:
+        """Add an API key."""
+        await self._write(lambda connection: api_keys.insert_key(connection, key))
+
+    async def revoke_key(
+        self, lender: LenderId, key_id: KeyId, at: int, *, even_last_admin: bool = False
+    ) -> ApiKey | None:
+        """Revoke an API key and return it as it is now. None: the lender has none such."""
+        return await self._write(
+            lambda connection: api_keys.revoke_key(connection, lender, key_id, at, even_last_admin=even_last_admin)
+        )
+
+    async def put_last_uses(self, uses: Mapping[KeyId, int]) -> None:
+        """Remember when API keys were last used."""
+        await self._write(lambda connection: api_keys.put_last_uses(connection, uses))
 
     async def fact(self, name: str, default: str) -> str:
         """Return one of the bridge's single values, storing `default` when it has none yet."""

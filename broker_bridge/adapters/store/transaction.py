@@ -1,9 +1,10 @@
 """One database transaction that many jobs share: rows are read once, changed in memory, and written together."""
 
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection, Table, bindparam, insert, select, update
+from sqlalchemy import Connection, Table, and_, bindparam, insert, or_, select, update
 
 from broker_bridge.adapters.store import tables
 from broker_bridge.adapters.store.rows import (
@@ -14,9 +15,19 @@ from broker_bridge.adapters.store.rows import (
     decision_row,
     phone_of,
     phone_row,
+    policy_row,
     result_row,
 )
-from broker_bridge.app.ports import AuditEntry, Command, Job, Outgoing, RecordedDecision
+from broker_bridge.app.ports import (
+    AuditEntry,
+    Command,
+    Job,
+    LenderRecord,
+    Outgoing,
+    PolicyVersion,
+    RecordedDecision,
+    UnknownLenderError,
+)
 from broker_bridge.domain.decisions import DecisionId
 from broker_bridge.domain.imports import RowResult
 from broker_bridge.domain.phones import CommandId, Phone
@@ -48,6 +59,10 @@ class SharedTransaction:
         self._row_results: list[RowResult] = []
         self._audit: list[AuditEntry] = []
         self._facts: dict[str, str] = {}
+        self._lenders: dict[LenderId, LenderRecord] = {}
+        self._heard: dict[LenderId, int] = {}
+        self._policies: list[PolicyVersion] = []
+        self._judge_again: dict[LenderId, int] = {}
         self._last_signed_at: int | None = None
         self.to_publish: list[Outgoing] = []
 
@@ -87,6 +102,29 @@ class SharedTransaction:
     def audit(self, entry: AuditEntry) -> None:
         """Append to the history."""
         self._append(self._audit, entry)
+
+    def lender(self, lender: LenderId) -> LenderRecord:
+        """Return a lender's record."""
+        known = self._lenders.get(lender)
+        if known is None:
+            known = self._lenders[lender] = read_lender(self._connection, lender)
+        return known
+
+    def put_heard(self, lender: LenderId, at: int) -> None:
+        """Remember when a lender last reported anything."""
+        self._set(self._lenders, lender, replace(self.lender(lender), heard_at=at))
+        self._set(self._heard, lender, at)
+
+    def put_policy(self, policy: PolicyVersion) -> None:
+        """Put the next version of a lender's policy in force."""
+        before = self.lender(policy.lender)
+        after = replace(before, policy_version=policy.version, policy_document=policy.document)
+        self._set(self._lenders, policy.lender, after)
+        self._append(self._policies, policy)
+
+    def judge_all_again(self, lender: LenderId, at: int) -> None:
+        """Have each of a lender's phones judged again."""
+        self._set(self._judge_again, lender, at)
 
     def last_signed_at(self) -> int:
         """Return the newest time that was ever signed with."""
@@ -133,6 +171,20 @@ class SharedTransaction:
         )
         for name, value in self._facts.items():
             put_fact(self._connection, name, value)
+        self._flush_lenders()
+
+    def _flush_lenders(self) -> None:
+        table = tables.lenders
+        self._insert(tables.policies, [policy_row(policy) for policy in self._policies])
+        for policy in self._policies:
+            mine = update(table).where(table.c.lender == policy.lender)
+            self._connection.execute(mine.values(policy_version=policy.version))
+        for lender, at in self._heard.items():
+            self._connection.execute(update(table).where(table.c.lender == lender).values(heard_at=at))
+        for lender, at in self._judge_again.items():
+            look_at = tables.phones.c.look_at
+            later = (tables.phones.c.lender == lender, or_(look_at == 0, look_at > at))
+            self._connection.execute(update(tables.phones).where(*later).values(look_at=at))
 
     # --- reading ---
 
@@ -183,6 +235,24 @@ class SharedTransaction:
     def _append(self, where: list[Any], value: object) -> None:
         self._undo.append(where.pop)
         where.append(value)
+
+
+def read_lender(connection: Connection, lender: LenderId) -> LenderRecord:
+    """Return a lender's record.
+
+    Raises:
+        UnknownLenderError: there is no such lender.
+    """
+    lenders, policies = tables.lenders, tables.policies
+    in_force = and_(policies.c.lender == lenders.c.lender, policies.c.version == lenders.c.policy_version)
+    columns = (lenders.c.policy_version, policies.c.document, lenders.c.heard_at)
+    query = select(*columns).select_from(lenders.outerjoin(policies, in_force)).where(lenders.c.lender == lender)
+    row = connection.execute(query).first()
+    if row is None:
+        raise UnknownLenderError(f"there is no lender {lender}")
+    return LenderRecord(
+        lender=lender, policy_version=row.policy_version, policy_document=row.document or "", heard_at=row.heard_at
+    )
 
 
 def put_fact(connection: Connection, name: str, value: str) -> None:

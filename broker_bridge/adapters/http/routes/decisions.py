@@ -6,9 +6,9 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 
-from broker_bridge.adapters.http.access import Bearer
+from broker_bridge.adapters.http.access import SomeDecider
 from broker_bridge.adapters.http.answers import decided_answer
-from broker_bridge.adapters.http.bodies import MAX_LIST, decision_of, read_json
+from broker_bridge.adapters.http.bodies import MAX_LIST, read_json
 from broker_bridge.adapters.http.gateway import Gateway
 from broker_bridge.adapters.http.problems import ProblemError
 
@@ -18,15 +18,15 @@ def routes(gateway: Gateway) -> APIRouter:
     router = APIRouter(prefix="/v1")
 
     @router.post("/decisions")
-    async def decide(request: Request, lender: Bearer) -> dict[str, Any]:
+    async def decide(request: Request, caller: SomeDecider) -> dict[str, Any]:
         """Take one decision, or a list of them with a result for each; what is answered with success is durable."""
         value = await read_json(request.stream())
         if not isinstance(value, list):
-            return decided_answer(await gateway.decide(decision_of(value, lender)))
+            return decided_answer(await gateway.decide_for(caller, value))
         if len(value) > MAX_LIST:
             raise ProblemError(
                 HTTPStatus.UNPROCESSABLE_ENTITY, "too-many", f"at most {MAX_LIST} in a list, this has {len(value)}"
             )
-        return {"results": await asyncio.gather(*(gateway.decide_one(one, lender) for one in value))}
+        return {"results": await asyncio.gather(*(gateway.decide_one(caller, one) for one in value))}
 
     return router

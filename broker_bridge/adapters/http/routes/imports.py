@@ -12,7 +12,7 @@ from fastapi import APIRouter, Query, Request
 from fastapi.responses import JSONResponse, StreamingResponse
 from starlette.requests import ClientDisconnect
 
-from broker_bridge.adapters.http.access import Bearer
+from broker_bridge.adapters.http.access import Decider
 from broker_bridge.adapters.http.answers import import_answer
 from broker_bridge.adapters.http.gateway import Gateway
 from broker_bridge.adapters.http.problems import ProblemError, not_found
@@ -34,10 +34,10 @@ def routes(gateway: Gateway) -> APIRouter:
     imports = gateway.imports.imports
 
     @router.post("/imports", status_code=HTTPStatus.ACCEPTED)
-    async def take(request: Request, lender: Bearer, *, dry_run: bool = False) -> JSONResponse:
+    async def take(request: Request, caller: Decider, *, dry_run: bool = False) -> JSONResponse:
         """Take a file of decisions, CSV or NDJSON; its rows are done after the answer. A dry run writes nothing."""
         upload = Upload(
-            lender=lender, idempotency_key=_idempotency_key(request), format=_format_of(request), dry_run=dry_run
+            lender=caller.lender, idempotency_key=_idempotency_key(request), format=_format_of(request), dry_run=dry_run
         )
         taken = await gateway.imports.intake.take(upload, _chunks(request))
         location = {"Location": f"/v1/imports/{taken.import_id}"}
@@ -45,16 +45,16 @@ def routes(gateway: Gateway) -> APIRouter:
 
     @router.get("/imports")
     async def all_imports(
-        lender: Bearer, page_size: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 100, page_token: str = ""
+        caller: Decider, page_size: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 100, page_token: str = ""
     ) -> dict[str, Any]:
         """List imports, the newest first."""
-        page = await imports.all_of(lender, page_token, page_size)
+        page = await imports.all_of(caller.lender, page_token, page_size)
         return {"imports": [import_answer(one) for one in page.items], "next_page_token": page.next_token}
 
     @router.get("/imports/{import_id}")
-    async def one_import(import_id: str, lender: Bearer) -> dict[str, Any]:
+    async def one_import(import_id: str, caller: Decider) -> dict[str, Any]:
         """Show how far an import is, and what became of its rows."""
-        found = await imports.one(lender, ImportId(import_id))
+        found = await imports.one(caller.lender, ImportId(import_id))
         if found is None:
             raise not_found("import", import_id)
         return import_answer(found, gateway.imports.waiting_for.get(found.import_id))
@@ -63,13 +63,13 @@ def routes(gateway: Gateway) -> APIRouter:
     async def results(
         request: Request,
         import_id: str,
-        lender: Bearer,
+        caller: Decider,
         *,
         kind: Annotated[Format | None, Query(alias="format")] = None,
         outcome: Outcome | None = None,
     ) -> StreamingResponse:
         """Stream what became of each row, in the file's order: of all that are done, or of those with one outcome."""
-        found = await imports.one(lender, ImportId(import_id))
+        found = await imports.one(caller.lender, ImportId(import_id))
         if found is None:
             raise not_found("import", import_id)
         pages = _pages(imports, found.import_id, outcome)

@@ -34,14 +34,17 @@ import structlog
 from broker_bridge.adapters.imports.desk import import_worker
 from broker_bridge.adapters.imports.spool import DirectorySpool
 from broker_bridge.adapters.mqtt.passwords import SALT_BYTES, hash_password
+from broker_bridge.adapters.policies.profiles import profile
+from broker_bridge.adapters.policies.reading import read_policy
 from broker_bridge.adapters.signing.keys import FileSigner, init_development_keys
 from broker_bridge.adapters.store.store import SqlStore
 from broker_bridge.app.enrol import Enrol
 from broker_bridge.app.import_worker import DAY_S, Desk
+from broker_bridge.app.policies import Policies
 from broker_bridge.app.ports import Job
+from broker_bridge.app.reconsider import Reconsider
 from broker_bridge.app.sign import Queue, SigningClock
 from broker_bridge.domain.imports import Format, Upload
-from broker_bridge.domain.policy import PROFILES
 from broker_bridge.main import SystemClock
 from device_sim.identities import simulated_imei
 from lock_protocol.keys import SigningKey
@@ -300,21 +303,20 @@ async def stages(database: str, directory: Path, file: Path, phones: int) -> dic
     """Return microseconds a row of each stage, from an import in this process."""
     keys = directory / "stages-keys"
     init_development_keys(keys, STAGES_LENDER, now=int(time.time()), hosts=["pay.example"])
-    clock, policy, watch, log = SystemClock(), PROFILES["replay"], Watch(), structlog.get_logger()
+    clock, watch = SystemClock(), Watch()
     queue = Queue(FileSigner(keys, development=True), SigningClock(clock), clock)
+    reconsider = Reconsider(Policies(profile("replay"), read_policy), queue, clock)
     async with SqlStore(database) as store:
         await store.add_lender(STAGES_LENDER, secrets.token_bytes(32), clock.now())
-        await enrol_in_process(store, queue, clock, phones)
+        await enrol_in_process(store, reconsider, phones)
         limits = {"max_bytes": 1 << 30, "max_rows": 1_000_000, "idle_s": 60.0, "upload_s": 600.0}
         spool = DirectorySpool(directory=directory / "stages", **limits)  # type: ignore[arg-type]
         worker = import_worker(
             store=store,
             imports=TimedImports(store.imports, watch),  # type: ignore[arg-type]  # it is one, by __getattr__
             spool=TimedSpool(spool, watch),  # type: ignore[arg-type]  # the same
-            queue=queue,
-            policy=policy,
-            clock=clock,
-            log=log,
+            reconsider=reconsider,
+            log=structlog.get_logger(),
             keep_s=DAY_S,
         )
         worker.desk = timed_desk(worker.desk, watch)
@@ -343,7 +345,7 @@ def timed_desk(desk: Desk, watch: Watch) -> Desk:
     )
 
 
-async def enrol_in_process(store: SqlStore, queue: Queue, clock: SystemClock, phones: int) -> None:
+async def enrol_in_process(store: SqlStore, reconsider: Reconsider, phones: int) -> None:
     """Enrol phones of the stages' lender."""
     device_key = SigningKey.from_seed(b"b" * 32).public
     credential = hash_password(secrets.token_urlsafe(24), os.urandom(SALT_BYTES))
@@ -356,9 +358,9 @@ async def enrol_in_process(store: SqlStore, queue: Queue, clock: SystemClock, ph
                 device_key=device_key,
                 consent="c",
                 credential=credential,
-                policy=PROFILES["replay"],
-                queue=queue,
-                clock=clock,
+                evidence={},
+                time_zone="",
+                reconsider=reconsider,
             )
             for number in range(first, min(first + 1000, phones))
         )

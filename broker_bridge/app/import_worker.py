@@ -202,6 +202,8 @@ class ImportWorker:
         while group := await asyncio.to_thread(_next_of, rows_of_file):
             async with self._turn:
                 await self._do_group(one, group, counts)
+        # What is told in the end is counted from the results, whatever became of the counting on the way.
+        await self.imports.add(import_id, (), await self.imports.counted(import_id))
 
     async def _do_group(self, one: Import, rows: Sequence[FileRow], counts: Counts) -> None:
         known = await self.imports.outcomes(one.import_id, rows[0].number, rows[-1].number)

@@ -29,9 +29,11 @@ if TYPE_CHECKING:
 
 EXAMPLE = "Example: paylatch import decisions.csv --key-file acme.key --failed failed.csv"
 OUTCOMES = ("applied", "unchanged", "held", "repeated", "refused")
+UNREACHABLE, UPLOAD_RUNNING = "unreachable", "upload-running"
+"""Kinds of `BridgeError` that pass."""
 _POLL_S = 0.2
 _PATIENCE_S = 60.0
-"""How long a bridge may be away, or receive this file from somebody else, until this gives up."""
+"""How long a bridge may be away while this waits for it, or go on receiving what a client was sending that is dead."""
 
 T = TypeVar("T")
 
@@ -77,11 +79,7 @@ def import_file(
 
     Exits with 3 if rows were refused, with 1 if the file could not be read as a whole.
     """
-    from paylatch.commands.imports_http import (  # noqa: PLC0415 - see the package's docstring
-        BridgeProblemError,
-        BridgeUnreachableError,
-        ImportsApi,
-    )
+    from paylatch.commands.imports_http import BridgeError, ImportsApi  # noqa: PLC0415 - see the package's docstring
 
     with ExitStack() as stack:
         content = _opened(stack, file)
@@ -95,11 +93,8 @@ def import_file(
                 one = work.wait_for(one)
                 work.save(one, results, refused_only=False)
                 work.save(one, failed, refused_only=True)
-        except BridgeUnreachableError as error:
-            fail(f"the bridge does not answer; run the same command again to go on: {error}", FAILED)
-        except BridgeProblemError as error:
-            not_allowed = error.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN)
-            fail(error, NOT_ALLOWED if not_allowed else FAILED)
+        except BridgeError as error:
+            fail(error, NOT_ALLOWED if error.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN) else FAILED)
         except OSError as error:
             fail(error, FAILED)
     _tell(one, as_json=as_json)
@@ -124,7 +119,7 @@ class _Import:
                 content, media_type, name, dry_run=dry_run, sent=lambda count: self._progress.advance(bar, count)
             )
 
-        return _patiently(upload)
+        return _patiently(upload, passes=UPLOAD_RUNNING)
 
     def wait_for(self, one: dict[str, Any]) -> dict[str, Any]:
         """Wait for its end."""
@@ -132,7 +127,7 @@ class _Import:
         while one["state"] not in ("done", "failed"):
             self._progress.update(bar, total=one["rows"] or None, completed=one["done"])
             time.sleep(_POLL_S)
-            one = _patiently(partial(self._api.status, one["import_id"]))
+            one = _patiently(partial(self._api.status, one["import_id"]), passes=UNREACHABLE)
         self._progress.update(bar, total=one["rows"] or 1, completed=one["done"] if one["rows"] else 1)
         return one
 
@@ -146,20 +141,16 @@ class _Import:
                 file.write(piece)
 
 
-def _patiently(ask: Callable[[], T]) -> T:
-    """Ask until there is an answer: a bridge that was restarted goes on with what it has."""
-    from paylatch.commands.imports_http import (  # noqa: PLC0415 - see the package's docstring
-        BridgeProblemError,
-        BridgeUnreachableError,
-    )
+def _patiently(ask: Callable[[], T], passes: str) -> T:
+    """Ask until there is an answer, for a while and as long as what is in the way is of the kind that passes."""
+    from paylatch.commands.imports_http import BridgeError  # noqa: PLC0415 - see the package's docstring
 
     deadline = time.monotonic() + _PATIENCE_S
     while True:
         try:
             return ask()
-        except (BridgeUnreachableError, BridgeProblemError) as error:
-            passes = isinstance(error, BridgeUnreachableError) or error.kind == "upload-running"
-            if not passes or time.monotonic() > deadline:
+        except BridgeError as error:
+            if error.kind != passes or time.monotonic() > deadline:
                 raise
         time.sleep(_POLL_S)
 

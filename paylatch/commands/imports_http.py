@@ -11,22 +11,18 @@ _CHUNK_BYTES = 256 * 1024
 _TIMEOUT_S = 60.0
 
 
-class BridgeUnreachableError(Exception):
-    """The bridge does not answer, or has no time for it just now."""
+class BridgeError(Exception):
+    """The bridge answered with a problem, or did not answer."""
 
-
-class BridgeProblemError(Exception):
-    """The bridge answered with a problem."""
-
-    def __init__(self, status: int, kind: str, detail: str) -> None:
-        """Take the status, the last part of the problem's type, and what it says."""
+    def __init__(self, kind: str, detail: str, status: int = 0) -> None:
+        """Take the last part of the problem's type ("unreachable" for none), what it says, and its status."""
         super().__init__(detail)
-        self.status, self.kind = status, kind
+        self.kind, self.status = kind, status
 
 
 @dataclass(frozen=True, slots=True)
 class ImportsApi:
-    """The imports of one lender. All methods raise the two errors of this module."""
+    """The imports of one lender. All methods raise `BridgeError`."""
 
     http: httpx.Client
 
@@ -58,13 +54,13 @@ class ImportsApi:
                     raise _problem(response)
                 yield from response.iter_bytes()
         except httpx.TransportError as error:
-            raise BridgeUnreachableError(f"{self.http.base_url}: {error}") from error
+            raise _unreachable(f"{self.http.base_url}: {error}") from error
 
     def _json(self, method: str, path: str, **content: Any) -> dict[str, Any]:
         try:
             response = self.http.request(method, path, **content)
         except httpx.TransportError as error:
-            raise BridgeUnreachableError(f"{self.http.base_url}: {error}") from error
+            raise _unreachable(f"{self.http.base_url}: {error}") from error
         if not response.is_success:
             raise _problem(response)
         answer: dict[str, Any] = response.json()
@@ -77,12 +73,16 @@ def _pieces(file: IO[bytes], sent: Callable[[int], object]) -> Iterator[bytes]:
         sent(len(piece))
 
 
-def _problem(response: httpx.Response) -> Exception:
+def _problem(response: httpx.Response) -> BridgeError:
     try:
         document = response.json()
         kind, detail = str(document["type"]).rpartition(":")[2], str(document["detail"])
     except (ValueError, KeyError, TypeError):
         kind, detail = "unknown", f"{response.url}: answered {response.status_code}, and not as a bridge does"
     if response.status_code == HTTPStatus.SERVICE_UNAVAILABLE:
-        return BridgeUnreachableError(detail)
-    return BridgeProblemError(response.status_code, kind, detail)
+        return _unreachable(detail)
+    return BridgeError(kind, detail, response.status_code)
+
+
+def _unreachable(detail: str) -> BridgeError:
+    return BridgeError("unreachable", f"the bridge does not answer; run the same command again to go on: {detail}")

@@ -57,21 +57,14 @@ class Site:
         async with running_bridge(self.installed) as bridge, lender_of(self.installed) as http:
             yield bridge, http
 
-    async def start_import(self, *more: str) -> asyncio.subprocess.Process:
+    async def start_import(self, *more: str, file: Path | None = None) -> asyncio.subprocess.Process:
         key_file = self.directory / "lender.key"
         key_file.write_text(self.installed.api_key)
-        arguments = (
-            "import",
-            str(self.file),
-            "--url",
-            self.installed.url,
-            "--key-file",
-            str(key_file),
-            "--json",
-            *more,
-        )
+        where = ("--url", self.installed.url, "--key-file", str(key_file), "--json")
         return await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "paylatch", *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
+            *(sys.executable, "-m", "paylatch", "import", str(file or self.file), *where, *more),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
         )
 
     async def run_import(self, *more: str) -> dict[str, Any]:
@@ -159,6 +152,37 @@ async def test_a_client_that_was_killed_finds_its_import_again(site: Site) -> No
         one = await site.run_import("--results", str(results))
         assert one["import_id"] == begun["import_id"]
         await assert_all_is_as_if_nothing_had_happened(http, one, results)
+
+
+async def ended(process: asyncio.subprocess.Process) -> tuple[int | None, str, str]:
+    """Exit code, standard output and standard error of a command that is through."""
+    async with asyncio.timeout(PATIENCE_S):
+        output, said = await process.communicate()
+    return process.returncode, output.decode(), said.decode()
+
+
+async def test_the_exit_code_says_how_it_went(site: Site) -> None:
+    broken, good, key = (site.directory / name for name in ("broken.csv", "good.csv", "wrong.key"))
+    header = "decision_id,imei,type,occurred_at"
+    broken.write_text(f"{header},lender\n")
+    good.write_text(f"{header}\ns1,{site.imeis[0]},loan_settled,2023-01-01T00:00:00Z\n")
+    key.write_text("pl_wrong")
+    assert (await ended(await site.start_import(file=good)))[0] == 1, "no bridge runs"
+    async with site.bridge():
+        code, output, said = await ended(await site.start_import(file=broken))
+        assert (code, json.loads(output)["state"]) == (1, "failed")
+        assert "column 5 is 'lender'" in said
+        code, _, said = await ended(await site.start_import("--key-file", str(key), file=good))
+        assert (code, "valid API key" in said) == (4, True)
+        code, output, _ = await ended(await site.start_import("--dry-run", file=good))
+        assert (code, json.loads(output)["dry_run"], json.loads(output)["applied"]) == (0, True, 1)
+        code, output, _ = await ended(await site.start_import("--no-wait", file=good))
+        assert (code, json.loads(output)["dry_run"]) == (0, False)
+        code, output, _ = await ended(await site.start_import(file=good))
+        assert (code, json.loads(output)["applied"]) == (0, 1)
+        failed = site.directory / "failed.csv"
+        assert (await ended(await site.start_import("--failed", str(failed))))[0] == 3
+        assert len(failed.read_text().splitlines()) == 1 + ROWS // 1000
 
 
 async def test_an_upload_that_is_cut_leaves_nothing_behind(site: Site) -> None:

@@ -25,7 +25,7 @@ def paylatch(*arguments: str) -> Result:
 
 @pytest.mark.parametrize(
     "command",
-    [("demo",), ("bridge", "run"), ("keys", "init"), ("lender", "add")],
+    [("demo",), ("bridge", "run"), ("keys", "init"), ("lender", "add"), ("import",), ("histories", "decisions")],
 )
 def test_every_command_shows_an_example(command: tuple[str, ...]) -> None:
     shown = paylatch(*command, "--help")

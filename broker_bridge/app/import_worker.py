@@ -9,29 +9,27 @@ of the group, and are found anew if that did not come about.
 import asyncio
 import json
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
 
-from broker_bridge.app.decide import Decided
+from broker_bridge.app.import_rows import Desk, ImportedDecision, JudgedError, refused
 from broker_bridge.app.imports import Intake
 from broker_bridge.app.ports import (
     Clock,
     FileRow,
     Imports,
-    Job,
     Log,
     OverloadedError,
     Spool,
     Store,
     StoreUnavailableError,
-    Transaction,
     UnreadableFileError,
 )
 from broker_bridge.app.sign import ClockSuspectError
-from broker_bridge.domain.decisions import Decision, DecisionId
+from broker_bridge.domain.decisions import Decision
 from broker_bridge.domain.imports import Counts, Format, Import, ImportId, ImportState, Outcome, RowResult
 from lock_protocol.imei import Imei
 from lock_protocol.messages import LenderId
@@ -44,65 +42,9 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 10.0
 DAY_S = 86_400
 _TIDY_S = 3600.0
 _FORGET_BATCH = 5000
-_ECHO = 64
 
 PASSING = (StoreUnavailableError, OverloadedError, ClockSuspectError)
 """What is no fault of the row, and passes: it is tried until it does."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Desk:
-    """How decisions are read, made and answered: as by the routes for single ones, whose words these are."""
-
-    read: Callable[[object, LenderId], Decision]
-    decide: Callable[[Decision], Job[Decided]]
-    rehearse: Callable[[Decision], Job[Decided]]
-    """The same, signing nothing."""
-    answer: Callable[[Decided], dict[str, Any]]
-    refusal: Callable[[Exception], dict[str, Any]]
-    """Status and problem of an error that decisions are answered with."""
-    refusals: tuple[type[Exception], ...]
-    unreadable: Callable[[UnreadableFileError], dict[str, Any]]
-    """The problem document of a file that cannot be read."""
-
-
-class _JudgedError(Exception):
-    """Ends the job of a dry run, so that nothing of it is written."""
-
-    def __init__(self, result: RowResult) -> None:
-        super().__init__("a dry run writes nothing")
-        self.result = result
-
-
-@dataclass(frozen=True, slots=True)
-class ImportedDecision:
-    """The job of one row: a decision, and the row's result with it."""
-
-    job: Job[Decided]
-    desk: Desk
-    import_id: ImportId
-    row: int
-    dry_run: bool
-
-    @property
-    def imeis(self) -> Collection[Imei]:
-        """The decision's phone."""
-        return self.job.imeis
-
-    @property
-    def decisions(self) -> Collection[tuple[LenderId, DecisionId]]:
-        """The decision's record."""
-        return self.job.decisions
-
-    def run(self, tx: Transaction) -> Outcome:
-        """Take the decision and record what it did."""
-        answer = self.desk.answer(self.job.run(tx))
-        outcome = _outcome_of(answer)
-        result = _result(self.import_id, self.row, outcome, {"status": 200, **answer})
-        if self.dry_run:
-            raise _JudgedError(result)
-        tx.put_row_result(result)
-        return outcome
 
 
 @dataclass(slots=True)
@@ -185,7 +127,8 @@ class ImportWorker:
             await self.imports.finish(one.import_id, ImportState.DONE, self.clock.now())
             self.log.info("import_done", import_id=one.import_id)
         self.waiting_for.pop(one.import_id, None)
-        self.spool.discard(one.import_id)
+        with suppress(OSError):  # what is left is removed when it is next tidied up
+            self.spool.discard(one.import_id)
 
     async def _fail(self, one: Import, problem: dict[str, Any]) -> None:
         await self.imports.finish(one.import_id, ImportState.FAILED, self.clock.now(), json.dumps(problem))
@@ -213,9 +156,9 @@ class ImportWorker:
             if row.number in known:
                 continue
             try:
-                decision = self._read(row, one.upload.lender)
+                decision = self.desk.decision(row, one.upload.lender)
             except self.desk.refusals as error:
-                group.add(self._refused(one, row, error))
+                group.add(refused(self.desk, one.import_id, row, error))
             else:
                 phones[decision.imei].append((row, decision))
         async with asyncio.TaskGroup() as tasks:
@@ -227,23 +170,18 @@ class ImportWorker:
         if group.outcomes:
             await self.imports.add(one.import_id, group.to_add, counts)
 
-    def _read(self, row: FileRow, lender: LenderId) -> Decision:
-        if row.error is not None:
-            raise row.error
-        return self.desk.read(row.value, lender)
-
     async def _do_phone(self, one: Import, decisions: Sequence[tuple[FileRow, Decision]], group: _Group) -> None:
         """Take the decisions about one phone in the file's order: each waits for the one before, however that went."""
         for row, decision in decisions:
             try:
                 group.outcomes.append(await self._decide(one, row, decision))
-            except _JudgedError as judged:
+            except JudgedError as judged:
                 group.add(judged.result)
             except self.desk.refusals as error:
-                group.add(self._refused(one, row, error))
+                group.add(refused(self.desk, one.import_id, row, error))
             except Exception as error:  # noqa: BLE001 - a row that breaks something stops neither file nor bridge
                 self.log.critical("import_row", import_id=one.import_id, row=row.number, error=repr(error))
-                group.add(self._refused(one, row, error))
+                group.add(refused(self.desk, one.import_id, row, error))
 
     async def _decide(self, one: Import, row: FileRow, decision: Decision) -> Outcome:
         dry_run = one.upload.dry_run
@@ -265,10 +203,6 @@ class ImportWorker:
         if one.import_id not in self.waiting_for:
             self.log.warning("import_waits", import_id=one.import_id, reason=str(error))
         self.waiting_for[one.import_id] = str(error)
-
-    def _refused(self, one: Import, row: FileRow, error: Exception) -> RowResult:
-        answer = {**self.desk.refusal(error), **_echo(row.value)}
-        return _result(one.import_id, row.number, Outcome.REFUSED, answer)
 
     async def _tidy_up(self) -> None:
         """Forget what is old, and remove what interrupted uploads have left: at the start, and every hour."""
@@ -300,23 +234,3 @@ def _length(spool: Spool, import_id: ImportId, kind: Format) -> int:
 
 def _next_of(rows: Iterator[FileRow]) -> list[FileRow]:
     return list(islice(rows, GROUP))
-
-
-def _outcome_of(answer: dict[str, Any]) -> Outcome:
-    if answer["repeated"]:
-        return Outcome.REPEATED
-    if answer.get("held"):
-        return Outcome.HELD
-    return Outcome.APPLIED if answer["effect"] in ("applied", "resent") else Outcome.UNCHANGED
-
-
-def _result(import_id: ImportId, row: int, outcome: Outcome, answer: dict[str, Any]) -> RowResult:
-    return RowResult(import_id=import_id, row=row, outcome=outcome, answer=json.dumps(answer))
-
-
-def _echo(value: object) -> dict[str, str]:
-    """Return what the row names itself by, so that its refusal can be told from others."""
-    if not isinstance(value, dict):
-        return {}
-    names = {name: value.get(name) for name in ("decision_id", "imei")}
-    return {name: text for name, text in names.items() if isinstance(text, str) and len(text) <= _ECHO}

@@ -48,9 +48,13 @@ class Intake:
             StoreUnavailableError: the same upload with the same key may be sent again.
         """
         new = self._new(upload)
-        known = await self.imports.begin(new, MAX_UNFINISHED)
-        if known.import_id == new.import_id:
-            return await self._receive(new.import_id, chunks)
+        self.receiving.add(new.import_id)
+        try:
+            known = await self.imports.begin(new, MAX_UNFINISHED)
+            if known.import_id == new.import_id:
+                return await self._receive(new.import_id, chunks)
+        finally:
+            self.receiving.discard(new.import_id)
         if known.state is not ImportState.RECEIVING:
             return await self._again(known, upload, chunks)
         if known.import_id in self.receiving:
@@ -59,7 +63,6 @@ class Intake:
         return await self.take(upload, chunks)
 
     async def _receive(self, import_id: ImportId, chunks: AsyncIterable[bytes]) -> Import:
-        self.receiving.add(import_id)
         try:
             content_hash, size_bytes = await self.spool.receive(import_id, chunks)
             queued = await self.imports.received(import_id, content_hash, size_bytes)
@@ -67,8 +70,6 @@ class Intake:
             # Whoever asked may be gone, and its request cancelled; the key is free again all the same.
             await asyncio.shield(self.imports.forget(import_id))
             raise
-        finally:
-            self.receiving.discard(import_id)
         self.wake()
         return queued
 

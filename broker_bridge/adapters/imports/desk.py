@@ -9,7 +9,8 @@ from broker_bridge.adapters.http.answers import decided_answer
 from broker_bridge.adapters.http.bodies import decision_of
 from broker_bridge.adapters.http.problems import EXPECTED, ProblemError, problem_of
 from broker_bridge.app.decide import Decide
-from broker_bridge.app.import_worker import Desk, ImportWorker
+from broker_bridge.app.import_rows import Desk
+from broker_bridge.app.import_worker import ImportWorker
 from broker_bridge.app.imports import Intake
 from broker_bridge.app.ports import Imports, Log, Spool, Store, UnreadableFileError
 from broker_bridge.app.reconsider import Reconsider

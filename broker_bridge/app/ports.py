@@ -116,6 +116,17 @@ class AuditEntry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LenderSummary:
+    """A lender, as whoever runs the bridge sees it."""
+
+    lender: LenderId
+    created_at: int
+    phones: int
+    keys: int
+    """API keys that work."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Outgoing:
     """A signed state that is to be published."""
 
@@ -241,6 +252,12 @@ class Store(Protocol):
     async def command(self, lender: LenderId, command_id: CommandId) -> Command | None:
         """Return a lender's command."""
 
+    async def lenders(self) -> Sequence[LenderSummary]:
+        """Return every lender."""
+
+    async def lenders_with_phones(self) -> Sequence[LenderId]:
+        """Return the lenders that have enrolled a phone."""
+
     async def working_key(self, key_hash: bytes) -> ApiKey | None:
         """Return the API key that has this SHA-256, unless it is revoked."""
 
@@ -278,6 +295,9 @@ class Store(Protocol):
 
     async def decision(self, lender: LenderId, decision_id: DecisionId) -> RecordedDecision | None:
         """Return the record of a lender's decision."""
+
+    async def history(self, lender: LenderId, imei: Imei, after: str, limit: int) -> Page[AuditEntry]:
+        """Return what has happened to a lender's phone, the newest first, from the entry behind `after` on."""
 
     async def to_judge(self, now: int, limit: int) -> Sequence[Imei]:
         """Return phones that are to be judged again at `now` (seconds UTC), the longest waiting first."""

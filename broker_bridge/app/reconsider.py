@@ -46,7 +46,7 @@ class Reconsider:
             ClockSuspectError, NotDelegatedError, LinkNotDelegatedError: what should follow must not be signed now.
         """
         now, record = self.clock.now(), tx.lender(phone.lender)
-        judgement = judge(self.policies.of(record), case_of(phone, record), now)
+        judgement = self.judgement(phone, record)
         judged = replace(phone, episode=judgement.episode, wanted=judgement.wanted)
         wish = within(judgement.wish, self.queue.signer.delegation(phone.lender), now)
         if resend or needs_new_state(phone.desired.state, wish, now):
@@ -55,6 +55,10 @@ class Reconsider:
         judged = replace(judged, look_at=min((look for look in looks if look), default=0))
         tx.put_phone(judged)
         return judged, judgement
+
+    def judgement(self, phone: Phone, record: LenderRecord) -> Judgement:
+        """Return what a phone should be now, changing nothing."""
+        return judge(self.policies.of(record), case_of(phone, record), self.clock.now())
 
     def new_phone(self, tx: Transaction, lender: LenderId, evidence: AbstractSet[str]) -> Wish:
         """Return what a phone should be that is just being enrolled, with this evidence on file."""

@@ -16,6 +16,10 @@ WARNING_DAYS: Final = (1, 10)
 """How long before that it warns: Knox Guard's limits, and the protocol's."""
 
 
+class PolicyError(Exception):
+    """A document that is no policy; each fault is a line of the message, `line N: key: what is wrong`."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:
     """What the phone does by itself when nothing newer has come."""

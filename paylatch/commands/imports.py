@@ -4,7 +4,6 @@ The idempotency key is made of the file's bytes, so whatever was killed on the w
 command again goes on with the same import.
 """
 
-import json
 import os
 import shutil
 import sys
@@ -20,7 +19,9 @@ from typing import IO, TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
+from paylatch.commands.options import JsonOption
 from paylatch.commands.outcome import FAILED, NOT_ALLOWED, PARTLY, USAGE, fail
+from paylatch.commands.show import show_json
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -73,7 +74,7 @@ def import_file(
             metavar="FILE", help="Write the results of all rows here (.ndjson, else CSV).", show_default=False
         ),
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="Write the import as JSON.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Import a file of decisions, and tell what became of its rows. Run it again to go on after an interruption.
 
@@ -203,7 +204,7 @@ def _progress() -> "Progress":
 
 def _tell(one: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
-        typer.echo(json.dumps(one, indent=2))
+        show_json(one)
     else:
         for line in _summary(one):
             typer.echo(line)

@@ -21,7 +21,9 @@ from broker_bridge.adapters.imports.desk import import_worker
 from broker_bridge.adapters.imports.spool import DirectorySpool
 from broker_bridge.adapters.mqtt.credentials import PasswordFile
 from broker_bridge.adapters.mqtt.link import BrokerAddress, Link
+from broker_bridge.adapters.policies.profiles import profile_document
 from broker_bridge.adapters.store.store import SqlStore
+from broker_bridge.app.set_policy import PolicyDesk
 from device_sim.identities import simulated_imei
 from lock_protocol.messages import LenderId
 from lock_protocol.topics import Topics
@@ -120,6 +122,14 @@ async def running_api(directory: Path) -> AsyncIterator[Api]:
         gateway = Gateway(
             store=store,
             reconsider=office.reconsider,
+            policies=PolicyDesk(
+                store=store,
+                reconsider=office.reconsider,
+                signer=office.signer,
+                root=office.lender.authority.root,
+                default_document=profile_document("replay"),
+                development=True,
+            ),
             clock=office.clock,
             credentials=credentials,
             link=Link(nowhere, Topics(), window=2, random=Random(1), log=parts.log),  # noqa: S311 - never connects

@@ -6,7 +6,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from broker_bridge.app.decide import Decided
-from broker_bridge.app.ports import Command
+from broker_bridge.app.ports import AuditEntry, Command, PolicyVersion
+from broker_bridge.app.set_policy import WouldChange
 from broker_bridge.domain.access import ApiKey
 from broker_bridge.domain.gates import Missing, earliest_of
 from broker_bridge.domain.holds import Holds
@@ -46,8 +47,36 @@ def held_answer(wanted: Level, missing: Sequence[Missing]) -> dict[str, Any] | N
     }
 
 
-def phone_answer(phone: Phone) -> dict[str, Any]:
-    """Return a phone: what it should be, and what it says it is."""
+def policy_answer(version: PolicyVersion, *, document: bool) -> dict[str, Any]:
+    """Return one version of a policy, with its document or without."""
+    answer = {
+        "version": version.version,
+        "own": version.version > 0,
+        "set_at": time_text(version.set_at),
+        "set_by": version.set_by or None,
+    }
+    return answer | {"document": version.document} if document else answer
+
+
+def would_change_answer(one: WouldChange) -> dict[str, Any]:
+    """Return what a policy would make of one phone."""
+    return {
+        "imei": one.imei,
+        "level": level_name(one.level),
+        "becomes": level_name(one.becomes),
+        "wanted_level": level_name(one.wanted),
+        "held": held_answer(one.wanted, one.missing),
+        "changes": list(one.changes),
+    }
+
+
+def event_answer(entry: AuditEntry) -> dict[str, Any]:
+    """Return one line of a phone's history."""
+    return {"at": time_text(entry.at), "event": entry.event, "detail": entry.detail}
+
+
+def phone_answer(phone: Phone, missing: Sequence[Missing]) -> dict[str, Any]:
+    """Return a phone: what it should be, what it says it is, and what a higher level waits for."""
     loan, state = phone.loan, phone.desired.state
     return {
         "imei": phone.imei,
@@ -57,6 +86,7 @@ def phone_answer(phone: Phone) -> dict[str, Any]:
         "time_zone": phone.time_zone or None,
         "evidence": sorted(phone.evidence_kinds),
         "holds": _holds_answer(loan.holds),
+        "held": held_answer(phone.wanted, missing),
         "loan": {
             "days_overdue": loan.days_overdue,
             "settled": loan.settled,

@@ -5,7 +5,7 @@ from fastapi import FastAPI
 from broker_bridge.adapters.http.access import Access
 from broker_bridge.adapters.http.gateway import Gateway
 from broker_bridge.adapters.http.problems import install
-from broker_bridge.adapters.http.routes import commands, decisions, health, imports, keys, phones
+from broker_bridge.adapters.http.routes import commands, decisions, health, imports, keys, phones, policy
 
 
 def create_api(gateway: Gateway, access: Access, version: str) -> FastAPI:
@@ -13,6 +13,6 @@ def create_api(gateway: Gateway, access: Access, version: str) -> FastAPI:
     api = FastAPI(title="Paylatch", version=version, docs_url=None, redoc_url=None)
     api.state.access = access
     install(api)
-    for module in (phones, decisions, commands, imports, keys, health):
+    for module in (phones, decisions, commands, imports, keys, policy, health):
         api.include_router(module.routes(gateway))
     return api

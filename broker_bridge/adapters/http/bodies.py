@@ -276,17 +276,36 @@ async def read_json(chunks: AsyncIterable[bytes]) -> Any:
     Raises:
         ProblemError: 413 as soon as it is too large; 400 when it is no JSON, repeats a key, or holds NaN or Infinity.
     """
-    raw = bytearray()
-    async for chunk in chunks:
-        raw += chunk
-        if len(raw) > MAX_BODY_BYTES:
-            raise ProblemError(
-                HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too-large", f"at most {MAX_BODY_BYTES} bytes in a body"
-            )
+    raw = await _read(chunks, MAX_BODY_BYTES)
     try:
         return parse_json(bytes(raw))
     except NotJsonError as error:
         raise ProblemError(HTTPStatus.BAD_REQUEST, "not-json", f"the body is not JSON: {error}") from error
+
+
+async def read_text(chunks: AsyncIterable[bytes], max_bytes: int) -> str:
+    """Return the text of a body.
+
+    Raises:
+        ProblemError: 413 as soon as it is too large; 400 when it is no UTF-8, or holds a NUL.
+    """
+    raw = await _read(chunks, max_bytes)
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError as error:
+        raise ProblemError(HTTPStatus.BAD_REQUEST, "not-text", f"the body is not UTF-8: {error}") from error
+    if "\0" in text:
+        raise ProblemError(HTTPStatus.BAD_REQUEST, "not-text", "the body holds a NUL character")
+    return text
+
+
+async def _read(chunks: AsyncIterable[bytes], max_bytes: int) -> bytes:
+    raw = bytearray()
+    async for chunk in chunks:
+        raw += chunk
+        if len(raw) > max_bytes:
+            raise ProblemError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too-large", f"at most {max_bytes} bytes in a body")
+    return bytes(raw)
 
 
 def check(model: type[B], value: object) -> B:

@@ -3,6 +3,7 @@
 import base64
 import os
 import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
@@ -19,7 +20,9 @@ from broker_bridge.app.enrol import Enrol
 from broker_bridge.app.import_worker import ImportWorker
 from broker_bridge.app.ports import Clock, Store
 from broker_bridge.app.reconsider import Reconsider
+from broker_bridge.app.set_policy import PolicyDesk
 from broker_bridge.domain.decisions import Decision
+from broker_bridge.domain.phones import Phone
 from lock_protocol.imei import Imei
 from lock_protocol.keys import PublicKey
 from lock_protocol.messages import LenderId
@@ -43,6 +46,7 @@ class Gateway:
 
     store: Store
     reconsider: Reconsider
+    policies: PolicyDesk
     clock: Clock
     credentials: PasswordFile
     link: Link
@@ -72,6 +76,16 @@ class Gateway:
             return {"status": int(problem.status), "problem": problem.document()}
         return {"status": int(HTTPStatus.OK), **decided_answer(decided)}
 
+    async def show(self, phone: Phone) -> dict[str, Any]:
+        """Return a phone with what it waits for now."""
+        record = await self.store.lender(phone.lender)
+        return phone_answer(phone, self.reconsider.judgement(phone, record).missing)
+
+    async def show_all(self, lender: LenderId, phones: Iterable[Phone]) -> list[dict[str, Any]]:
+        """Return phones of one lender, each with what it waits for now."""
+        record = await self.store.lender(lender)
+        return [phone_answer(phone, self.reconsider.judgement(phone, record).missing) for phone in phones]
+
     async def enrol(self, body: EnrolmentBody, lender: LenderId) -> dict[str, Any]:
         """Enrol a phone and return what it needs, once its credential works."""
         password = secrets.token_urlsafe(_SECRET_BYTES)
@@ -96,4 +110,4 @@ class Gateway:
             "topic_prefix": self.broker.topic_prefix,
         }
         root = base64.b64encode(self.broker.root_envelope).decode()
-        return phone_answer(phone) | {"root": root, "mqtt": mqtt}
+        return await self.show(phone) | {"root": root, "mqtt": mqtt}

@@ -24,9 +24,11 @@ from broker_bridge.app.ports import (
     UnknownLenderError,
     UploadCutError,
 )
+from broker_bridge.app.set_policy import PolicyRefusedError
 from broker_bridge.app.sign import ClockSuspectError
 from broker_bridge.domain.access import LastAdminKeyError
 from broker_bridge.domain.authority import LinkNotDelegatedError, NotDelegatedError
+from broker_bridge.domain.policy import PolicyError
 
 RETRY_AFTER_S = "1"
 MAX_FAULTS = 20
@@ -76,6 +78,8 @@ _MEANINGS: dict[type[Exception], _Meaning] = {
     StoreUnavailableError: _Meaning(HTTPStatus.SERVICE_UNAVAILABLE, "store-unavailable"),
     LinkNotDelegatedError: _Meaning(HTTPStatus.UNPROCESSABLE_ENTITY, "link-not-delegated"),
     NotDelegatedError: _Meaning(HTTPStatus.SERVICE_UNAVAILABLE, "not-delegated"),
+    PolicyError: _Meaning(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-policy"),
+    PolicyRefusedError: _Meaning(HTTPStatus.UNPROCESSABLE_ENTITY, "policy-refused"),
     UnknownLenderError: _Meaning(HTTPStatus.SERVICE_UNAVAILABLE, "no-signing-keys"),
 }
 

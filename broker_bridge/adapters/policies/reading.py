@@ -15,6 +15,7 @@ from broker_bridge.domain.policy import (
     Gates,
     LeaseRules,
     Policy,
+    PolicyError,
     Provisional,
     SignalRules,
 )
@@ -25,10 +26,6 @@ MAX_BYTES = 64 * 1024
 MAX_DAYS = 3650
 _HOUR_S = 3600
 _LINK = r"^(https://[a-z0-9.-]{1,64}(/[\x21-\x7e]*)?)?$"
-
-
-class PolicyError(Exception):
-    """A document that is no policy; each fault is a line of the message, `line N: key: what is wrong`."""
 
 
 def _clock_time(text: str) -> time:

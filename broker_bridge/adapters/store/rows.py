@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import RowMapping
 
 from broker_bridge.adapters.store.arrears import NOTHING, episode_of, episode_text, holds_of, holds_text
-from broker_bridge.app.ports import Command, Outgoing, PolicyVersion, RecordedDecision
+from broker_bridge.app.ports import AuditEntry, Command, Outgoing, PolicyVersion, RecordedDecision
 from broker_bridge.domain.commands import Status
 from broker_bridge.domain.imports import Format, Import, ImportState, Outcome, RowResult, Upload
 from broker_bridge.domain.lanes import Lane, lane_of
@@ -147,6 +147,11 @@ def command_row(command: Command) -> Row:
 def command_of(row: RowMapping) -> Command:
     """Return the command in a row."""
     return Command(**{**row, "lane": Lane(row["lane"]), "status": Status(row["status"])})
+
+
+def audit_of(row: RowMapping) -> AuditEntry:
+    """Return the line of history in a row."""
+    return AuditEntry(**{name: value for name, value in row.items() if name != "entry"})
 
 
 def policy_row(policy: PolicyVersion) -> Row:

@@ -10,7 +10,7 @@ class NotJsonError(ValueError):
     """Bytes that are no JSON, repeat a key, hold NaN or Infinity, or nest too deeply to be read."""
 
 
-def parse_json(raw: bytes) -> Any:
+def parse_json(raw: bytes | bytearray) -> Any:
     """Return the JSON value that these bytes are.
 
     Raises:

@@ -278,7 +278,7 @@ async def read_json(chunks: AsyncIterable[bytes]) -> Any:
     """
     raw = await _read(chunks, MAX_BODY_BYTES)
     try:
-        return parse_json(bytes(raw))
+        return parse_json(raw)
     except NotJsonError as error:
         raise ProblemError(HTTPStatus.BAD_REQUEST, "not-json", f"the body is not JSON: {error}") from error
 

@@ -2,10 +2,9 @@
 
 import base64
 import binascii
-import json
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
-from typing import Annotated, Any, Final, Literal, NoReturn, Self, TypeVar, get_args
+from typing import Annotated, Any, Final, Literal, Self, TypeVar, get_args
 
 from fastapi import Request
 from pydantic import (
@@ -21,9 +20,10 @@ from pydantic import (
 )
 from typing_extensions import TypeAliasType
 
-from broker_bridge.adapters.http.problems import ProblemError, faults_of, shortened
+from broker_bridge.adapters.http.problems import ProblemError, faults_of
 from broker_bridge.adapters.http.reading import read_body
 from broker_bridge.adapters.policies.reading import zone_name
+from broker_bridge.adapters.strict_json import NotJsonError, parse_json
 from broker_bridge.domain.decisions import Decision, DecisionId, DecisionType, Payment
 from lock_protocol.imei import Imei, parse_imei
 from lock_protocol.keys import PUBLIC_KEY_BYTES, PublicKey, is_usable
@@ -324,8 +324,8 @@ async def read_json(request: Request) -> Any:
     """
     raw = await read_body(request, "application/json")
     try:
-        return json.loads(raw.decode(), object_pairs_hook=_without_repetition, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
+        return parse_json(raw)
+    except NotJsonError as error:
         raise ProblemError(HTTPStatus.BAD_REQUEST, "not-json", f"the body is not JSON: {error}") from error
 
 
@@ -373,16 +373,3 @@ def decision_of(value: object, lender: LenderId) -> Decision:
             HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-body", f"type: must be one of {', '.join(DECISION_BODIES)}"
         )
     return check(model, value).decision(lender)
-
-
-def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in result:
-            raise ValueError(f"key {shortened(key)} stands there twice")
-        result[key] = value
-    return result
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no number that JSON has")

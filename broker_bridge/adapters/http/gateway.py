@@ -11,7 +11,7 @@ from broker_bridge.adapters.http.answers import decided_answer, phone_answer
 from broker_bridge.adapters.http.bodies import EnrolmentBody, decision_of
 from broker_bridge.adapters.http.problems import EXPECTED, problem_of
 from broker_bridge.adapters.http.schemas import EnrolledAnswer, MqttAnswer, PhoneAnswer, RefusedResult, TakenResult
-from broker_bridge.adapters.metrics.meters import REFUSED, REPEATED
+from broker_bridge.adapters.metrics.meters import REFUSED, REPEATED, Way
 from broker_bridge.adapters.metrics.metrics import Metrics
 from broker_bridge.adapters.mqtt.credentials import PasswordFile
 from broker_bridge.adapters.mqtt.link import Link
@@ -53,15 +53,15 @@ class Gateway:
     broker: PhonesBroker
     metrics: Metrics
 
-    async def decide(self, decision: Decision) -> Decided:
-        """Take one decision."""
+    async def decide(self, decision: Decision, *, way: Way = "http") -> Decided:
+        """Take one decision; by MQTT, its lender is told of each step of what follows."""
         meters = self.metrics.meters
         try:
-            decided = await self.store.commit(Decide(decision, self.reconsider))
+            decided = await self.store.commit(Decide(decision, self.reconsider, told=way == "mqtt"))
         except EXPECTED:
-            meters.decided("http", decision, REFUSED)
+            meters.decided(way, decision, REFUSED)
             raise
-        meters.decided("http", decision, REPEATED if decided.repeated else decided.effect)
+        meters.decided(way, decision, REPEATED if decided.repeated else decided.effect)
         return decided
 
     async def decide_for(self, caller: Caller, value: object) -> Decided:

@@ -84,6 +84,7 @@ class Commit:
     failed: bool = False
     """Whether the database did not take them. A job that raised on its own account is no failure."""
     to_publish: Sequence[Outgoing] = ()
+    to_tell: Sequence[Command] = ()
     moved: Collection[Command] = ()
     """Commands that are new or in another status now."""
 
@@ -118,6 +119,7 @@ class SqlStore:
         self._inbox: queue.Queue[_Submitted | None] = queue.Queue(MAX_WAITING)
         self._writer = threading.Thread(target=self._write_until_closed, name="store.writer", daemon=True)
         self._on_committed: Callable[[Outgoing], object] = lambda _: None
+        self._on_step: Callable[[Command], object] = lambda _: None
         self._on_commit: Callable[[Commit], object] = lambda _: None
 
     async def __aenter__(self) -> Self:
@@ -155,6 +157,10 @@ class SqlStore:
     def on_committed(self, publish: Callable[[Outgoing], object]) -> None:
         """Say who takes the states that committed jobs want published."""
         self._on_committed = publish
+
+    def on_step(self, tell: Callable[[Command], object]) -> None:
+        """Say who takes each committed change of a command's status whose lender is told of it."""
+        self._on_step = tell
 
     def on_commit(self, observe: Callable[[Commit], object]) -> None:
         """Say who is told of every commit, in the event loop, when it is over."""
@@ -234,12 +240,18 @@ class SqlStore:
                     submitted.error = error
             tx.flush()
         return Commit(
-            jobs=len(batch), duration_s=time.perf_counter() - started, to_publish=tx.to_publish, moved=tx.moved()
+            jobs=len(batch),
+            duration_s=time.perf_counter() - started,
+            to_publish=tx.to_publish,
+            moved=tx.moved(),
+            to_tell=tx.to_tell,
         )
 
     def _settle(self, batch: list[_Submitted], commit: Commit) -> None:
         for state in commit.to_publish:
             self._on_committed(state)
+        for step in commit.to_tell:
+            self._on_step(step)
         for submitted in batch:
             submitted.settle()
         self._on_commit(commit)
@@ -264,6 +276,13 @@ class SqlStore:
         """Return a lender's command."""
         table = tables.commands
         query = select(table).where(table.c.command_id == command_id, table.c.lender == lender)
+        return await self._read(lambda connection: _first(connection, query, command_of))
+
+    async def newest_command(self, lender: LenderId, imei: Imei, decision_id: DecisionId) -> Command | None:
+        """Return the newest command that stands for a decision: it may have been held, or signed again."""
+        table = tables.commands
+        mine = (table.c.imei == imei, table.c.lender == lender, table.c.decision_id == decision_id)
+        query = select(table).where(*mine).order_by(table.c.epoch.desc(), table.c.version.desc()).limit(1)
         return await self._read(lambda connection: _first(connection, query, command_of))
 
     async def lenders(self) -> Sequence[LenderSummary]:

@@ -1,18 +1,23 @@
-"""The real broker that every test may share, and connections to it."""
+"""The real broker and the real databases that every test may share."""
 
 import secrets
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import aiomqtt
 import pytest
+from sqlalchemy import Engine
 
 from broker_bridge.adapters.mqtt.passwords import SALT_BYTES, hash_password, write_password_file
+from broker_bridge.adapters.store.engine import database_url, engines
+from broker_bridge.adapters.store.migrate import upgrade
 from paylatch.broker_config import write_instance
 from paylatch.broker_process import MosquittoProcess
 from paylatch.ports import LOOPBACK, free_ports
+from paylatch.postgres_process import PostgresProcess
 
 SERVICES = ("bridge", "auditor")
 
@@ -98,3 +103,69 @@ def own_broker(tmp_path: Path) -> Iterator[RealBroker]:
     running = new_broker(tmp_path / "broker")
     with running.process:
         yield running
+
+
+DATABASES = ("sqlite", "postgresql")
+"""Every database that the bridge runs on: what is said of one has to be true of the other."""
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresProcess]:
+    """One PostgreSQL for the whole run; a test takes a database of its own."""
+    with PostgresProcess() as running:
+        yield running
+
+
+@pytest.fixture
+def own_postgres() -> Iterator[PostgresProcess]:
+    """A PostgreSQL for one test alone, which may kill it."""
+    with PostgresProcess() as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def postgres_template(postgres: PostgresProcess) -> str:
+    """The name of a database that has all tables and nothing in them, to be copied."""
+    name = "template"
+    with writing_engine(postgres.create(name)) as engine, engine.begin() as connection:
+        upgrade(connection)
+    return name
+
+
+@contextmanager
+def writing_engine(url: str) -> Iterator[Engine]:
+    """The engine with which the store writes."""
+    _, engine = engines(database_url(url))
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def _database(request: pytest.FixtureRequest, directory: Path, template: str) -> Iterator[str]:
+    if request.param == "sqlite":
+        yield f"sqlite:///{directory / 'paylatch.db'}"
+        return
+    server: PostgresProcess = request.getfixturevalue("postgres")
+    name = f"test_{secrets.token_hex(8)}"
+    url = server.create(name, template=template)
+    try:
+        yield url
+    finally:
+        server.drop(name)
+
+
+@pytest.fixture(params=DATABASES)
+def empty_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of a database without any table."""
+    with _database(request, tmp_path, "template0") as url:
+        yield url
+
+
+@pytest.fixture(params=DATABASES)
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of a database that nobody has used; which tables it has already is nobody's business."""
+    template = "template0" if request.param == "sqlite" else request.getfixturevalue("postgres_template")
+    with _database(request, tmp_path, template) as url:
+        yield url

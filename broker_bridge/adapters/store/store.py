@@ -1,27 +1,34 @@
-"""The store: SQLite (WAL, `synchronous=FULL`) behind one writer thread with group commit.
+"""The store: SQLite or PostgreSQL behind one writer thread with group commit.
 
 Jobs that come while a commit is under way share the next one. A single commit costs as much as one with fifty jobs, so
 the busier the bridge, the cheaper each decision; and an idle bridge waits for nobody.
 """
 
 import asyncio
-import os
 import queue
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any, Self, TypeVar, cast
 
-from sqlalchemy import Connection, Engine, create_engine, delete, event, func, insert, or_, select
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy import Connection, Engine, delete, func, insert, or_, select
+from sqlalchemy.exc import (
+    DataError,
+    DBAPIError,
+    IntegrityError,
+    InternalError,
+    OperationalError,
+    SQLAlchemyError,
+)
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from broker_bridge.adapters.store import tables
+from broker_bridge.adapters.store.engine import database_url, engines, make_file
 from broker_bridge.adapters.store.migrate import upgrade
 from broker_bridge.adapters.store.rows import command_of, outgoing_of, phone_of
-from broker_bridge.adapters.store.transaction import SharedTransaction, put_fact
+from broker_bridge.adapters.store.statements import insert_missing
+from broker_bridge.adapters.store.transaction import SharedTransaction
 from broker_bridge.app.ports import Command, Job, Outgoing, OverloadedError, Page, StoreUnavailableError
 from broker_bridge.domain.commands import Status
 from broker_bridge.domain.lanes import Lane
@@ -62,13 +69,17 @@ class SqlStore:
     """The `Store` of `broker_bridge.app.ports`. Open it with `async with`."""
 
     def __init__(self, url: str) -> None:
-        """Take a database URL, like `sqlite:///paylatch.db`."""
-        self._url = make_url(url)
-        self._engine = _engine(self._url)
-        self._writing = self._engine.execution_options(writing=True)
+        """Take a database URL, like `sqlite:///paylatch.db` or `postgresql://paylatch@db.example:5432/paylatch`.
+
+        Raises:
+            ValueError: it is neither.
+        """
+        self._url = database_url(url)
+        self._engine, self._writing = engines(self._url)
         self._inbox: queue.Queue[_Submitted | None] = queue.Queue(MAX_WAITING)
         self._writer = threading.Thread(target=self._write_until_closed, name="store.writer", daemon=True)
         self._on_committed: Callable[[Outgoing], object] = lambda _: None
+        self._on_doubt: Callable[[], object] = lambda: None
 
     async def __aenter__(self) -> Self:
         """Bring the schema up to date and start the writer.
@@ -76,7 +87,7 @@ class SqlStore:
         Raises:
             StoreUnavailableError: the database cannot be opened or migrated.
         """
-        _make_file(self._url)
+        make_file(self._url)
         await self._write(upgrade)
         self._writer.start()
         return self
@@ -90,6 +101,14 @@ class SqlStore:
     def on_committed(self, publish: Callable[[Outgoing], object]) -> None:
         """Say who takes the states that committed jobs want published."""
         self._on_committed = publish
+
+    def on_doubt(self, look_again: Callable[[], object]) -> None:
+        """Say who is told that a commit has failed in a way that leaves open whether it was made.
+
+        A connection may end between PostgreSQL's commit and its answer. What it wrote is there then, waits to be
+        published, and nobody has offered it.
+        """
+        self._on_doubt = look_again
 
     # --- writing ---
 
@@ -128,18 +147,27 @@ class SqlStore:
     def _commit_batch(self, batch: list[_Submitted]) -> None:
         try:
             to_publish = self._run_together(batch)
-        except Exception as error:  # noqa: BLE001 - the writer outlives whatever a batch holds
-            if isinstance(error, SQLAlchemyError) and not isinstance(error, IntegrityError | DataError):
-                to_publish = _fail(batch, StoreUnavailableError(_reason(error)))
-            elif len(batch) > 1:
-                # One of them has a row that cannot be read, or wrote what the database will not take; alone, each
-                # answers for itself.
-                for submitted in batch:
-                    self._commit_batch([submitted])
-                return
-            else:
-                to_publish = _fail(batch, error)
-        batch[0].loop.call_soon_threadsafe(self._settle, batch, to_publish)
+        except _AWAY as error:
+            batch[0].loop.call_soon_threadsafe(self._settle_in_doubt, batch, _unavailable(error))
+        except Exception:  # noqa: BLE001 - the writer outlives whatever a batch holds
+            # One of them has a row that cannot be read, or wrote what the database will not take: a phone that another
+            # bridge has enrolled meanwhile, say. Alone, and knowing that by then, each answers for itself.
+            for submitted in batch:
+                self._commit_alone(submitted)
+        else:
+            batch[0].loop.call_soon_threadsafe(self._settle, batch, to_publish)
+
+    def _commit_alone(self, submitted: _Submitted) -> None:
+        to_publish: list[Outgoing] = []
+        try:
+            to_publish = self._run_together([submitted])
+        except (IntegrityError, DataError) as error:
+            submitted.error = error
+        except SQLAlchemyError as error:
+            submitted.error = _unavailable(error)
+        except Exception as error:  # noqa: BLE001 - the same
+            submitted.error = error
+        submitted.loop.call_soon_threadsafe(self._settle, [submitted], to_publish)
 
     def _run_together(self, batch: list[_Submitted]) -> list[Outgoing]:
         with self._writing.begin() as connection:
@@ -160,6 +188,12 @@ class SqlStore:
             self._on_committed(state)
         for submitted in batch:
             submitted.settle()
+
+    def _settle_in_doubt(self, batch: list[_Submitted], error: StoreUnavailableError) -> None:
+        self._on_doubt()
+        for submitted in batch:
+            submitted.error = error
+        self._settle(batch, [])
 
     # --- reading ---
 
@@ -281,9 +315,7 @@ class SqlStore:
         """Add a lender if it is new, and an API key of it."""
 
         def write(connection: Connection) -> None:
-            known = select(tables.lenders.c.lender).where(tables.lenders.c.lender == lender)
-            if connection.execute(known).scalar() is None:
-                connection.execute(insert(tables.lenders).values(lender=lender, created_at=at))
+            insert_missing(connection, tables.lenders, lender=lender, created_at=at)
             connection.execute(insert(tables.api_keys).values(key_hash=key_hash, lender=lender, created_at=at))
 
         await self._write(write)
@@ -292,10 +324,9 @@ class SqlStore:
         """Return one of the bridge's single values, storing `default` when it has none yet."""
 
         def read_or_write(connection: Connection) -> str:
-            value = connection.execute(select(tables.facts.c.value).where(tables.facts.c.name == name)).scalar()
-            if value is None:
-                put_fact(connection, name, default)
-            return cast("str", default if value is None else value)
+            insert_missing(connection, tables.facts, name=name, value=default)
+            value = connection.execute(select(tables.facts.c.value).where(tables.facts.c.name == name)).scalar_one()
+            return cast("str", value)
 
         return await self._write(read_or_write)
 
@@ -308,23 +339,24 @@ class SqlStore:
         return await asyncio.to_thread(_in_transaction, self._writing, query)
 
 
+# The database itself, not what it was given: each job of a batch would meet the same.
+_AWAY = (OperationalError, InternalError, PoolTimeoutError, StoreUnavailableError)
+
+
 def _in_transaction(engine: Engine, query: Callable[[Connection], T]) -> T:
     try:
         with engine.begin() as connection:
             return query(connection)
     except SQLAlchemyError as error:
-        raise StoreUnavailableError(_reason(error)) from error
+        raise _unavailable(error) from error
 
 
-def _fail(batch: list[_Submitted], error: Exception) -> list[Outgoing]:
-    for submitted in batch:
-        submitted.error = error
-    return []
-
-
-def _reason(error: SQLAlchemyError) -> str:
-    """Return the database's own words, without the statement and its parameters."""
-    return f"the database does not answer: {error.orig if isinstance(error, DBAPIError) else error}"
+def _unavailable(error: SQLAlchemyError | StoreUnavailableError) -> StoreUnavailableError:
+    """Return an error in the database's own words, without the statement and its parameters."""
+    if isinstance(error, StoreUnavailableError):
+        return error
+    reason = error.orig if isinstance(error, DBAPIError) else error
+    return StoreUnavailableError(f"the database does not answer: {reason}")
 
 
 def _first(connection: Connection, query: Any, make: Callable[..., T]) -> T | None:
@@ -334,45 +366,3 @@ def _first(connection: Connection, query: Any, make: Callable[..., T]) -> T | No
 
 def _all(connection: Connection, query: Any, make: Callable[..., T]) -> list[T]:
     return [make(row) for row in connection.execute(query).mappings()]
-
-
-def _make_file(url: URL) -> None:
-    """Make the database's file, if there is none, for its owner alone; SQLite gives the same mode to those beside it.
-
-    Who borrows from whom is in it, and the MQTT client id with which whoever knows it ends the bridge's session.
-    """
-    if not url.database or url.database == ":memory:" or url.database.startswith("file:"):
-        return
-    path = Path(url.database)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # O_EXCL: closing a file that SQLite has open in this process would drop its locks.
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-    except FileExistsError:
-        return
-    except OSError as error:
-        raise StoreUnavailableError(f"{path}: {error.strerror}") from error
-
-
-def _engine(url: URL) -> Engine:
-    """Return an engine whose commits are durable when they return."""
-    if url.get_backend_name() != "sqlite":
-        raise ValueError(
-            f"this version keeps its data in SQLite (sqlite:///file); {url.get_backend_name()} comes later"
-        )
-    engine = create_engine(url, connect_args={"isolation_level": None, "check_same_thread": False, "timeout": 10})
-
-    @event.listens_for(engine, "connect")
-    def _durable(connection: Any, _: object) -> None:
-        cursor = connection.cursor()
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
-
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
-        # A writer takes the lock at once: one that reads first and writes then can be refused without waiting.
-        writing = connection.get_execution_options().get("writing")
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
-
-    return engine

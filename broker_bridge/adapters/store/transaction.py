@@ -15,6 +15,7 @@ from broker_bridge.adapters.store.rows import (
     phone_of,
     phone_row,
 )
+from broker_bridge.adapters.store.statements import among, raise_fact
 from broker_bridge.app.ports import AuditEntry, Command, Job, Outgoing, RecordedDecision
 from broker_bridge.domain.decisions import DecisionId
 from broker_bridge.domain.phones import CommandId, Phone
@@ -44,7 +45,7 @@ class SharedTransaction:
         self._changed_commands: dict[CommandId, None] = {}
         self._new_decisions: list[RecordedDecision] = []
         self._audit: list[AuditEntry] = []
-        self._facts: dict[str, str] = {}
+        self._facts: dict[str, int] = {}
         self._last_signed_at: int | None = None
         self.to_publish: list[Outgoing] = []
 
@@ -91,7 +92,7 @@ class SharedTransaction:
     def put_last_signed_at(self, at: int) -> None:
         """Remember the newest time that was signed with. It stays even if its job fails: time was used."""
         self._last_signed_at = at
-        self._facts[_LAST_SIGNED_AT] = str(at)
+        self._facts[_LAST_SIGNED_AT] = at
 
     def publish_after_commit(self, state: Outgoing) -> None:
         """Hand a state to the publisher after the commit."""
@@ -110,12 +111,17 @@ class SharedTransaction:
             raise
 
     def flush(self) -> None:
-        """Write everything, table by table, as few statements as there are tables."""
+        """Write everything, table by table, as few statements as there are tables.
+
+        New rows go in sorted by their keys, and the facts last: two bridges that insert the same ones wait for each
+        other, but never in a circle.
+        """
         changed = [self._phones[imei] for imei in self._changed_phones]
         self._write(tables.phones, "imei", [phone_row(phone) for phone in changed], self._stored_phones)
         moved = [self._commands[command_id] for command_id in self._changed_commands]
         self._write(tables.commands, "command_id", [command_row(one) for one in moved], self._stored_commands)
-        self._insert(tables.decisions, [decision_row(decision) for decision in self._new_decisions])
+        decided = sorted(self._new_decisions, key=lambda one: (one.decision_id, one.lender))
+        self._insert(tables.decisions, [decision_row(decision) for decision in decided])
         self._insert(
             tables.audit,
             [
@@ -124,14 +130,14 @@ class SharedTransaction:
             ],
         )
         for name, value in self._facts.items():
-            put_fact(self._connection, name, value)
+            raise_fact(self._connection, name, value)
 
     # --- reading ---
 
     def _read_phones(self, imeis: set[Imei]) -> dict[Imei, Phone]:
         if not imeis:
             return {}
-        wanted = tables.phones.c.imei.in_(sorted(imeis))
+        wanted = among(self._connection, tables.phones.c.imei, sorted(imeis))
         query = select(tables.phones).where(wanted).order_by(tables.phones.c.imei).with_for_update()
         return {row["imei"]: phone_of(row) for row in self._connection.execute(query).mappings()}
 
@@ -140,20 +146,22 @@ class SharedTransaction:
     ) -> dict[tuple[LenderId, DecisionId], RecordedDecision]:
         if not keys:
             return {}
-        query = select(tables.decisions).where(tables.decisions.c.decision_id.in_([key[1] for key in keys]))
+        wanted = among(self._connection, tables.decisions.c.decision_id, {key[1] for key in keys})
+        query = select(tables.decisions).where(wanted)
         rows = self._connection.execute(query).mappings()
         return {(row["lender"], row["decision_id"]): decision_of(row) for row in rows}
 
     def _read_commands(self, ids: set[CommandId]) -> dict[CommandId, Command]:
         if not ids:
             return {}
-        query = select(tables.commands).where(tables.commands.c.command_id.in_(ids))
+        query = select(tables.commands).where(among(self._connection, tables.commands.c.command_id, ids))
         return {row["command_id"]: command_of(row) for row in self._connection.execute(query).mappings()}
 
     # --- writing ---
 
     def _write(self, table: Table, key: str, rows: Sequence[Row], stored: Collection[Any]) -> None:
-        self._insert(table, [row for row in rows if row[key] not in stored])
+        new = [row for row in rows if row[key] not in stored]
+        self._insert(table, sorted(new, key=lambda row: str(row[key])))
         known = [{**row, "key_": row[key]} for row in rows if row[key] in stored]
         if known:
             self._connection.execute(update(table).where(table.c[key] == bindparam("key_")), known)
@@ -175,10 +183,3 @@ class SharedTransaction:
     def _append(self, where: list[Any], value: object) -> None:
         self._undo.append(where.pop)
         where.append(value)
-
-
-def put_fact(connection: Connection, name: str, value: str) -> None:
-    """Insert or replace one of the bridge's single values."""
-    changed = connection.execute(update(tables.facts).where(tables.facts.c.name == name).values(value=value))
-    if changed.rowcount == 0:
-        connection.execute(insert(tables.facts).values(name=name, value=value))

@@ -28,6 +28,7 @@ from broker_bridge.app.hear import Listener
 from broker_bridge.app.outbox import Outbox
 from broker_bridge.app.ports import Log
 from broker_bridge.app.resign import refuse_older_delegations, sign_all_again
+from broker_bridge.app.retention import DAY_S, Retention
 from broker_bridge.app.session import Bridge
 from broker_bridge.app.sign import Queue, SigningClock
 from broker_bridge.domain.policy import PROFILES
@@ -81,6 +82,7 @@ async def run(settings: Settings) -> None:
             numbers=PublishNumbers(await store.newest_publish_number()),
         )
         store.on_committed(deliverer.offer)
+        store.on_doubt(deliverer.look_again)
         await refuse_older_delegations(store, signer)
         await sign_all_again(store, signer, queue, log)
         address = await _broker_address(settings.broker, store)
@@ -101,6 +103,13 @@ async def run(settings: Settings) -> None:
             ),
         )
         listener = Listener(store, deliverer, judge)
+        retention = Retention(
+            store,
+            clock,
+            log,
+            keep_s=settings.retention.commands_days * DAY_S,
+            keep_superseded_s=settings.retention.superseded_days * DAY_S,
+        )
 
         bridge = Bridge(store, deliverer, listener, signer.roots)
         if settings.development:
@@ -108,7 +117,11 @@ async def run(settings: Settings) -> None:
         with _listening(settings) as listening:
             server = _HttpServer(_http_config(gateway))
             await _run_until_told_to_stop(
-                server, listening, mqtt=link.run(bridge.session), credentials=credentials.run()
+                server,
+                listening,
+                mqtt=link.run(bridge.session),
+                credentials=credentials.run(),
+                retention=retention.run(),
             )
         log.info("stopped")
 

@@ -7,12 +7,24 @@ the busier the bridge, the cheaper each decision; and an idle bridge waits for n
 import asyncio
 import queue
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Self, TypeVar, cast
 
-from sqlalchemy import Connection, Engine, delete, func, insert, or_, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    delete,
+    exists,
+    func,
+    insert,
+    literal,
+    literal_column,
+    or_,
+    select,
+)
 from sqlalchemy.exc import (
     DataError,
     DBAPIError,
@@ -27,7 +39,7 @@ from broker_bridge.adapters.store import tables
 from broker_bridge.adapters.store.engine import database_url, engines, make_file
 from broker_bridge.adapters.store.migrate import upgrade
 from broker_bridge.adapters.store.rows import command_of, outgoing_of, phone_of
-from broker_bridge.adapters.store.statements import insert_missing
+from broker_bridge.adapters.store.statements import among, insert_missing
 from broker_bridge.adapters.store.transaction import SharedTransaction
 from broker_bridge.app.ports import Command, Job, Outgoing, OverloadedError, Page, StoreUnavailableError
 from broker_bridge.domain.commands import Status
@@ -42,6 +54,13 @@ T = TypeVar("T")
 MAX_BATCH = 500
 MAX_WAITING = 20_000
 CANARIES_KEPT = 1000
+# Written into the statement, as the partial indexes have them: with a parameter in their place PostgreSQL's prepared
+# statements could not know that the index holds what is asked for.
+_ZERO: ColumnElement[int] = literal_column("0")
+_SENT = literal(Status.SENT.value, literal_execute=True)
+_NOT_NEWEST = ~exists().where(
+    tables.phones.c.imei == tables.commands.c.imei, tables.phones.c.command_id == tables.commands.c.command_id
+)
 _OPEN_LEVELS = [int(level) for level in Level if level.is_open or level is Level.RELEASED]
 
 
@@ -234,7 +253,7 @@ class SqlStore:
         query = (
             select(phone.c.lender, phone.c.imei, phone.c.epoch, phone.c.version, phone.c.envelope)
             .join_from(command, phone, phone.c.command_id == command.c.command_id)
-            .where(command.c.lane == int(lane), command.c.due_at > 0, command.c.due_at <= now)
+            .where(command.c.lane == int(lane), command.c.due_at > _ZERO, command.c.due_at <= now)
             .order_by(command.c.due_at)
             .limit(limit)
         )
@@ -243,7 +262,7 @@ class SqlStore:
     async def sent_before(self, at: int, limit: int) -> Sequence[Imei]:
         """Return phones whose newest command was sent before `at` and is still `sent`."""
         table = tables.commands
-        query = select(table.c.imei).where(table.c.status == Status.SENT.value, table.c.sent_at < at).limit(limit)
+        query = select(table.c.imei).where(table.c.status == _SENT, table.c.sent_at < at).limit(limit)
         return await self._read(lambda connection: list(connection.execute(query).scalars()))
 
     async def published_after(
@@ -293,6 +312,24 @@ class SqlStore:
         query = select(tables.canaries.c.number).where(tables.canaries.c.token == token)
         return cast("int | None", await self._read(lambda connection: connection.execute(query).scalar()))
 
+    async def finished_commands(
+        self, statuses: Collection[Status], *, since: int, before: int, limit: int
+    ) -> Sequence[tuple[int, CommandId]]:
+        """Return when they ended, and the ids, of commands that have one of these statuses and are no phone's newest.
+
+        The oldest first, from those that ended at `since` (above 0) on, up to `before` and without it.
+        """
+        table = tables.commands
+        query = (
+            select(table.c.finished_at, table.c.command_id)
+            .where(table.c.status.in_([status.value for status in statuses]))
+            .where(table.c.finished_at > _ZERO)
+            .where(table.c.finished_at >= since, table.c.finished_at < before, _NOT_NEWEST)
+            .order_by(table.c.finished_at)
+            .limit(limit)
+        )
+        return await self._read(lambda connection: [(row[0], row[1]) for row in connection.execute(query)])
+
     async def ping(self) -> None:
         """Return when the database answers."""
         await self._read(lambda connection: connection.execute(select(1)))
@@ -310,6 +347,15 @@ class SqlStore:
                 connection.execute(delete(tables.canaries).where(tables.canaries.c.number <= edge))
 
         await self._write(write)
+
+    async def forget_commands(self, commands: Collection[CommandId]) -> int:
+        """Delete those of these commands that are no phone's newest; return how many they were."""
+
+        def write(connection: Connection) -> int:
+            wanted = among(connection, tables.commands.c.command_id, commands)
+            return connection.execute(delete(tables.commands).where(wanted, _NOT_NEWEST)).rowcount
+
+        return await self._write(write)
 
     async def add_lender(self, lender: LenderId, key_hash: bytes, at: int) -> None:
         """Add a lender if it is new, and an API key of it."""

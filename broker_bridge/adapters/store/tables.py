@@ -133,6 +133,13 @@ Index(
     sqlite_where=text("status = 'sent'"),
     postgresql_where=text("status = 'sent'"),
 )
+Index(
+    "ix_commands_finished",
+    commands.c.status,
+    commands.c.finished_at,
+    sqlite_where=text("finished_at > 0"),
+    postgresql_where=text("finished_at > 0"),
+)
 
 audit = Table(
     "audit",

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import LiteralString, Self
 
 import psycopg
 from psycopg import sql
@@ -127,16 +127,14 @@ class PostgresProcess:
         """Return a database's URL, as the bridge's settings take it."""
         return f"postgresql://{USER}:{self._password}@{LOOPBACK}:{self._port}/{database}"
 
-    def create(self, database: str, *, template: str = "template0") -> str:
-        """Make a database that is empty, or like another that nobody uses just now; return its URL."""
-        self._administer(
-            "CREATE DATABASE {} TEMPLATE {} ENCODING 'UTF8'", sql.Identifier(database), sql.Identifier(template)
-        )
+    def create(self, database: str) -> str:
+        """Make an empty database; return its URL."""
+        self._administer("CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8'", database)
         return self.url(database)
 
     def drop(self, database: str) -> None:
         """Remove a database, whoever is still connected."""
-        self._administer("DROP DATABASE {} WITH (FORCE)", sql.Identifier(database))
+        self._administer("DROP DATABASE {} WITH (FORCE)", database)
 
     def start(self) -> None:
         """Start the server and wait until it answers; after a `kill` it recovers first.
@@ -216,9 +214,9 @@ class PostgresProcess:
         if made.returncode:
             raise PostgresError(f"initdb failed: {made.stderr.decode(errors='replace').strip()}")
 
-    def _administer(self, statement: str, *names: sql.Identifier) -> None:
+    def _administer(self, statement: LiteralString, database: str) -> None:
         with psycopg.connect(self.url("postgres"), autocommit=True) as connection:
-            connection.execute(sql.SQL(statement).format(*names))
+            connection.execute(sql.SQL(statement).format(sql.Identifier(database)))
 
     def _answers(self) -> bool:
         try:

@@ -5,15 +5,18 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 
 import aiomqtt
 import pytest
-from sqlalchemy import Engine
+from sqlalchemy import Engine, delete
+from sqlalchemy.exc import SQLAlchemyError
 
 from broker_bridge.adapters.mqtt.passwords import SALT_BYTES, hash_password, write_password_file
 from broker_bridge.adapters.store.engine import database_url, engines
 from broker_bridge.adapters.store.migrate import upgrade
+from broker_bridge.adapters.store.tables import metadata
 from paylatch.broker_config import write_instance
 from paylatch.broker_process import MosquittoProcess
 from paylatch.ports import LOOPBACK, free_ports
@@ -123,15 +126,6 @@ def own_postgres() -> Iterator[PostgresProcess]:
         yield running
 
 
-@pytest.fixture(scope="session")
-def postgres_template(postgres: PostgresProcess) -> str:
-    """The name of a database that has all tables and nothing in them, to be copied."""
-    name = "template"
-    with writing_engine(postgres.create(name)) as engine, engine.begin() as connection:
-        upgrade(connection)
-    return name
-
-
 @contextmanager
 def writing_engine(url: str) -> Iterator[Engine]:
     """The engine with which the store writes."""
@@ -142,30 +136,57 @@ def writing_engine(url: str) -> Iterator[Engine]:
         engine.dispose()
 
 
-@contextmanager
-def _database(request: pytest.FixtureRequest, directory: Path, template: str) -> Iterator[str]:
-    if request.param == "sqlite":
-        yield f"sqlite:///{directory / 'paylatch.db'}"
-        return
-    server: PostgresProcess = request.getfixturevalue("postgres")
-    name = f"test_{secrets.token_hex(8)}"
-    url = server.create(name, template=template)
-    try:
-        yield url
-    finally:
-        server.drop(name)
+class WipedDatabase:
+    """A PostgreSQL database that tests have one after the other: making one takes ten times as long as wiping it."""
+
+    def __init__(self, server: PostgresProcess) -> None:
+        self._server = server
+        self._names = (f"shared_{number}" for number in count())
+        self._make()
+
+    def wipe(self) -> None:
+        """Make it as if nobody had used it; a new one where a test has taken its tables apart."""
+        try:
+            with writing_engine(self.url) as engine, engine.begin() as connection:
+                for table in reversed(metadata.sorted_tables):
+                    connection.execute(delete(table))
+        except SQLAlchemyError:
+            self._make()
+
+    def _make(self) -> None:
+        self.url = self._server.create(next(self._names))
+        with writing_engine(self.url) as engine, engine.begin() as connection:
+            upgrade(connection)
+
+
+@pytest.fixture(scope="session")
+def wiped_database(postgres: PostgresProcess) -> WipedDatabase:
+    """The database on PostgreSQL for whoever needs all tables and nothing in them."""
+    return WipedDatabase(postgres)
 
 
 @pytest.fixture(params=DATABASES)
 def empty_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """The URL of a database without any table."""
-    with _database(request, tmp_path, "template0") as url:
-        yield url
+    if request.param == "sqlite":
+        yield _sqlite_in(tmp_path)
+        return
+    server: PostgresProcess = request.getfixturevalue("postgres")
+    name = f"empty_{secrets.token_hex(8)}"
+    yield server.create(name)
+    server.drop(name)
 
 
 @pytest.fixture(params=DATABASES)
 def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
-    """The URL of a database that nobody has used; which tables it has already is nobody's business."""
-    template = "template0" if request.param == "sqlite" else request.getfixturevalue("postgres_template")
-    with _database(request, tmp_path, template) as url:
-        yield url
+    """The URL of a database that holds nothing; which tables it has already is nobody's business."""
+    if request.param == "sqlite":
+        yield _sqlite_in(tmp_path)
+        return
+    shared: WipedDatabase = request.getfixturevalue("wiped_database")
+    yield shared.url
+    shared.wipe()
+
+
+def _sqlite_in(directory: Path) -> str:
+    return f"sqlite:///{directory / 'paylatch.db'}"

@@ -7,9 +7,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event, inspect
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from broker_bridge.app.ports import StoreUnavailableError
 
@@ -69,6 +69,23 @@ def engines(url: URL) -> tuple[Engine, Engine]:
         url: from `database_url`.
     """
     return _sqlite(url) if url.get_backend_name() == SQLITE else _postgresql(url)
+
+
+def is_empty(url: URL) -> bool:
+    """Return whether a database has no table at all. A file that is not there has none, and is not made.
+
+    Raises:
+        StoreUnavailableError: it does not answer.
+    """
+    if url.get_backend_name() == SQLITE and not Path(str(url.database)).exists():
+        return True
+    engine, _ = engines(url)
+    try:
+        return not inspect(engine).get_table_names()
+    except DBAPIError as error:
+        raise StoreUnavailableError(f"the database does not answer: {error.orig}") from error
+    finally:
+        engine.dispose()
 
 
 def make_file(url: URL) -> None:

@@ -107,7 +107,11 @@ class SqlStore:
             StoreUnavailableError: the database cannot be opened or migrated.
         """
         make_file(self._url)
-        await self._write(upgrade)
+        try:
+            await self._write(upgrade)
+        except BaseException:
+            self._engine.dispose()
+            raise
         self._writer.start()
         return self
 

@@ -27,7 +27,8 @@ USER = "paylatch"
 """The server's one user."""
 
 # Where distributions put the programs although nobody's PATH has them; Debian has a directory for each version.
-_MORE_PATHS = ("/usr/local/pgsql/bin", "/opt/homebrew/opt/postgresql@15/bin", "/usr/libexec/postgresql15")
+_HOMEBREW = tuple(f"{prefix}/opt/postgresql@15/bin" for prefix in ("/opt/homebrew", "/usr/local"))
+_MORE_PATHS = ("/usr/local/pgsql/bin", "/usr/libexec/postgresql15", *_HOMEBREW)
 _DEBIANS = Path("/usr/lib/postgresql")
 _DEADLINE_S = 30.0
 _POLL_S = 0.02

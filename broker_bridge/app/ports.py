@@ -23,6 +23,10 @@ class StoreUnavailableError(Exception):
     """
 
 
+class UnstorableError(Exception):
+    """A value that the database cannot hold: a number too large, a text too long or with a NUL in it. Not done."""
+
+
 class OverloadedError(Exception):
     """More work is waiting than the bridge promises to hold. Nothing happened; try again later."""
 

@@ -168,3 +168,12 @@ async def test_a_body_without_end_is_not_read_to_its_end(api: Api) -> None:
     response = await api.http.post("/v1/decisions", content=chunks(), headers=api.headers)
     assert problem(response) == (413, "too-large")
     assert sent < 2 * MAX_BODY_BYTES
+
+
+async def test_a_nul_is_nowhere_more_than_a_character_that_nothing_has(api: Api) -> None:
+    assert problem(await api.get("/v1/commands/cmd_%00")) == (404, "unknown-command")
+    assert problem(await api.get("/v1/phones/%00")) == (422, "invalid-imei")
+    assert [one["imei"] for one in (await api.get("/v1/phones", page_token="0\0")).json()["phones"]] == [IMEI]
+    assert (await api.get("/v1/phones", page_token=f"{IMEI}\0")).json()["phones"] == []
+    assert problem(await api.enrol(SECOND, consent="contract\0")) == (422, "invalid-body")
+    assert problem(await api.decide(overdue("d\0"))) == (422, "invalid-body")

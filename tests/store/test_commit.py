@@ -7,12 +7,20 @@ from typing import Any
 
 import pytest
 from sqlalchemy import event, select
-from sqlalchemy.exc import DataError, IntegrityError
+from sqlalchemy.exc import IntegrityError
 
 from broker_bridge.adapters.store import tables
 from broker_bridge.adapters.store.store import SqlStore
 from broker_bridge.app.decide import Decided, DecisionConflictError, UnknownPhoneError
-from broker_bridge.app.ports import AuditEntry, Job, Outgoing, OverloadedError, StoreUnavailableError, Transaction
+from broker_bridge.app.ports import (
+    AuditEntry,
+    Job,
+    Outgoing,
+    OverloadedError,
+    StoreUnavailableError,
+    Transaction,
+    UnstorableError,
+)
 from broker_bridge.domain.commands import Status
 from device_sim.identities import simulated_imei
 from lock_protocol.imei import Imei
@@ -172,8 +180,13 @@ async def test_a_value_that_the_database_cannot_hold_fails_its_own_job_alone(sto
         Work(lambda tx: tx.put_phone(replace(phone, sequence=2**64)), [IMEI]),
         Work(lambda tx: tx.audit(audit("beside"))),
     )
-    assert isinstance(failed, OverflowError | DataError)
+    assert isinstance(failed, UnstorableError)
     assert await history(store) == ["beside"]
+
+
+async def test_more_phones_than_a_statement_may_have_parameters_are_read_at_once(store: SqlStore) -> None:
+    many = [simulated_imei(number) for number in range(70_000)]
+    assert await store.commit(Work(lambda tx: sum(tx.phone(imei) is not None for imei in many), many)) == 0
 
 
 async def test_a_row_that_cannot_be_read_fails_only_who_asks_for_it(store: SqlStore, office: Office) -> None:

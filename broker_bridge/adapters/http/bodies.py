@@ -64,7 +64,7 @@ class EnrolmentBody(Body):
     loan_id: str = Field(pattern=_ID)
     device_key: KeyField
     """Base64 of the raw Ed25519 public key that the phone made."""
-    consent: str = Field(min_length=1, max_length=256)
+    consent: str = Field(min_length=1, max_length=256, pattern=r"^[^\x00]+$")
     """The lender's reference to the borrower's signed agreement."""
 
 

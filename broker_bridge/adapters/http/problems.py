@@ -14,7 +14,7 @@ from starlette.exceptions import HTTPException
 from broker_bridge.adapters.mqtt.credentials import CredentialsError
 from broker_bridge.app.decide import DecisionConflictError, FutureDecisionError, UnknownPhoneError
 from broker_bridge.app.enrol import EnrolmentConflictError
-from broker_bridge.app.ports import OverloadedError, StoreUnavailableError, UnknownLenderError
+from broker_bridge.app.ports import OverloadedError, StoreUnavailableError, UnknownLenderError, UnstorableError
 from broker_bridge.app.sign import ClockSuspectError
 from broker_bridge.domain.authority import LinkNotDelegatedError, NotDelegatedError
 
@@ -59,6 +59,7 @@ _MEANINGS: dict[type[Exception], _Meaning] = {
     StoreUnavailableError: _Meaning(HTTPStatus.SERVICE_UNAVAILABLE, "store-unavailable"),
     LinkNotDelegatedError: _Meaning(HTTPStatus.UNPROCESSABLE_ENTITY, "link-not-delegated"),
     NotDelegatedError: _Meaning(HTTPStatus.SERVICE_UNAVAILABLE, "not-delegated"),
+    UnstorableError: _Meaning(HTTPStatus.UNPROCESSABLE_ENTITY, "unstorable"),
     UnknownLenderError: _Meaning(HTTPStatus.SERVICE_UNAVAILABLE, "no-signing-keys"),
 }
 

@@ -41,7 +41,15 @@ from broker_bridge.adapters.store.migrate import upgrade
 from broker_bridge.adapters.store.rows import command_of, outgoing_of, phone_of
 from broker_bridge.adapters.store.statements import among, insert_missing
 from broker_bridge.adapters.store.transaction import SharedTransaction
-from broker_bridge.app.ports import Command, Job, Outgoing, OverloadedError, Page, StoreUnavailableError
+from broker_bridge.app.ports import (
+    Command,
+    Job,
+    Outgoing,
+    OverloadedError,
+    Page,
+    StoreUnavailableError,
+    UnstorableError,
+)
 from broker_bridge.domain.commands import Status
 from broker_bridge.domain.lanes import Lane
 from broker_bridge.domain.phones import CommandId, Phone
@@ -184,8 +192,10 @@ class SqlStore:
         to_publish: list[Outgoing] = []
         try:
             to_publish = self._run_together([submitted])
-        except (IntegrityError, DataError) as error:
+        except IntegrityError as error:
             submitted.error = error
+        except (DataError, OverflowError) as error:  # the first is PostgreSQL's, the second SQLite's
+            submitted.error = _unstorable(error)
         except SQLAlchemyError as error:
             submitted.error = _unavailable(error)
         except Exception as error:  # noqa: BLE001 - the same
@@ -229,7 +239,8 @@ class SqlStore:
     async def phones(self, lender: LenderId, after: str, limit: int) -> Page[Phone]:
         """Return a lender's phones by IMEI, from the one behind `after` on."""
         table = tables.phones
-        mine = select(table).where(table.c.lender == lender, table.c.imei > after)
+        # PostgreSQL takes no NUL in a text; what comes before one sorts like the whole, since no IMEI has any.
+        mine = select(table).where(table.c.lender == lender, table.c.imei > after.partition("\0")[0])
         found = await self._read(lambda one: _all(one, mine.order_by(table.c.imei).limit(limit + 1), phone_of))
         items = found[:limit]
         return Page(items, items[-1].imei if len(found) > limit else None)
@@ -237,6 +248,8 @@ class SqlStore:
     async def command(self, lender: LenderId, command_id: CommandId) -> Command | None:
         """Return a lender's command."""
         table = tables.commands
+        if "\0" in command_id:  # no id has one, and PostgreSQL takes none even in a question
+            return None
         query = select(table).where(table.c.command_id == command_id, table.c.lender == lender)
         return await self._read(lambda connection: _first(connection, query, command_of))
 
@@ -397,8 +410,14 @@ def _in_transaction(engine: Engine, query: Callable[[Connection], T]) -> T:
     try:
         with engine.begin() as connection:
             return query(connection)
+    except DataError as error:
+        raise _unstorable(error) from error
     except SQLAlchemyError as error:
         raise _unavailable(error) from error
+
+
+def _unstorable(error: DataError | OverflowError) -> UnstorableError:
+    return UnstorableError(f"the database cannot hold this: {error.orig if isinstance(error, DataError) else error}")
 
 
 def _unavailable(error: SQLAlchemyError | StoreUnavailableError) -> StoreUnavailableError:

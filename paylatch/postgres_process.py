@@ -33,6 +33,8 @@ _DEBIANS = Path("/usr/lib/postgresql")
 _DEADLINE_S = 30.0
 _POLL_S = 0.02
 _LOG_TAIL_CHARACTERS = 2000
+_AT_ONCE = signal.SIGQUIT
+"""Ends the server without having it write out what is about to be removed, but with its shared memory given back."""
 
 # Small, and as durable as in production: what is left out is what only a large or a replicated server needs.
 _OPTIONS = {
@@ -91,9 +93,9 @@ def _account() -> _Account:
 
 
 class PostgresProcess:
-    """One private server with files and a port of its own, from `start` to `kill` or `stop`, as often as wanted.
+    """One private server with files and a port of its own, from `start` to `kill`, as often as wanted.
 
-    A context manager: entering makes its files and starts it, leaving stops it and removes them. It also ends when
+    A context manager: entering makes its files and starts it, leaving ends it and removes them. It also ends when
     this process dies without leaving. Not safe for threads; every call blocks until done.
     """
 
@@ -120,7 +122,7 @@ class PostgresProcess:
     ) -> None:
         try:
             if self._process is not None:
-                self.stop()
+                self._end(self._process, _AT_ONCE)
         finally:
             self._files.cleanup()
 
@@ -132,10 +134,6 @@ class PostgresProcess:
         """Make an empty database; return its URL."""
         self._administer("CREATE DATABASE {} TEMPLATE template0 ENCODING 'UTF8'", database)
         return self.url(database)
-
-    def drop(self, database: str) -> None:
-        """Remove a database, whoever is still connected."""
-        self._administer("DROP DATABASE {} WITH (FORCE)", database)
 
     def start(self) -> None:
         """Start the server and wait until it answers; after a `kill` it recovers first.
@@ -162,7 +160,7 @@ class PostgresProcess:
                 extra_groups=self._account.groups,
             )
         os.close(inherited)
-        self._guard = Guard(self._process.pid, signal.SIGQUIT)
+        self._guard = Guard(self._process.pid, _AT_ONCE)
         try:
             self._wait_until(self._process, self._answers, "answer")
         except BaseException:
@@ -171,19 +169,7 @@ class PostgresProcess:
 
     def kill(self) -> None:
         """End the server by SIGKILL: what it has not made durable is lost."""
-        process = self._running()
-        process.kill()
-        self._reap(process)
-
-    def stop(self) -> None:
-        """Stop the server in good order, whoever is connected. One that does not end in time is killed."""
-        process = self._running()
-        process.send_signal(signal.SIGINT)
-        try:
-            process.wait(_DEADLINE_S)
-        except subprocess.TimeoutExpired:
-            process.kill()
-        self._reap(process)
+        self._end(self._running(), signal.SIGKILL)
 
     @property
     def _data(self) -> Path:
@@ -231,11 +217,16 @@ class PostgresProcess:
             raise PostgresError("PostgreSQL is not running")
         return self._process
 
-    def _reap(self, process: subprocess.Popen[bytes]) -> None:
+    def _end(self, process: subprocess.Popen[bytes], how: signal.Signals) -> None:
+        process.send_signal(how)
         # The guard first: once the server is reaped, its number may become another process's.
         if self._guard is not None:
             self._guard.dismiss()
-        process.wait()
+        try:
+            process.wait(_DEADLINE_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
         self._process = self._guard = None
         # Its children inherited the pipe's other end and notice its death one by one; until the last of them is gone
         # no server starts over the same files.

@@ -23,11 +23,10 @@ async def setting(store: SqlStore, name: str) -> str:
 async def test_a_commit_waits_for_the_disk_whatever_the_databases_default_is(
     postgres: PostgresProcess, default: str, used: str
 ) -> None:
-    url = postgres.create("default")
-    administered(postgres, f"ALTER DATABASE \"default\" SET synchronous_commit = '{default}'")
+    url = postgres.create(f"commits_{default}")
+    administered(postgres, f"ALTER DATABASE commits_{default} SET synchronous_commit = '{default}'")
     async with SqlStore(url) as store:
         assert await setting(store, "synchronous_commit") == used
-    postgres.drop("default")
 
 
 async def test_isolation_and_patience_are_the_bridges_own(postgres: PostgresProcess) -> None:
@@ -37,7 +36,6 @@ async def test_isolation_and_patience_are_the_bridges_own(postgres: PostgresProc
         assert await setting(store, "transaction_isolation") == "read committed"
         assert await setting(store, "lock_timeout") == "10s"
         assert await setting(store, "idle_in_transaction_session_timeout") == "30s"
-    postgres.drop("isolation")
 
 
 async def test_a_database_in_another_encoding_is_refused(postgres: PostgresProcess) -> None:
@@ -45,7 +43,6 @@ async def test_a_database_in_another_encoding_is_refused(postgres: PostgresProce
     with pytest.raises(StoreUnavailableError, match="encoding is LATIN1"):
         async with SqlStore(postgres.url("latin")):
             pytest.fail("it opened")
-    postgres.drop("latin")
 
 
 async def test_a_server_that_may_lose_what_it_committed_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,4 +60,3 @@ async def test_a_connection_that_the_server_ended_is_replaced_before_anybody_not
         administered(postgres, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'ended'")
         await store.ping()
         assert await store.fact("name", "another") == "value"
-    postgres.drop("ended")

@@ -207,4 +207,3 @@ def test_text_sorts_by_its_bytes_whatever_language_the_server_speaks(postgres: P
         connection.execute(insert(table), [{"lender": lender, "created_at": 1} for lender in lenders])
         found = connection.execute(select(table.c.lender).order_by(table.c.lender)).scalars()
         assert list(found) == sorted([*lenders, ACME])
-    postgres.drop("english")

@@ -155,4 +155,3 @@ async def test_a_phone_that_another_bridge_enrols_between_reading_and_writing_is
         with pytest.raises(EnrolmentConflictError):
             await held_up
         assert await first.phone(ACME, IMEI) == enrolled
-    postgres.drop("between")

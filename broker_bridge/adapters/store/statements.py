@@ -16,7 +16,6 @@ from sqlalchemy import (
     cast,
     func,
     select,
-    update,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
@@ -39,14 +38,17 @@ def among(connection: Connection, column: Column[Any], texts: Iterable[str]) -> 
 
 def insert_missing(connection: Connection, table: Table, **values: object) -> None:
     """Insert a row unless its key is there, also when another transaction inserts the same one just now."""
-    dialect = postgresql if connection.dialect.name == POSTGRESQL else sqlite
-    connection.execute(dialect.insert(table).values(**values).on_conflict_do_nothing())
+    connection.execute(_dialect(connection).insert(table).values(**values).on_conflict_do_nothing())
 
 
 def raise_fact(connection: Connection, name: str, value: int) -> None:
     """Store a number as one of the bridge's single values, unless a higher one is there: another bridge's, say."""
     facts = tables.facts
-    lower = cast(facts.c.value, BigInteger) < value
-    changed = connection.execute(update(facts).where(facts.c.name == name, lower).values(value=str(value)))
-    if changed.rowcount == 0:
-        insert_missing(connection, facts, name=name, value=str(value))
+    statement = _dialect(connection).insert(facts).values(name=name, value=str(value))
+    lower = cast(facts.c.value, BigInteger) < cast(statement.excluded.value, BigInteger)
+    replacing = {"value": statement.excluded.value}
+    connection.execute(statement.on_conflict_do_update(index_elements=[facts.c.name], set_=replacing, where=lower))
+
+
+def _dialect(connection: Connection) -> Any:
+    return postgresql if connection.dialect.name == POSTGRESQL else sqlite

@@ -8,8 +8,7 @@ from itertools import count
 from pathlib import Path
 
 import pytest
-from sqlalchemy import PoolProxiedConnection, text
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import text
 
 from broker_bridge.adapters.store.store import SqlStore
 from broker_bridge.app.ports import Outgoing, StoreUnavailableError
@@ -20,6 +19,7 @@ from lock_protocol.levels import Level
 from paylatch.postgres_process import PostgresProcess
 from tests.bridge_rig import ACME, Office, Work
 from tests.conftest import writing_engine
+from tests.lost_answers import lose_the_answer_to_the_next_commit
 from tests.store.committing_process import PHONES
 from tests.unit.broker_bridge.facts import overdue
 
@@ -160,19 +160,6 @@ async def test_a_commit_that_was_made_although_its_answer_was_lost_is_found_by_w
         assert [one.order for one in await store.claim(Lane.CLOSING, office.clock.now(), 10)] == [(1, 2)]
         again = await store.commit(office.decide(overdue(90, at=1, imei=IMEI)))
     assert (again.repeated, again.level) == (True, Level.LOCKED)
-
-
-def lose_the_answer_to_the_next_commit(store: SqlStore, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have the database commit and the connection end before it has said so."""
-    dialect = store._writing.dialect
-    commit = dialect.do_commit
-
-    def lost(connection: PoolProxiedConnection) -> None:
-        monkeypatch.undo()
-        commit(connection)
-        raise OperationalError("COMMIT", None, Exception("the connection ended"))
-
-    monkeypatch.setattr(dialect, "do_commit", lost)
 
 
 async def test_a_full_disk_is_said_to_be_unavailable_leaves_nothing_half_done_and_mends_itself(tmp_path: Path) -> None:

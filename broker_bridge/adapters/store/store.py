@@ -192,6 +192,9 @@ class SqlStore:
         to_publish: list[Outgoing] = []
         try:
             to_publish = self._run_together([submitted])
+        except _AWAY as error:
+            submitted.loop.call_soon_threadsafe(self._settle_in_doubt, [submitted], _unavailable(error))
+            return
         except IntegrityError as error:
             submitted.error = error
         except (DataError, OverflowError) as error:  # the first is PostgreSQL's, the second SQLite's

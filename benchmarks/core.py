@@ -15,13 +15,16 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from broker_bridge.adapters.policies.profiles import profile
+from broker_bridge.adapters.policies.reading import read_policy
 from broker_bridge.adapters.signing.keys import FileSigner, init_development_keys
 from broker_bridge.adapters.store.store import SqlStore
 from broker_bridge.app.decide import Decide
 from broker_bridge.app.enrol import Enrol
+from broker_bridge.app.policies import Policies
+from broker_bridge.app.reconsider import Reconsider
 from broker_bridge.app.sign import Queue, SigningClock
 from broker_bridge.domain.decisions import Decision, DecisionId, DecisionType
-from broker_bridge.domain.policy import PROFILES
 from broker_bridge.main import SystemClock
 from lock_protocol.acceptance import PhoneStanding, accept_state
 from lock_protocol.codec import decode, encode
@@ -91,8 +94,9 @@ def core(signer: FileSigner) -> dict[str, float]:
 
 async def durable(signer: FileSigner, url: str) -> dict[str, float]:
     """Return what a durable decision costs in this database, alone and in company."""
-    clock, policy = SystemClock(), PROFILES["replay"]
+    clock = SystemClock()
     queue = Queue(signer, SigningClock(clock), clock)
+    reconsider = Reconsider(Policies(profile("replay"), read_policy), queue, clock)
 
     def enrol(serial: int) -> Enrol:
         return Enrol(
@@ -102,9 +106,7 @@ async def durable(signer: FileSigner, url: str) -> dict[str, float]:
             device_key=PublicKey(bytes(32)),
             consent="benchmark",
             credential="none",
-            policy=policy,
-            queue=queue,
-            clock=clock,
+            reconsider=reconsider,
         )
 
     def decide(serial: int, number: int) -> Decide:
@@ -116,7 +118,7 @@ async def durable(signer: FileSigner, url: str) -> dict[str, float]:
             occurred_at=number,
             days_overdue=30 + number % 60,
         )
-        return Decide(decision, policy, queue, clock)
+        return Decide(decision, reconsider)
 
     async with SqlStore(url) as store:
         await store.add_lender(LENDER, bytes(32), clock.now())

@@ -9,16 +9,23 @@ import sys
 import time
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
+from functools import partial
 from importlib.metadata import version
 from random import Random
 
 import structlog
 import uvicorn
 
+from broker_bridge.adapters.http.access import Access
 from broker_bridge.adapters.http.api import create_api
-from broker_bridge.adapters.http.gateway import Gateway, PhonesBroker, api_key_hash, new_api_key
+from broker_bridge.adapters.http.gateway import Gateway, PhonesBroker
+from broker_bridge.adapters.mqtt.client import BrokerAddress
 from broker_bridge.adapters.mqtt.credentials import PasswordFile
-from broker_bridge.adapters.mqtt.link import BrokerAddress, Link
+from broker_bridge.adapters.mqtt.intake import Intake
+from broker_bridge.adapters.mqtt.lenders_link import LendersLink
+from broker_bridge.adapters.mqtt.link import Link
+from broker_bridge.adapters.policies.profiles import profile, profile_document
+from broker_bridge.adapters.policies.reading import read_policy
 from broker_bridge.adapters.signing.keys import FileSigner
 from broker_bridge.adapters.store.store import SqlStore
 from broker_bridge.app.canary import PublishNumbers
@@ -26,14 +33,17 @@ from broker_bridge.app.confirm import Judge
 from broker_bridge.app.deliver import Deliverer
 from broker_bridge.app.hear import Listener
 from broker_bridge.app.outbox import Outbox
+from broker_bridge.app.policies import Policies
 from broker_bridge.app.ports import Log
+from broker_bridge.app.reconsider import Reconsider
 from broker_bridge.app.resign import refuse_older_delegations, sign_all_again
+from broker_bridge.app.results import Results
 from broker_bridge.app.retention import DAY_S, Retention
+from broker_bridge.app.schedule import Scheduler
 from broker_bridge.app.session import Bridge
+from broker_bridge.app.set_policy import PolicyDesk
 from broker_bridge.app.sign import Queue, SigningClock
-from broker_bridge.domain.policy import PROFILES
-from broker_bridge.settings import BrokerSettings, Settings, SettingsError
-from lock_protocol.messages import LenderId
+from broker_bridge.settings import BrokerSettings, Settings, SettingsError, broker_password
 from lock_protocol.topics import Topics
 
 LANE_LIMIT = 10_000
@@ -67,9 +77,11 @@ async def run(settings: Settings) -> None:
     """
     log = _structured_log()
     signer = FileSigner(settings.keys, development=settings.development)
-    topics, clock, policy = Topics(settings.topic_prefix), SystemClock(), PROFILES[settings.policy]
+    topics, clock = Topics(settings.topic_prefix), SystemClock()
+    policies = Policies(profile(settings.policy), read_policy)
     async with SqlStore(settings.database) as store:
         queue = Queue(signer, SigningClock(clock), clock)
+        reconsider = Reconsider(policies, queue, clock)
         judge = Judge(queue, clock, log)
         deliverer = Deliverer(
             store=store,
@@ -83,6 +95,7 @@ async def run(settings: Settings) -> None:
         )
         store.on_committed(deliverer.offer)
         store.on_doubt(deliverer.look_again)
+        signer.load_at_start_only(await store.lenders_with_phones())
         await refuse_older_delegations(store, signer)
         await sign_all_again(store, signer, queue, log)
         address = await _broker_address(settings.broker, store)
@@ -90,8 +103,15 @@ async def run(settings: Settings) -> None:
         credentials = PasswordFile(settings.broker.phones_passwords, settings.broker.pid_file, store, log)
         gateway = Gateway(
             store=store,
-            queue=queue,
-            policy=policy,
+            reconsider=reconsider,
+            policies=PolicyDesk(
+                store=store,
+                reconsider=reconsider,
+                signer=signer,
+                root=signer.root,
+                default_document=profile_document(settings.policy),
+                development=settings.development,
+            ),
             clock=clock,
             credentials=credentials,
             link=link,
@@ -102,6 +122,7 @@ async def run(settings: Settings) -> None:
                 root_envelope=signer.roots[-1].envelope,
             ),
         )
+        access = Access(store, clock, log)
         listener = Listener(store, deliverer, judge)
         retention = Retention(
             store,
@@ -110,45 +131,34 @@ async def run(settings: Settings) -> None:
             keep_s=settings.retention.commands_days * DAY_S,
             keep_superseded_s=settings.retention.superseded_days * DAY_S,
         )
+        results = Results(topics, log)
+        intake = Intake(topics, store, partial(gateway.decide, told=True), results, clock, log)
+        store.on_step(intake.tell)
+        lenders = LendersLink(address, topics, random=Random(), log=log)  # noqa: S311 - jitter
 
+        scheduler = Scheduler(store, reconsider, log)
         bridge = Bridge(store, deliverer, listener, signer.roots)
         if settings.development:
-            log.warning("development_mode", policy=policy.name, note="no gates, loopback only")
+            log.warning("development_mode", policy=policies.default.name, note="no gates, loopback only")
         with _listening(settings) as listening:
-            server = _HttpServer(_http_config(gateway))
+            server = _HttpServer(_http_config(gateway, access))
             await _run_until_told_to_stop(
                 server,
                 listening,
                 mqtt=link.run(bridge.session),
                 credentials=credentials.run(),
                 retention=retention.run(),
+                lenders=lenders.run(intake.receive, results.session),
+                intake=intake.run(),
+                schedule=scheduler.run(),
+                access=access.run(),
             )
+        await access.write_uses()
         log.info("stopped")
 
 
-async def add_lender(settings: Settings, lender: LenderId) -> str:
-    """Add a lender (or another API key of one) and return the key, which is shown this once.
-
-    Raises:
-        SettingsError: a name that a service of the broker has already.
-        StoreUnavailableError: the database does not answer.
-    """
-    if lender in _SERVICES:
-        raise SettingsError(f"{lender}: is the name of a service at the broker; choose another for the lender")
-    key = new_api_key()
-    async with SqlStore(settings.database) as store:
-        await store.add_lender(lender, api_key_hash(key), SystemClock().now())
-    return key
-
-
-_SERVICES = ("bridge", "auditor")
-
-
 async def _broker_address(settings: BrokerSettings, store: SqlStore) -> BrokerAddress:
-    try:
-        password = settings.password_file.read_text(encoding="utf-8").strip()
-    except OSError as error:
-        raise SettingsError(f"broker.password_file: {settings.password_file}: {error.strerror}") from error
+    password = broker_password(settings)
     # Drawn once and kept: whoever shares the database shares the fence, and nobody else can guess it.
     client_id = await store.fact(_CLIENT_ID, f"paylatch-{secrets.token_hex(8)}")
     return BrokerAddress(
@@ -167,9 +177,9 @@ def _listening(settings: Settings) -> socket.socket:
     return listening
 
 
-def _http_config(gateway: Gateway) -> uvicorn.Config:
+def _http_config(gateway: Gateway, access: Access) -> uvicorn.Config:
     return uvicorn.Config(
-        create_api(gateway, version("paylatch")),
+        create_api(gateway, access, version("paylatch")),
         log_config=None,
         access_log=False,
         lifespan="off",

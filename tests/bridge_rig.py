@@ -1,16 +1,21 @@
 """The bridge's ports in a test's hands: a clock that is set, a log that is read, a signer, jobs made of functions."""
 
 import asyncio
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any, Generic, TypeVar
 
+from broker_bridge.adapters.policies.profiles import profile
+from broker_bridge.adapters.policies.reading import read_policy
 from broker_bridge.app.decide import Decide
 from broker_bridge.app.enrol import Enrol
+from broker_bridge.app.policies import Policies
 from broker_bridge.app.ports import Transaction, UnknownLenderError
+from broker_bridge.app.reconsider import Reconsider
 from broker_bridge.app.sign import Queue, SigningClock
 from broker_bridge.domain.decisions import Decision, DecisionId
-from broker_bridge.domain.policy import PROFILES, Policy
+from broker_bridge.domain.policy import Policy
 from lock_protocol.envelope import FRESH, seal
 from lock_protocol.imei import Imei
 from lock_protocol.keys import PublicKey, SigningKey
@@ -22,9 +27,10 @@ from tests.loopback.lender import DAY, EPOCH_BEGIN, Lender
 T = TypeVar("T")
 
 ACME = LenderId("acme-mobile")
-REPLAY = PROFILES["replay"]
+REPLAY = profile("replay")
 DEVICE = SigningKey.from_seed(SEED)
 """The device key of every `Handset`."""
+NOTHING: Mapping[str, str] = MappingProxyType({})
 CREDENTIAL = "$7$1$AAAAAAAAAAAAAAAA$" + "A" * 86 + "=="
 
 
@@ -133,6 +139,11 @@ class Office:
         self.signer = signer_of(self.lender)
         self.queue = Queue(self.signer, SigningClock(self.clock), self.clock)
 
+    @property
+    def reconsider(self) -> Reconsider:
+        """What judges phones by this office's policy."""
+        return Reconsider(Policies(self.policy, read_policy), self.queue, self.clock)
+
     def enrol(
         self,
         imei: Imei,
@@ -141,6 +152,8 @@ class Office:
         loan_id: str = "loan",
         device_key: PublicKey = DEVICE.public,
         credential: str = CREDENTIAL,
+        time_zone: str = "",
+        evidence: Mapping[str, str] = NOTHING,
     ) -> Enrol:
         return Enrol(
             lender=lender,
@@ -149,10 +162,10 @@ class Office:
             device_key=device_key,
             consent="signed on paper",
             credential=credential,
-            policy=self.policy,
-            queue=self.queue,
-            clock=self.clock,
+            evidence=evidence,
+            time_zone=time_zone,
+            reconsider=self.reconsider,
         )
 
     def decide(self, decision: Decision) -> Decide:
-        return Decide(decision, self.policy, self.queue, self.clock)
+        return Decide(decision, self.reconsider)

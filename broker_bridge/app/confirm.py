@@ -44,9 +44,10 @@ class Judge:
     clock: Clock
     log: Log
 
-    def take_word(self, tx: Transaction, phone: Phone, said: Said, sequence: int) -> Phone:
-        """Store a phone's verified word about itself and return the phone."""
-        heard = replace(phone, said=said, sequence=max(sequence, phone.sequence))
+    def take_word(self, tx: Transaction, phone: Phone, said: Said, sequence: int, *, proven: bool) -> Phone:
+        """Store a phone's verified word about itself, which may prove its newest state, and return the phone."""
+        heard = phone.heard(said, self.clock.now(), proven=proven)
+        heard = replace(heard, sequence=max(sequence, phone.sequence))
         if heard.status is PhoneStatus.PENDING:
             heard = replace(heard, status=PhoneStatus.ACTIVE)
         tx.put_phone(heard)
@@ -179,8 +180,9 @@ class HearHello(OnePhone):
         hello = accept_hello(self.data, standing).message
         if hello.sequence:
             said = said_in(hello, self.judge.clock.now())
-            phone = self.judge.take_word(tx, phone, said, hello.sequence)
-            if phone.proves(said, hello.trusted_now):
+            proven = phone.proves(said, hello.trusted_now)
+            phone = self.judge.take_word(tx, phone, said, hello.sequence, proven=proven)
+            if proven:
                 phone = self.judge.settle(tx, phone, Event.APPLIED)
         desired = phone.desired
         held = (hello.lender, hello.epoch, hello.version, hello.state_hash)
@@ -208,8 +210,8 @@ class HearReport(OnePhone):
         phone, standing = _standing(tx, self.imei)
         report = accept_report(self.data, standing).message
         said = said_in(report, self.judge.clock.now())
-        asked = phone
-        phone = self.judge.take_word(tx, phone, said, report.sequence)
+        asked, proven = phone, phone.proves(said, report.applied_at)
+        phone = self.judge.take_word(tx, phone, said, report.sequence, proven=proven)
         if phone.desired is not asked.desired:
             return phone  # a higher version has just been queued; this word was about what came before
         return self._act(tx, phone, said, report)

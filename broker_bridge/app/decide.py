@@ -1,24 +1,28 @@
 """Decide: from a lender's fact to a queued state, exactly once."""
 
+import json
 from collections.abc import Collection
 from dataclasses import dataclass, replace
 
-from broker_bridge.app.ports import AuditEntry, Clock, RecordedDecision, Transaction
-from broker_bridge.app.sign import Queue
-from broker_bridge.domain.decisions import Decision, DecisionId, DecisionType
-from broker_bridge.domain.loans import Effect
-from broker_bridge.domain.phones import CommandId
-from broker_bridge.domain.policy import Policy
+from broker_bridge.app.ports import AuditEntry, RecordedDecision, Transaction
+from broker_bridge.app.reconsider import Reconsider
+from broker_bridge.domain.decisions import Decision, DecisionId
+from broker_bridge.domain.gates import Condition, Missing
+from broker_bridge.domain.loans import Effect, Moment
+from broker_bridge.domain.phones import CommandId, Phone
 from lock_protocol.imei import Imei
 from lock_protocol.levels import Level
 from lock_protocol.messages import LenderId
 
 MAX_AHEAD_S = 300
-"""How far ahead of the bridge's clock an overdue figure may be dated: what two honest clocks may differ by."""
+"""How far ahead of the bridge's clock what would lock may be dated: what two honest clocks may differ by."""
+
+
+_NONE = "[]"
 
 
 class FutureDecisionError(Exception):
-    """An overdue payment that has not happened yet: dated ahead, it would outrank the payment that cures it."""
+    """Something that would lock and has not happened yet: dated ahead, it would outrank the payment that cures it."""
 
 
 class UnknownPhoneError(Exception):
@@ -35,10 +39,15 @@ class Decided:
 
     decision_id: DecisionId
     imei: Imei
+    type: str
     effect: str
     """What it did to the loan; see `broker_bridge.domain.loans`."""
     level: Level
     """The level that the phone has to have now."""
+    wanted: Level
+    """The level that the arrears ask for, whether or not it is permitted yet."""
+    held: tuple[Missing, ...]
+    """What that level waits for; empty when nothing is held back."""
     command_id: CommandId | None
     """The command that carries it to the phone, or None where nothing had to change."""
     repeated: bool
@@ -50,9 +59,9 @@ class Decide:
     """The job of one decision."""
 
     decision: Decision
-    policy: Policy
-    queue: Queue
-    clock: Clock
+    reconsider: Reconsider
+    told: bool = False
+    """Whether the lender is told of each step of what follows: it is when the decision came by MQTT."""
 
     @property
     def imeis(self) -> Collection[Imei]:
@@ -79,47 +88,52 @@ class Decide:
     def _repeat(self, known: RecordedDecision) -> Decided:
         if known.fingerprint != self.decision.fingerprint:
             raise DecisionConflictError(f"decision_id {known.decision_id} was used before, for another decision")
-        return Decided(
-            decision_id=known.decision_id,
-            imei=known.imei,
-            effect=known.effect,
-            level=Level(known.level),
-            command_id=known.command_id,
-            repeated=True,
-        )
+        return recorded(known)
 
     def _first_time(self, tx: Transaction) -> Decided:
         decision, phone = self.decision, tx.phone(self.decision.imei)
         if phone is None or phone.lender != decision.lender:
             raise UnknownPhoneError(f"no phone with IMEI {decision.imei} is enrolled with you")
         self._refuse_the_future()
-        loan, effect = phone.loan.after(decision)
-        before, wish = self.policy.wish(phone.loan), self.policy.wish(loan)
-        command_id = None
-        if wish != before:
-            phone = self.queue.next(tx, phone, wish, decision=decision.decision_id, loan=loan)
-            command_id = phone.command_id
-        elif loan != phone.loan:
-            tx.put_phone(replace(phone, loan=loan))
-        self._record(tx, effect, wish.level, command_id)
-        return Decided(
+        self.reconsider.note_heard(tx, phone)
+        loan, effect = phone.loan.after(decision, self._moment(tx, phone))
+        before = phone.command_id
+        phone, judgement = self.reconsider.phone(
+            tx, replace(phone, loan=loan), decision=decision.decision_id, resend=effect is Effect.RESENT
+        )
+        decided = Decided(
             decision_id=decision.decision_id,
             imei=decision.imei,
+            type=decision.type,
             effect=effect,
-            level=wish.level,
-            command_id=command_id,
+            level=phone.desired.state.level,
+            wanted=judgement.wanted,
+            held=judgement.missing,
+            command_id=None if phone.command_id == before else phone.command_id,
             repeated=False,
+        )
+        self._record(tx, decided)
+        return decided
+
+    def _moment(self, tx: Transaction, phone: Phone) -> Moment:
+        policy = self.reconsider.policy(tx, phone)
+        return Moment(
+            now=self.reconsider.clock.now(),
+            level=phone.desired.state.level,
+            escalated_from=phone.episode.escalated_from,
+            longest_grace_s=policy.longest_grace_s,
+            longest_dispute_s=policy.longest_dispute_s,
         )
 
     def _refuse_the_future(self) -> None:
-        """Refuse an overdue figure that is dated ahead. Payments are taken whatever a clock says: payers never wait."""
-        decision, now = self.decision, self.clock.now()
-        if decision.type is DecisionType.PAYMENT_OVERDUE and decision.occurred_at > (now + MAX_AHEAD_S) * 1000:
+        """Refuse what would lock and is dated ahead. Payments are taken whatever a clock says: payers never wait."""
+        decision, now = self.decision, self.reconsider.clock.now()
+        if decision.can_close and decision.occurred_at > (now + MAX_AHEAD_S) * 1000:
             ahead = decision.occurred_at // 1000 - now
             raise FutureDecisionError(f"occurred_at is {ahead} s ahead of the bridge's clock, at most {MAX_AHEAD_S} s")
 
-    def _record(self, tx: Transaction, effect: Effect, level: Level, command_id: CommandId | None) -> None:
-        decision, now = self.decision, self.clock.now()
+    def _record(self, tx: Transaction, decided: Decided) -> None:
+        decision, now = self.decision, self.reconsider.clock.now()
         tx.put_decision(
             RecordedDecision(
                 lender=decision.lender,
@@ -128,11 +142,43 @@ class Decide:
                 type=decision.type,
                 occurred_at=decision.occurred_at,
                 fingerprint=decision.fingerprint,
-                effect=effect,
-                level=level,
-                command_id=command_id,
+                effect=decided.effect,
+                level=decided.level,
+                command_id=decided.command_id,
                 received_at=now,
+                wanted=decided.wanted,
+                held=_held_text(decided.held),
+                told=self.told,
             )
         )
-        detail = f"{decision.decision_id} {decision.type} {effect}"
+        detail = f"{decision.decision_id} {decision.type} {decided.effect}"
+        if decided.held:
+            detail += f" held: {', '.join(one.condition for one in decided.held)}"
         tx.audit(AuditEntry(at=now, lender=decision.lender, imei=decision.imei, event="decision", detail=detail))
+
+
+def recorded(known: RecordedDecision) -> Decided:
+    """Return the answer that a recorded decision was given."""
+    return Decided(
+        decision_id=known.decision_id,
+        imei=known.imei,
+        type=known.type,
+        effect=known.effect,
+        level=Level(known.level),
+        wanted=Level(known.wanted),
+        held=_held(known.held),
+        command_id=known.command_id,
+        repeated=True,
+    )
+
+
+def _held_text(held: tuple[Missing, ...]) -> str:
+    return json.dumps([(one.condition, one.detail, one.earliest) for one in held]) if held else _NONE
+
+
+def _held(text: str) -> tuple[Missing, ...]:
+    entries = [] if text == _NONE else json.loads(text)
+    return tuple(
+        Missing(condition=Condition(condition), detail=detail, earliest=earliest)
+        for condition, detail, earliest in entries
+    )

@@ -1,14 +1,14 @@
 """Enrol: bind an IMEI to a lender, a loan, a device key and the borrower's consent."""
 
-from collections.abc import Collection
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
 
-from broker_bridge.app.ports import AuditEntry, Clock, Transaction, outgoing
-from broker_bridge.app.sign import Queue
+from broker_bridge.app.ports import AuditEntry, Transaction, outgoing
+from broker_bridge.app.reconsider import Reconsider
 from broker_bridge.domain.decisions import DecisionId
+from broker_bridge.domain.judgement import lease_look
 from broker_bridge.domain.loans import Loan
-from broker_bridge.domain.phones import Phone, PhoneStatus
-from broker_bridge.domain.policy import Policy
+from broker_bridge.domain.phones import CONTRACT, Phone, PhoneStatus
 from lock_protocol.imei import Imei
 from lock_protocol.keys import PublicKey
 from lock_protocol.messages import LenderId
@@ -31,9 +31,9 @@ class Enrol:
     device_key: PublicKey
     consent: str
     credential: str
-    policy: Policy
-    queue: Queue
-    clock: Clock
+    evidence: Mapping[str, str] = field(default_factory=dict)
+    time_zone: str = ""
+    reconsider: Reconsider
 
     @property
     def imeis(self) -> Collection[Imei]:
@@ -53,33 +53,45 @@ class Enrol:
             UnknownLenderError: the bridge has no keys for this lender.
         """
         known = tx.phone(self.imei)
-        phone = self._first_time(tx) if known is None else self._again(known)
-        tx.put_phone(phone)
+        phone = self._first_time(tx) if known is None else self._again(tx, known)
         tx.publish_after_commit(outgoing(phone))
-        entry = AuditEntry(
-            at=self.clock.now(), lender=self.lender, imei=self.imei, event="enrolled", detail=self.consent
-        )
+        now = self.reconsider.clock.now()
+        entry = AuditEntry(at=now, lender=self.lender, imei=self.imei, event="enrolled", detail=self.consent)
         tx.audit(entry)
         return phone
 
     def _first_time(self, tx: Transaction) -> Phone:
-        loan = Loan()
-        desired, command_id = self.queue.first(tx, self.lender, self.imei, self.policy.wish(loan))
-        return Phone(
+        wish = self.reconsider.new_phone(tx, self.lender, frozenset({CONTRACT, *self.evidence}))
+        desired, command_id = self.reconsider.queue.first(tx, self.lender, self.imei, wish)
+        phone = Phone(
             lender=self.lender,
             imei=self.imei,
             loan_id=self.loan_id,
             device_key=self.device_key,
             consent=self.consent,
+            evidence=self.evidence,
+            time_zone=self.time_zone,
             credential=self.credential,
             status=PhoneStatus.PENDING,
-            loan=loan,
+            loan=Loan(),
             desired=desired,
             command_id=command_id,
+            look_at=lease_look(desired.state, wish, self.reconsider.clock.now()),
         )
+        tx.put_phone(phone)
+        return phone
 
-    def _again(self, known: Phone) -> Phone:
+    def _again(self, tx: Transaction, known: Phone) -> Phone:
         bound = (known.lender, known.loan_id, known.device_key)
         if bound != (self.lender, self.loan_id, self.device_key):
             raise EnrolmentConflictError(f"IMEI {self.imei} is enrolled already, with another key, loan or lender")
-        return replace(known, credential=self.credential, consent=self.consent)
+        renewed = replace(
+            known,
+            credential=self.credential,
+            consent=self.consent,
+            evidence=self.evidence or known.evidence,
+            time_zone=self.time_zone or known.time_zone,
+            look_at=self.reconsider.clock.now(),
+        )
+        tx.put_phone(renewed)
+        return renewed

@@ -1,9 +1,10 @@
 """What the use cases need from the world. Adapters implement these; fakes in tests keep their semantics."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
+from broker_bridge.domain.access import ApiKey, KeyId
 from broker_bridge.domain.commands import Status
 from broker_bridge.domain.decisions import DecisionId
 from broker_bridge.domain.lanes import Lane
@@ -63,6 +64,8 @@ class Command:
     """How often it was published and acknowledged."""
     due_at: int = 0
     """When it is to be published (again): not before this."""
+    told: bool = False
+    """Whether its lender is told of each step, because the decision behind it came by MQTT. The store fills it in."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,6 +82,37 @@ class RecordedDecision:
     level: int
     command_id: CommandId | None
     received_at: int
+    wanted: int
+    """The level that the arrears asked for."""
+    held: str
+    """What that level waited for, as a JSON array."""
+    told: bool = False
+    """Whether it came by MQTT, where its lender is told of each step of what follows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LenderRecord:
+    """What is kept of a lender beside its phones."""
+
+    lender: LenderId
+    policy_version: int
+    """The version of its own policy that is in force; 0 while it has the bridge's."""
+    policy_document: str
+    """That policy's text; empty while it has the bridge's."""
+    heard_at: int
+    """When it last reported anything, seconds UTC (an hour late at most)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyVersion:
+    """One version of a lender's policy. Versions are never changed and never deleted."""
+
+    lender: LenderId
+    version: int
+    document: str
+    set_at: int
+    set_by: str
+    """The id of the API key that set it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +124,17 @@ class AuditEntry:
     imei: Imei
     event: str
     detail: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LenderSummary:
+    """A lender, as whoever runs the bridge sees it."""
+
+    lender: LenderId
+    created_at: int
+    phones: int
+    keys: int
+    """API keys that work."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +191,22 @@ class Transaction(Protocol):
     def audit(self, entry: AuditEntry) -> None:
         """Append to the history."""
 
+    def lender(self, lender: LenderId) -> LenderRecord:
+        """Return a lender's record.
+
+        Raises:
+            UnknownLenderError: there is no such lender.
+        """
+
+    def put_heard(self, lender: LenderId, at: int) -> None:
+        """Remember when a lender last reported anything, seconds UTC."""
+
+    def put_policy(self, policy: PolicyVersion) -> None:
+        """Put the next version of a lender's policy in force."""
+
+    def judge_all_again(self, lender: LenderId, at: int) -> None:
+        """Have each of a lender's phones judged again at `at` (seconds UTC), or earlier where that is due anyway."""
+
     def last_signed_at(self) -> int:
         """Return the newest time that was ever signed with; 0 for none."""
 
@@ -200,8 +261,58 @@ class Store(Protocol):
     async def command(self, lender: LenderId, command_id: CommandId) -> Command | None:
         """Return a lender's command."""
 
-    async def lender_of_key(self, key_hash: bytes) -> LenderId | None:
-        """Return whose API key has this SHA-256."""
+    async def newest_command(self, lender: LenderId, imei: Imei, decision_id: DecisionId) -> Command | None:
+        """Return the newest command that stands for a decision: it may have been held, or signed again."""
+
+    async def lenders(self) -> Sequence[LenderSummary]:
+        """Return every lender."""
+
+    async def lenders_with_phones(self) -> Sequence[LenderId]:
+        """Return the lenders that have enrolled a phone."""
+
+    async def working_key(self, key_hash: bytes) -> ApiKey | None:
+        """Return the API key that has this SHA-256, unless it is revoked."""
+
+    async def keys_of(self, lender: LenderId, after: str, limit: int) -> Page[ApiKey]:
+        """Return a lender's API keys by id, from the one behind `after` on; revoked ones too."""
+
+    async def add_key(self, key: ApiKey) -> None:
+        """Add an API key.
+
+        Raises:
+            UnknownLenderError: nobody has added its lender.
+        """
+
+    async def revoke_key(
+        self, lender: LenderId, key_id: KeyId, at: int, *, even_last_admin: bool = False
+    ) -> ApiKey | None:
+        """Revoke an API key and return it as it is now; one that is revoked stays as it was. None: there is none such.
+
+        Raises:
+            LastAdminKeyError: nobody of this lender could make or revoke keys any more.
+        """
+
+    async def put_last_uses(self, uses: Mapping[KeyId, int]) -> None:
+        """Remember when (seconds UTC) API keys were last used."""
+
+    async def lender(self, lender: LenderId) -> LenderRecord:
+        """Return a lender's record.
+
+        Raises:
+            UnknownLenderError: there is no such lender.
+        """
+
+    async def policies(self, lender: LenderId) -> Sequence[PolicyVersion]:
+        """Return all versions of a lender's own policy, the newest first."""
+
+    async def decision(self, lender: LenderId, decision_id: DecisionId) -> RecordedDecision | None:
+        """Return the record of a lender's decision."""
+
+    async def history(self, lender: LenderId, imei: Imei, after: str, limit: int) -> Page[AuditEntry]:
+        """Return what has happened to a lender's phone, the newest first, from the entry behind `after` on."""
+
+    async def to_judge(self, now: int, limit: int) -> Sequence[Imei]:
+        """Return phones that are to be judged again at `now` (seconds UTC), the longest waiting first."""
 
     async def credentials(self) -> dict[Imei, str]:
         """Return every phone's password hash."""

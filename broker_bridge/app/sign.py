@@ -9,12 +9,11 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 
 from broker_bridge.app.ports import AuditEntry, Clock, Command, Signer, Transaction, outgoing
-from broker_bridge.domain.authority import require_authority
+from broker_bridge.domain.authority import require_authority, within
 from broker_bridge.domain.clock import SigningTime, signing_time
 from broker_bridge.domain.commands import Event, Status, after
 from broker_bridge.domain.decisions import DecisionId
 from broker_bridge.domain.lanes import Lane, lane_of
-from broker_bridge.domain.loans import Loan
 from broker_bridge.domain.phones import CommandId, Desired, Phone, PhoneStatus
 from broker_bridge.domain.policy import Wish
 from lock_protocol.codec import encode, pack
@@ -84,11 +83,10 @@ class Queue:
         phone: Phone,
         wish: Wish,
         *,
-        loan: Loan | None = None,
         decision: DecisionId | None = None,
         delay_s: int = 0,
     ) -> Phone:
-        """Sign the next version, supersede the command before it, store the phone (with its new loan) and return it.
+        """Sign the next version, supersede the command before it, store the phone and return it.
 
         With `delay_s` it is published that much later (a state that was just refused is not sent again at once).
         """
@@ -104,7 +102,6 @@ class Queue:
         status = PhoneStatus.RELEASING if wish.level is Level.RELEASED else phone.status
         queued = replace(
             phone,
-            loan=phone.loan if loan is None else loan,
             desired=desired,
             command_id=command_id,
             status=status,
@@ -117,10 +114,10 @@ class Queue:
         return queued
 
     def again(self, tx: Transaction, phone: Phone, *, delay_s: int = 0) -> Phone:
-        """Sign what the phone should be anew, as the next version."""
-        state = phone.desired.state
-        wish = Wish(level=state.level, reason=state.reason, remind_s=state.remind_s, notice=state.notice)
-        return self.next(tx, phone, wish, delay_s=delay_s)
+        """Sign what the phone should be anew, as the next version, for the sake of the same decision."""
+        command = tx.command(phone.command_id)
+        decision = None if command is None else command.decision_id
+        return self.next(tx, phone, Wish.of(phone.desired.state), decision=decision, delay_s=delay_s)
 
     def _sign(
         self,
@@ -137,6 +134,7 @@ class Queue:
         at = self.signing_clock.time_for(tx, lane)
         delegation = self.signer.delegation(lender)
         require_authority(wish, delegation, at)
+        lease = within(wish, delegation, at).lease
         epoch, version = order
         command_id = _command_id(at, lender, imei, order)
         state = DesiredState(
@@ -148,9 +146,9 @@ class Queue:
             level=wish.level,
             reason=wish.reason,
             issued_at=at,
-            lease_until=0,
-            lease_then=wish.level,
-            warn_s=0,
+            lease_until=0 if lease is None else lease.until,
+            lease_then=wish.level if lease is None else lease.then,
+            warn_s=0 if lease is None else lease.warn_s,
             remind_s=wish.remind_s,
             command_id=command_id,
             notice=wish.notice,

@@ -1,5 +1,7 @@
 """What a lender's delegation lets the bridge ask of a phone: the phone would refuse the rest, so it is never signed."""
 
+from dataclasses import replace
+
 from lock_protocol.levels import Level
 from lock_protocol.messages import Delegation
 
@@ -33,3 +35,20 @@ def require_authority(wish: Wish, delegation: Delegation, at: int) -> None:
     if foreign:
         allowed = ", ".join(delegation.hosts)
         raise LinkNotDelegatedError(f"links to {', '.join(sorted(foreign))}; the delegation names {allowed}")
+
+
+def within(wish: Wish, delegation: Delegation, at: int) -> Wish:
+    """Return a wish with a lease that phones accept at `at` (seconds UTC), or with none.
+
+    A lease is a safeguard, so one that is too long is shortened, and one that cannot be is left out: an expired
+    delegation still opens, without one.
+    """
+    lease = wish.lease
+    if lease is None:
+        return wish
+    then, until = min(lease.then, delegation.max_level), min(lease.until, at + delegation.max_lease_s)
+    expired = at > delegation.expires_at and not then.is_open
+    if expired or then is wish.level or until - lease.warn_s <= at:
+        return replace(wish, lease=None)
+    term_s = min(lease.term_s, delegation.max_lease_s)
+    return replace(wish, lease=replace(lease, then=then, until=until, term_s=term_s))

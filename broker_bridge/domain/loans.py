@@ -1,25 +1,49 @@
 """What is known about a loan, folded from its decisions in whatever order they come.
 
+Each kind of fact is decided by the newest `occurred_at`, so that every order of arrival ends in the same loan. The
+table is in `docs/decisions.md`, with examples; `tests/unit/broker_bridge/test_decision_table.py` plays it.
+
 | loan | decision | becomes | effect |
 |---|---|---|---|
-| settled | any | unchanged | `ALREADY_SETTLED` |
-| open | settled | settled | `APPLIED` |
+| any | resend | unchanged: the newest state is signed and sent again | `RESENT` |
+| settled | any other | unchanged | `ALREADY_SETTLED` |
+| open | settled | settled, for good | `APPLIED` |
 | open | cured at or after the newest figure | nothing overdue | `APPLIED` |
 | open | cured before the newest figure | unchanged | `STALE` |
 | open | partial payment | unchanged: the next overdue figure tells what is left | `NOTED` |
-| open | overdue at or before the newest cure | unchanged | `COVERED` |
-| open | overdue before the newest figure | unchanged | `STALE` |
-| open | overdue otherwise | that many days overdue | `APPLIED` |
+| open | overdue, or reversed payment, at or before the newest cure | unchanged | `COVERED` |
+| open | overdue, or reversed payment, before the newest figure | unchanged | `STALE` |
+| open | overdue, or reversed payment, of the newest figure's moment with no fewer days | unchanged | `STALE` |
+| open | overdue, or reversed payment, otherwise | that many days overdue | `APPLIED` |
+| open | due, at or before the newest cure | unchanged | `COVERED` |
+| open | due, before a newer one | unchanged | `STALE` |
+| open | due otherwise | announced | `APPLIED` |
+| open | grace before a newer grace | unchanged | `STALE` |
+| open | grace that is over already | known | `NOTED` |
+| open | grace otherwise | escalation frozen until it ends | `APPLIED` |
+| open | dispute opened at or before the newest closing, or before a newer dispute | unchanged | `STALE` |
+| open | dispute that is over already | known | `NOTED` |
+| open | dispute opened otherwise | the newest escalation is taken back until it ends | `APPLIED` |
+| open | dispute closed, of an older dispute | it is over | `APPLIED` |
+| open | dispute closed, with none older open | known: an older dispute that comes later is `STALE` | `NOTED` |
+| open | lost or stolen at or before the newest recovery, or not after a newer report | unchanged | `STALE` |
+| open | lost or stolen otherwise | locked, whatever is paid, until recovered or settled | `APPLIED` |
+| open | recovered after the newest report of a loss | arrears decide again | `APPLIED` |
+| open | recovered otherwise | known | `STALE` if a newer one or a newer loss is known, else `NOTED` |
 
-A cure and an overdue figure of the same moment: the cure wins, whichever came first.
+A cure and an overdue figure of the same moment: the cure wins, whichever came first. Of two figures of one moment the
+lower one wins: in doubt for the borrower.
 """
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
+from typing import Final
 
-from broker_bridge.domain.decisions import Decision, DecisionType
+from lock_protocol.levels import Level
 
-NEVER = -1
+from broker_bridge.domain.decisions import Decision, DecisionType, Payment
+from broker_bridge.domain.holds import NEVER, Hold, Holds
 
 
 class Effect(StrEnum):
@@ -30,6 +54,34 @@ class Effect(StrEnum):
     COVERED = "covered"
     STALE = "stale"
     ALREADY_SETTLED = "already_settled"
+    RESENT = "resent"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """What a hold is measured by when its decision arrives."""
+
+    now: int
+    """The bridge's clock, seconds UTC."""
+    level: Level
+    """The level that the phone is to have."""
+    escalated_from: Level
+    """The level before the newest escalation, which a dispute goes back to."""
+    longest_grace_s: int
+    longest_dispute_s: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Due:
+    """A payment that has been announced."""
+
+    since: int
+    """When it was announced, milliseconds UTC."""
+    at: int
+    """When it falls due, seconds UTC."""
+    amount: int = 0
+    currency: str = "XXX"
+    pay_url: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,39 +97,120 @@ class Loan:
     amount_due: int = 0
     currency: str = "XXX"
     pay_url: str = ""
+    due: Due | None = None
+    holds: Holds = field(default_factory=Holds)
 
-    def after(self, decision: Decision) -> "tuple[Loan, Effect]":
+    def after(self, decision: Decision, moment: Moment) -> "tuple[Loan, Effect]":
         """Return the loan after one more decision, and what that decision did."""
+        if decision.type is DecisionType.RESEND:
+            return self, Effect.RESENT
         if self.settled:
             return self, Effect.ALREADY_SETTLED
-        match decision.type:
-            case DecisionType.LOAN_SETTLED:
-                return replace(self, settled=True, days_overdue=0, amount_due=0), Effect.APPLIED
-            case DecisionType.PAYMENT_RECEIVED:
-                return self._after_payment(decision)
-            case DecisionType.PAYMENT_OVERDUE:
-                return self._after_overdue(decision)
+        return _FOLDS[decision.type](self, decision, moment)
 
-    def _after_payment(self, decision: Decision) -> "tuple[Loan, Effect]":
-        if not decision.cures:
-            return self, Effect.NOTED
-        cured_at = max(self.cured_at, decision.occurred_at)
-        if decision.occurred_at < self.as_of:
-            return replace(self, cured_at=cured_at), Effect.STALE
-        cured = replace(self, days_overdue=0, amount_due=0, as_of=decision.occurred_at, cured_at=cured_at)
-        return cured, Effect.APPLIED
 
-    def _after_overdue(self, decision: Decision) -> "tuple[Loan, Effect]":
-        if decision.occurred_at <= self.cured_at:
-            return self, Effect.COVERED
-        if decision.occurred_at < self.as_of:
-            return self, Effect.STALE
-        overdue = replace(
-            self,
-            days_overdue=decision.days_overdue or 0,
-            as_of=decision.occurred_at,
-            amount_due=self.amount_due if decision.amount_due is None else decision.amount_due,
-            currency=decision.currency or self.currency,
-            pay_url=self.pay_url if decision.pay_url is None else decision.pay_url,
-        )
-        return overdue, Effect.APPLIED
+def _settle(loan: Loan, _: Decision, __: Moment) -> tuple[Loan, Effect]:
+    return replace(loan, settled=True, days_overdue=0, amount_due=0), Effect.APPLIED
+
+
+def _pay(loan: Loan, decision: Decision, moment: Moment) -> tuple[Loan, Effect]:
+    match decision.payment:
+        case Payment.CURING:
+            return _cure(loan, decision.occurred_at)
+        case Payment.REVERSED:
+            return _owe(loan, decision, moment)
+        case _:
+            return loan, Effect.NOTED
+
+
+def _cure(loan: Loan, at: int) -> tuple[Loan, Effect]:
+    cured_at = max(loan.cured_at, at)
+    if at < loan.as_of:
+        return replace(loan, cured_at=cured_at), Effect.STALE
+    return replace(loan, days_overdue=0, amount_due=0, as_of=at, cured_at=cured_at), Effect.APPLIED
+
+
+def _owe(loan: Loan, decision: Decision, _: Moment) -> tuple[Loan, Effect]:
+    days = decision.days_overdue or 0
+    if decision.occurred_at <= loan.cured_at:
+        return loan, Effect.COVERED
+    if decision.occurred_at < loan.as_of or (decision.occurred_at == loan.as_of and days >= loan.days_overdue):
+        return loan, Effect.STALE
+    owed = replace(
+        loan,
+        days_overdue=days,
+        as_of=decision.occurred_at,
+        amount_due=loan.amount_due if decision.amount_due is None else decision.amount_due,
+        currency=decision.currency or loan.currency,
+        pay_url=loan.pay_url if decision.pay_url is None else decision.pay_url,
+    )
+    return owed, Effect.APPLIED
+
+
+def _announce(loan: Loan, decision: Decision, _: Moment) -> tuple[Loan, Effect]:
+    if decision.occurred_at <= loan.cured_at:
+        return loan, Effect.COVERED
+    if loan.due is not None and decision.occurred_at < loan.due.since:
+        return loan, Effect.STALE
+    due = Due(
+        since=decision.occurred_at,
+        at=decision.due_at or 0,
+        amount=decision.amount_due or 0,
+        currency=decision.currency or "XXX",
+        pay_url=decision.pay_url or "",
+    )
+    return replace(loan, due=due), Effect.APPLIED
+
+
+def _grant_grace(loan: Loan, decision: Decision, moment: Moment) -> tuple[Loan, Effect]:
+    until = min(decision.until or 0, moment.now + moment.longest_grace_s)
+    cap = moment.level if decision.level is None else decision.level
+    return _held(loan, loan.holds.grant_grace(Hold(since=decision.occurred_at, until=until, cap=cap)), until, moment)
+
+
+def _open_dispute(loan: Loan, decision: Decision, moment: Moment) -> tuple[Loan, Effect]:
+    longest = moment.now + moment.longest_dispute_s
+    until = longest if decision.until is None else min(decision.until, longest)
+    hold = Hold(since=decision.occurred_at, until=until, cap=moment.escalated_from)
+    return _held(loan, loan.holds.open_dispute(hold, moment.now), until, moment)
+
+
+def _held(loan: Loan, holds: Holds | None, until: int, moment: Moment) -> tuple[Loan, Effect]:
+    if holds is None:
+        return loan, Effect.STALE
+    return replace(loan, holds=holds), Effect.APPLIED if moment.now < until else Effect.NOTED
+
+
+def _close_dispute(loan: Loan, decision: Decision, _: Moment) -> tuple[Loan, Effect]:
+    holds, closed = loan.holds.close_dispute(decision.occurred_at)
+    return replace(loan, holds=holds), Effect.APPLIED if closed else Effect.NOTED
+
+
+def _lose(loan: Loan, decision: Decision, _: Moment) -> tuple[Loan, Effect]:
+    holds = loan.holds
+    if decision.occurred_at <= max(holds.lost_at, holds.recovered_at):
+        newer = replace(holds, lost_at=max(holds.lost_at, decision.occurred_at))
+        return replace(loan, holds=newer), Effect.STALE
+    return replace(loan, holds=replace(holds, lost_at=decision.occurred_at)), Effect.APPLIED
+
+
+def _recover(loan: Loan, decision: Decision, _: Moment) -> tuple[Loan, Effect]:
+    holds, at = loan.holds, decision.occurred_at
+    recovered = replace(loan, holds=replace(holds, recovered_at=max(holds.recovered_at, at)))
+    if holds.is_lost and at >= holds.lost_at:
+        return recovered, Effect.APPLIED
+    return recovered, Effect.STALE if at < max(holds.lost_at, holds.recovered_at) else Effect.NOTED
+
+
+_FOLDS: Final[dict[DecisionType, Callable[[Loan, Decision, Moment], tuple[Loan, Effect]]]] = {
+    DecisionType.PAYMENT_DUE: _announce,
+    DecisionType.PAYMENT_OVERDUE: _owe,
+    DecisionType.PAYMENT_RECEIVED: _pay,
+    DecisionType.LOAN_SETTLED: _settle,
+    DecisionType.GRACE_GRANTED: _grant_grace,
+    DecisionType.DISPUTE_OPENED: _open_dispute,
+    DecisionType.DISPUTE_CLOSED: _close_dispute,
+    DecisionType.LOST_OR_STOLEN: _lose,
+    DecisionType.RECOVERED: _recover,
+}
+"""How each kind of decision is folded into a loan that is not settled."""

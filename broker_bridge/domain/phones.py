@@ -1,21 +1,27 @@
 """A phone as the bridge knows it: whose it is, what it should be, what it says it is."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import NewType
 
 from lock_protocol.acceptance import lease_level
 from lock_protocol.imei import Imei
 from lock_protocol.keys import PublicKey
-from lock_protocol.levels import Condition, Level, Signals
+from lock_protocol.levels import Condition, Level, Reason, Signals
 from lock_protocol.messages import DesiredState, Hello, LenderId, Reported, StateHash
 
+from broker_bridge.domain.decisions import DecisionId
+from broker_bridge.domain.episode import Episode
 from broker_bridge.domain.lanes import Lane, lane_of
 from broker_bridge.domain.loans import Loan
 
 CommandId = NewType("CommandId", str)
 
 FIRST_MESSAGE = -1
+
+CONTRACT = "contract"
+"""The kind of evidence that every enrolled phone has: the lender's reference to the borrower's agreement."""
 
 
 class PhoneStatus(StrEnum):
@@ -70,10 +76,21 @@ class Phone:
     device_key: PublicKey
     consent: str
     """Evidence that the borrower agreed: the lender's reference to it."""
+    evidence: Mapping[str, str] = field(default_factory=dict)
+    """More of it: kind to reference."""
+    time_zone: str = ""
+    """The borrower's, an IANA name; empty for not known."""
     credential: str
     """The broker's password hash for this phone."""
     status: PhoneStatus
     loan: Loan
+    episode: Episode = field(default_factory=Episode)
+    wanted: Level = Level.UNLOCKED
+    """The level that the arrears ask for, whether or not it is permitted yet."""
+    held_decision: DecisionId | None = None
+    """The decision whose level is held back, if one is: what follows by itself later follows from it."""
+    look_at: int = 0
+    """When to judge it again, seconds UTC; 0 for when something happens."""
     desired: Desired
     command_id: CommandId
     said: Said | None = None
@@ -85,6 +102,21 @@ class Phone:
     """How often in a row this phone has refused an opening: the back-off before the next is signed."""
     publish_number: int = 0
     """The number of the publish that the broker acknowledged last for this phone."""
+
+    @property
+    def evidence_kinds(self) -> frozenset[str]:
+        """The kinds of evidence that are on file."""
+        return frozenset({CONTRACT, *self.evidence})
+
+    @property
+    def signals(self) -> Signals:
+        """What the phone has noticed about itself."""
+        return Signals(0) if self.said is None else self.said.signals
+
+    @property
+    def is_held(self) -> bool:
+        """Whether the arrears ask for a level that is not permitted yet."""
+        return self.wanted > self.desired.state.level
 
     @property
     def reported_level(self) -> Level | None:
@@ -107,6 +139,20 @@ class Phone:
     def next_version(self) -> int:
         """The version that the next state gets."""
         return max(self.desired.state.version, self.seen_version) + 1
+
+    def heard(self, said: Said, now: int, *, proven: bool) -> "Phone":
+        """Return the phone after its own word: when that changes what it should be, it is to be judged again at once.
+
+        Args:
+            said: the word.
+            now: the bridge's clock, seconds UTC.
+            proven: whether the word shows that the phone applied its newest state.
+        """
+        episode = self.episode
+        if proven and self.desired.state.reason is Reason.OVERDUE:
+            episode = episode.reached(said.level, now)
+        changes = (episode is not self.episode and self.is_held) or said.signals != self.signals
+        return replace(self, said=said, episode=episode, look_at=now if changes else self.look_at)
 
     def proves(self, said: Said, trusted_now: int) -> bool:
         """Return whether a phone's word about itself shows that it applied the newest state.

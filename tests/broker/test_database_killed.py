@@ -30,7 +30,7 @@ async def accepted(lender: httpx.AsyncClient, decision: dict[str, object]) -> di
 async def test_a_phone_opens_although_the_database_was_killed_and_the_bridge_never_restarts(
     own_broker: RealBroker, own_postgres: PostgresProcess, tmp_path: Path
 ) -> None:
-    installed = await install(own_broker, tmp_path, own_postgres.create("paylatch"))
+    installed = await install(own_broker, tmp_path, database=own_postgres.create("paylatch"))
     async with running_bridge(installed) as bridge, lender_of(installed) as lender:
         body = {"imei": IMEI, "loan_id": "loan", "device_key": DEVICE_KEY, "consent": "signed on paper"}
         enrolled = await lender.post("/v1/phones", json=body)
@@ -55,7 +55,7 @@ async def test_a_phone_opens_although_the_database_was_killed_and_the_bridge_nev
 async def test_a_bridge_that_starts_while_its_database_is_away_says_why_and_ends(
     own_broker: RealBroker, own_postgres: PostgresProcess, tmp_path: Path
 ) -> None:
-    installed = await install(own_broker, tmp_path, own_postgres.create("paylatch"))
+    installed = await install(own_broker, tmp_path, database=own_postgres.create("paylatch"))
     own_postgres.kill()
     with pytest.raises(AssertionError, match="ended before"):
         async with running_bridge(installed):

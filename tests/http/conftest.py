@@ -5,19 +5,24 @@ import base64
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import httpx
 import pytest
+from fastapi import FastAPI
 
+from broker_bridge.adapters.http.access import Access, api_key_hash
 from broker_bridge.adapters.http.api import create_api
-from broker_bridge.adapters.http.gateway import Gateway, PhonesBroker, api_key_hash
+from broker_bridge.adapters.http.gateway import Gateway, PhonesBroker
+from broker_bridge.adapters.mqtt.client import BrokerAddress
 from broker_bridge.adapters.mqtt.credentials import PasswordFile
-from broker_bridge.adapters.mqtt.link import BrokerAddress, Link
+from broker_bridge.adapters.mqtt.link import Link
+from broker_bridge.adapters.policies.profiles import profile_document
 from broker_bridge.adapters.store.store import SqlStore
+from broker_bridge.app.set_policy import PolicyDesk
 from device_sim.identities import simulated_imei
 from lock_protocol.messages import LenderId
 from lock_protocol.topics import Topics
@@ -38,11 +43,13 @@ class Api:
     store: SqlStore
     clock: SetClock
     passwords: Path
+    app: FastAPI
+    access: Access
     key: str | None = KEYS[ACME]
 
     def of(self, key: str | None) -> "Api":
         """The same with another key, or none."""
-        return Api(self.http, self.store, self.clock, self.passwords, key)
+        return replace(self, key=key)
 
     @property
     def headers(self) -> dict[str, str]:
@@ -105,8 +112,15 @@ async def running_api(database: str, directory: Path) -> AsyncIterator[Api]:
         credentials = PasswordFile(passwords, None, store, parts.log)
         gateway = Gateway(
             store=store,
-            queue=office.queue,
-            policy=office.policy,
+            reconsider=office.reconsider,
+            policies=PolicyDesk(
+                store=store,
+                reconsider=office.reconsider,
+                signer=office.signer,
+                root=office.lender.authority.root,
+                default_document=profile_document("replay"),
+                development=True,
+            ),
             clock=office.clock,
             credentials=credentials,
             link=Link(nowhere, Topics(), window=2, random=Random(1), log=parts.log),  # noqa: S311 - never connects
@@ -118,9 +132,10 @@ async def running_api(database: str, directory: Path) -> AsyncIterator[Api]:
             ),
         )
         writing = asyncio.create_task(credentials.run())
-        transport = httpx.ASGITransport(create_api(gateway, "0"))
-        async with httpx.AsyncClient(transport=transport, base_url="http://bridge") as http:
-            yield Api(http, store, office.clock, passwords)
+        access = Access(store, office.clock, parts.log)
+        app = create_api(gateway, access, "0")
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://bridge") as http:
+            yield Api(http, store, office.clock, passwords, app, access)
         writing.cancel()
 
 

@@ -80,7 +80,7 @@ async def _live(store: SqlStore, office: Office, judge: Judge, phone: Phone, eve
             boot_count=number,
             at=office.clock.now(),
         )
-        heard = judge.take_word(tx, heard, said, number) if event is Event.APPLIED else heard
+        heard = judge.take_word(tx, heard, said, number, proven=True) if event is Event.APPLIED else heard
         judge.settle(tx, heard, event, "" if event is Event.APPLIED else "LevelNotAllowed")
 
     await store.commit(Work(hear, [phone.imei]))

@@ -202,7 +202,8 @@ async def test_a_lender_may_have_several_keys(store: SqlStore) -> None:
     await store.add_lender(ACME, b"2" * 32, at=2)
     await store.add_lender(OTHER, b"3" * 32, at=2)
     keys = (b"k" * 32, b"2" * 32, b"3" * 32, b"4" * 32)
-    assert [await store.lender_of_key(key) for key in keys] == [ACME, ACME, OTHER, None]
+    found = [await store.working_key(key) for key in keys]
+    assert [key and key.lender for key in found] == [ACME, ACME, OTHER, None]
 
 
 async def test_a_database_that_is_there_answers(store: SqlStore) -> None:
@@ -212,5 +213,5 @@ async def test_a_database_that_is_there_answers(store: SqlStore) -> None:
 async def test_a_database_that_lost_its_tables_is_said_to_be_unavailable(store: SqlStore) -> None:
     await store._write(lambda connection: connection.exec_driver_sql("DROP TABLE api_keys"))
     with pytest.raises(StoreUnavailableError, match="api_keys") as caught:
-        await store.lender_of_key(b"k" * 32)
+        await store.working_key(b"k" * 32)
     assert "kkkk" not in str(caught.value), "parameters may be secrets"

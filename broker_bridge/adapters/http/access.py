@@ -1,17 +1,178 @@
-"""From a request's credential to the lender that it speaks for."""
+"""From a request's credential to whose it is, and what that key may do."""
 
-from typing import Annotated
+import asyncio
+import secrets
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from hashlib import sha256
+from http import HTTPStatus
+from typing import Annotated, Any, Protocol
 
-from fastapi import Depends, Request
+from fastapi import Request, Security
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, SecurityScopes
 
-from broker_bridge.adapters.http.gateway import Gateway
+from broker_bridge.adapters.http.problems import ProblemError
+from broker_bridge.app.ports import Clock, Log, StoreUnavailableError
+from broker_bridge.domain.access import ApiKey, KeyId, Scope, effective, key_id_of, may_decide
+from broker_bridge.domain.decisions import DecisionType
 from lock_protocol.messages import LenderId
 
+KEY_BELIEVED_S = 1.0
+"""How long a key that was revoked may still work."""
+MAX_BELIEVED = 10_000
+USES_WRITTEN_EVERY_S = 60
+_SECRET_BYTES = 24
 
-async def _lender_of(request: Request) -> LenderId:
-    gateway: Gateway = request.app.state.gateway
-    return await gateway.lender(request)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """Who has sent a request."""
+
+    lender: LenderId
+    key_id: KeyId
+    scopes: frozenset[Scope]
+    """With those that they imply."""
+
+    def check_decision(self, decision_type: DecisionType) -> None:
+        """Refuse a decision that this caller may not send.
+
+        Raises:
+            ProblemError: 403, naming the scope needed.
+        """
+        if not may_decide(self.scopes, decision_type):
+            raise forbidden([Scope.DECISIONS_WRITE], f"for {decision_type}")
 
 
-Bearer = Annotated[LenderId, Depends(_lender_of)]
-"""The lender whose API key the request bears."""
+class KeyBook(Protocol):
+    """The part of the store that knows keys."""
+
+    async def working_key(self, key_hash: bytes) -> ApiKey | None:
+        """Return the API key that has this SHA-256, unless it is revoked."""
+
+    async def put_last_uses(self, uses: Mapping[KeyId, int]) -> None:
+        """Remember when (seconds UTC) API keys were last used."""
+
+
+@dataclass(slots=True)
+class Access:
+    """Knows callers by their keys, and remembers when each key was last used."""
+
+    store: KeyBook
+    clock: Clock
+    log: Log
+    _believed: dict[bytes, tuple[ApiKey, float]] = field(default_factory=dict)
+    """Keys that the database has confirmed, and until when (monotonic seconds) that is believed."""
+    _uses: dict[KeyId, int] = field(default_factory=dict)
+    """What is still to be written: at most one entry a key, and only keys that exist."""
+    _used: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def caller(self, key: str) -> Caller | None:
+        """Return whose key this is; None for one that is unknown or revoked."""
+        found = await self._working_key(api_key_hash(key))
+        if found is None:
+            return None
+        self._uses[found.key_id] = self.clock.now()
+        self._used.set()
+        return Caller(lender=found.lender, key_id=found.key_id, scopes=effective(found.scopes))
+
+    async def _working_key(self, key_hash: bytes) -> ApiKey | None:
+        """Look a key up, at most once in a while: only keys that exist are remembered."""
+        now = self.clock.monotonic()
+        key, until = self._believed.get(key_hash, (None, now))
+        if now < until:
+            return key
+        key = await self.store.working_key(key_hash)
+        if key is None:
+            self._believed.pop(key_hash, None)
+        else:
+            if len(self._believed) >= MAX_BELIEVED:
+                self._believed.clear()
+            self._believed[key_hash] = (key, now + KEY_BELIEVED_S)
+        return key
+
+    async def run(self) -> None:
+        """Write when keys were last used: soon after the first use, and then at most once a minute."""
+        while True:
+            await self._used.wait()
+            await self.write_uses()
+            await asyncio.sleep(USES_WRITTEN_EVERY_S)
+
+    async def write_uses(self) -> None:
+        """Write what has not been written. Without a database it waits for the next time; no request does."""
+        uses, self._uses = self._uses, {}
+        self._used.clear()
+        if not uses:
+            return
+        try:
+            await self.store.put_last_uses(uses)
+        except StoreUnavailableError as error:
+            self.log.warning("key_uses_not_written", keys=len(uses), error=str(error))
+            self._uses = uses | self._uses
+            self._used.set()
+
+
+_bearer = HTTPBearer(
+    auto_error=False,
+    scheme_name="api_key",
+    bearerFormat="pl_…",
+    description="An API key of a lender, made by `paylatch lender add`, `paylatch key create` or `POST /v1/keys`.",
+)
+
+
+async def _authorized(
+    request: Request,
+    needed: SecurityScopes,
+    credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
+) -> Caller:
+    access: Access = request.app.state.access
+    caller = None if credentials is None else await access.caller(credentials.credentials)
+    if caller is None:
+        # One answer for a missing, an unknown and a revoked key: whoever guesses learns nothing.
+        raise ProblemError(
+            HTTPStatus.UNAUTHORIZED, "unauthorized", "send a valid API key: 'Authorization: Bearer <key>'"
+        )
+    if caller.scopes.isdisjoint(map(Scope, needed.scopes)):
+        raise forbidden(needed.scopes, "for this")
+    return caller
+
+
+def _with(*scopes: Scope) -> Any:
+    """Return the dependency of a route that a caller with any one of these scopes may use."""
+    return Security(_authorized, scopes=[scope.value for scope in scopes])
+
+
+PhoneReader = Annotated[Caller, _with(Scope.PHONES_READ)]
+PhoneWriter = Annotated[Caller, _with(Scope.PHONES_WRITE)]
+Decider = Annotated[Caller, _with(Scope.DECISIONS_WRITE)]
+Admin = Annotated[Caller, _with(Scope.ADMIN)]
+SomeDecider = Annotated[Caller, _with(Scope.DECISIONS_WRITE, Scope.SUPPORT)]
+"""May send decisions of some type at least: each one has to pass `Caller.check_decision`."""
+
+
+def forbidden(needed: Collection[str], purpose: str) -> ProblemError:
+    """Return the answer for a key that lacks a scope."""
+    return ProblemError(
+        HTTPStatus.FORBIDDEN,
+        "forbidden",
+        f"this key lacks the scope {' or '.join(needed)}, needed {purpose}; an admin of yours can make one that has it",
+    )
+
+
+def new_key(lender: LenderId, name: str, scopes: Collection[Scope], at: int) -> tuple[ApiKey, str]:
+    """Return a new key as it is stored, and the key itself, which only its holder keeps."""
+    secret = "pl_" + secrets.token_urlsafe(_SECRET_BYTES)
+    key_hash = api_key_hash(secret)
+    key = ApiKey(
+        key_id=key_id_of(key_hash),
+        key_hash=key_hash,
+        lender=lender,
+        name=name,
+        scopes=frozenset(scopes),
+        created_at=at,
+    )
+    return key, secret
+
+
+def api_key_hash(key: str) -> bytes:
+    """Return what is stored of an API key. Plain SHA-256 does: the key is random, so it cannot be guessed."""
+    return sha256(key.encode()).digest()

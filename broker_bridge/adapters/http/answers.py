@@ -1,12 +1,18 @@
 """What lenders are told."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from broker_bridge.app.decide import Decided
-from broker_bridge.app.ports import Command
+from broker_bridge.app.ports import AuditEntry, Command, PolicyVersion
+from broker_bridge.app.set_policy import WouldChange
+from broker_bridge.domain.access import ApiKey
+from broker_bridge.domain.gates import Missing, earliest_of
+from broker_bridge.domain.holds import Holds
 from broker_bridge.domain.phones import Phone, Said
 from lock_protocol.levels import Level, Reason
+from lock_protocol.messages import DesiredState
 
 
 def decided_answer(decided: Decided) -> dict[str, Any]:
@@ -14,26 +20,77 @@ def decided_answer(decided: Decided) -> dict[str, Any]:
     return {
         "decision_id": decided.decision_id,
         "imei": decided.imei,
+        "type": decided.type,
         "effect": decided.effect,
         "level": level_name(decided.level),
+        "wanted_level": level_name(decided.wanted),
+        "held": held_answer(decided.wanted, decided.held),
         "command_id": decided.command_id,
         "repeated": decided.repeated,
     }
 
 
-def phone_answer(phone: Phone) -> dict[str, Any]:
-    """Return a phone: what it should be, and what it says it is."""
+def held_answer(wanted: Level, missing: Sequence[Missing]) -> dict[str, Any] | None:
+    """Return what is not permitted yet, what it waits for, and when that can be met; None when nothing is held back."""
+    if not missing:
+        return None
+    earliest = earliest_of(missing)
+    return {
+        "level": level_name(wanted),
+        "missing": [
+            {"condition": one.condition, "detail": one.detail, "earliest": time_text(one.earliest or 0)}
+            for one in missing
+        ],
+        "earliest": time_text(earliest or 0),
+    }
+
+
+def policy_answer(version: PolicyVersion, *, document: bool) -> dict[str, Any]:
+    """Return one version of a policy, with its document or without."""
+    answer = {
+        "version": version.version,
+        "own": version.version > 0,
+        "set_at": time_text(version.set_at),
+        "set_by": version.set_by or None,
+    }
+    return answer | {"document": version.document} if document else answer
+
+
+def would_change_answer(one: WouldChange) -> dict[str, Any]:
+    """Return what a policy would make of one phone."""
+    return {
+        "imei": one.imei,
+        "level": level_name(one.level),
+        "becomes": level_name(one.becomes),
+        "wanted_level": level_name(one.wanted),
+        "held": held_answer(one.wanted, one.missing),
+        "changes": list(one.changes),
+    }
+
+
+def event_answer(entry: AuditEntry) -> dict[str, Any]:
+    """Return one line of a phone's history."""
+    return {"at": time_text(entry.at), "event": entry.event, "detail": entry.detail}
+
+
+def phone_answer(phone: Phone, missing: Sequence[Missing]) -> dict[str, Any]:
+    """Return a phone: what it should be, what it says it is, and what a higher level waits for."""
     loan, state = phone.loan, phone.desired.state
     return {
         "imei": phone.imei,
         "lender": phone.lender,
         "loan_id": phone.loan_id,
         "status": phone.status,
+        "time_zone": phone.time_zone or None,
+        "evidence": sorted(phone.evidence_kinds),
+        "holds": _holds_answer(loan.holds),
+        "held": held_answer(phone.wanted, missing),
         "loan": {
             "days_overdue": loan.days_overdue,
             "settled": loan.settled,
             "amount_due": loan.amount_due,
             "currency": loan.currency,
+            "wanted_level": level_name(phone.wanted),
         },
         "desired": {
             "level": level_name(state.level),
@@ -41,6 +98,7 @@ def phone_answer(phone: Phone) -> dict[str, Any]:
             "epoch": state.epoch,
             "version": state.version,
             "issued_at": time_text(state.issued_at),
+            "lease": _lease_answer(state),
             "state_hash": phone.desired.state_hash.hex(),
             "command_id": phone.command_id,
         },
@@ -68,6 +126,18 @@ def command_answer(command: Command) -> dict[str, Any]:
     }
 
 
+def api_key_answer(key: ApiKey) -> dict[str, Any]:
+    """Return what may be shown of an API key."""
+    return {
+        "key_id": key.key_id,
+        "name": key.name,
+        "scopes": sorted(key.scopes),
+        "created_at": time_text(key.created_at),
+        "last_used_at": time_text(key.last_used_at),
+        "revoked_at": time_text(key.revoked_at),
+    }
+
+
 def level_name(level: Level) -> str:
     """Return a level as the API names it."""
     return level.name.lower()
@@ -76,6 +146,20 @@ def level_name(level: Level) -> str:
 def time_text(at: int) -> str | None:
     """Return a time (seconds UTC, 0 for none) as RFC 3339."""
     return datetime.fromtimestamp(at, UTC).isoformat().replace("+00:00", "Z") if at else None
+
+
+def _holds_answer(holds: Holds) -> dict[str, Any]:
+    kinds = {"grace": holds.grace, "dispute": holds.dispute}
+    return {
+        name: None if hold is None else {"at_most": level_name(hold.cap), "until": time_text(hold.until)}
+        for name, hold in kinds.items()
+    } | {"lost_or_stolen": holds.is_lost}
+
+
+def _lease_answer(state: DesiredState) -> dict[str, Any] | None:
+    if not state.lease_until:
+        return None
+    return {"until": time_text(state.lease_until), "then": level_name(state.lease_then), "warn_s": state.warn_s}
 
 
 def _said_answer(said: Said) -> dict[str, Any]:

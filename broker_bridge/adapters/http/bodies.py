@@ -2,25 +2,37 @@
 
 import base64
 import binascii
-import json
 from collections.abc import AsyncIterable
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
-from typing import Annotated, Any, Literal, NoReturn, TypeVar
+from typing import Annotated, Any, Final, Literal, Self, TypeVar, get_args
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
 
-from broker_bridge.adapters.http.problems import ProblemError, faults_of, shortened
-from broker_bridge.domain.decisions import Decision, DecisionId, DecisionType
+from broker_bridge.adapters.http.problems import ProblemError, faults_of
+from broker_bridge.adapters.policies.reading import zone_name
+from broker_bridge.adapters.strict_json import NotJsonError, parse_json
+from broker_bridge.domain.decisions import Decision, DecisionId, DecisionType, Payment
 from lock_protocol.imei import Imei, parse_imei
 from lock_protocol.keys import PUBLIC_KEY_BYTES, PublicKey, is_usable
+from lock_protocol.levels import Level
 from lock_protocol.messages import LenderId
 
 MAX_BODY_BYTES = 2 * 1024 * 1024
 MAX_LIST = 1000
 MAX_DAYS = 36_500
+MAX_TIME_S = 2**32 - 1
 _EPOCH, _TOO_LATE = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
-_ID = r"^[A-Za-z0-9._:-]{1,64}$"
+ID = r"^[A-Za-z0-9._:-]{1,64}$"
 
 
 def _device_key(text: object) -> bytes:
@@ -46,6 +58,15 @@ def _text_time(value: object) -> datetime:
     return moment
 
 
+def _printable(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("must not have control characters")
+    return text
+
+
+Reference = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_printable)]
+"""What a lender calls a document of its own."""
+
 ImeiField = Annotated[str, AfterValidator(parse_imei)]
 KeyField = Annotated[bytes, BeforeValidator(_device_key)]
 TimeField = Annotated[AwareDatetime, BeforeValidator(_text_time)]
@@ -61,85 +82,190 @@ class EnrolmentBody(Body):
     """`POST /v1/phones`."""
 
     imei: ImeiField
-    loan_id: str = Field(pattern=_ID)
+    loan_id: str = Field(pattern=ID)
     device_key: KeyField
     """Base64 of the raw Ed25519 public key that the phone made."""
-    consent: str = Field(min_length=1, max_length=256, pattern=r"^[^\x00]+$")
-    """The lender's reference to the borrower's signed agreement."""
+    consent: Reference
+    """The lender's reference to the borrower's signed agreement: evidence of the kind `contract`."""
+    evidence: dict[Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,32}$")], Reference] = Field(
+        default_factory=dict, max_length=16
+    )
+    """More evidence of consent, by kind: what a policy may require before it restricts a phone."""
+    time_zone: Annotated[str, AfterValidator(zone_name)] = ""
+    """The borrower's, an IANA name like Asia/Kolkata: for quiet hours."""
 
 
-class _DecisionBody(Body):
-    decision_id: str = Field(pattern=_ID)
+class DecisionBody(Body):
+    """What every decision has."""
+
+    decision_id: str = Field(pattern=ID)
+    """The lender's own name for it, and the idempotency key: the same decision may be sent again."""
     imei: ImeiField
     occurred_at: TimeField
+    """When it happened, not when it is sent: the order of decisions is the order of these."""
 
-    def _decision(self, lender: LenderId, **figures: Any) -> Decision:
+    def decision(self, lender: LenderId) -> Decision:
+        """Return the decision of this lender."""
         return Decision(
             lender=lender,
             decision_id=DecisionId(self.decision_id),
             imei=Imei(self.imei),
+            type=DecisionType(getattr(self, "type")),  # noqa: B009 - each subclass declares its own
             occurred_at=(self.occurred_at - _EPOCH) // timedelta(milliseconds=1),
-            **figures,
+            **self._figures(),
         )
 
+    def _figures(self) -> dict[str, Any]:
+        """Return what this type has beside that."""
+        return {}
 
-class OverdueBody(_DecisionBody):
+
+class _Billed(DecisionBody):
+    """What is to be paid."""
+
+    amount_due: int | None = Field(default=None, ge=0, le=10**12)
+    """In minor units of `currency`."""
+    currency: str | None = Field(default=None, pattern=r"^[A-Z]{3}$")
+    pay_url: str | None = Field(default=None, max_length=200, pattern=r"^https://[a-z0-9.-]{1,64}(/[\x21-\x7e]*)?$")
+    """Where to pay; its host must be one that the delegation names."""
+
+    def _figures(self) -> dict[str, Any]:
+        return {"amount_due": self.amount_due, "currency": self.currency, "pay_url": self.pay_url}
+
+
+class DueBody(_Billed):
+    """A payment falls due soon."""
+
+    type: Literal["payment_due"]
+    due_at: TimeField
+
+    def _figures(self) -> dict[str, Any]:
+        return super()._figures() | {"due_at": _seconds(self.due_at)}
+
+
+class OverdueBody(_Billed):
     """A payment is late."""
 
     type: Literal["payment_overdue"]
     days_overdue: int = Field(ge=1, le=MAX_DAYS)
-    amount_due: int | None = Field(default=None, ge=0, le=10**12)
-    currency: str | None = Field(default=None, pattern=r"^[A-Z]{3}$")
-    pay_url: str | None = Field(default=None, max_length=200, pattern=r"^https://[a-z0-9.-]{1,64}(/[\x21-\x7e]*)?$")
 
-    def decision(self, lender: LenderId) -> Decision:
-        """Return the decision of this lender."""
-        return self._decision(
-            lender,
-            type=DecisionType.PAYMENT_OVERDUE,
-            days_overdue=self.days_overdue,
-            amount_due=self.amount_due,
-            currency=self.currency,
-            pay_url=self.pay_url,
-        )
+    def _figures(self) -> dict[str, Any]:
+        return super()._figures() | {"days_overdue": self.days_overdue}
 
 
-class PaymentBody(_DecisionBody):
-    """A payment has arrived."""
+class PaymentBody(DecisionBody):
+    """A payment has arrived, or one that had arrived has bounced."""
 
     type: Literal["payment_received"]
-    cures: bool
-    """Whether nothing is overdue any more; a partial payment says false."""
+    cures: bool | None = None
+    """Whether nothing is overdue any more; a partial payment says false, a reversed one nothing."""
+    reversed: bool = False
+    """Whether it bounced: then `days_overdue` tells what is overdue without it."""
+    days_overdue: int | None = Field(default=None, ge=0, le=MAX_DAYS)
+    reverses: str | None = Field(default=None, pattern=ID)
+    """The `decision_id` of the payment that bounced, for the record."""
     amount: int | None = Field(default=None, ge=0, le=10**12)
     """What was paid, in minor units: for the record."""
     currency: str | None = Field(default=None, pattern=r"^[A-Z]{3}$")
 
-    def decision(self, lender: LenderId) -> Decision:
-        """Return the decision of this lender."""
-        return self._decision(
-            lender,
-            type=DecisionType.PAYMENT_RECEIVED,
-            cures=self.cures,
-            amount_due=self.amount,
-            currency=self.currency,
-        )
+    @model_validator(mode="after")
+    def _one_outcome(self) -> Self:
+        if self.reversed != (self.cures is None):
+            raise ValueError("say cures (true or false), or reversed: true with days_overdue, and not both")
+        if self.reversed != (self.days_overdue is not None):
+            raise ValueError("days_overdue belongs to a reversed payment: what is overdue without it")
+        if self.reverses is not None and not self.reversed:
+            raise ValueError("reverses belongs to a reversed payment")
+        return self
+
+    def _figures(self) -> dict[str, Any]:
+        outcome = Payment.REVERSED if self.reversed else Payment.CURING if self.cures else Payment.PARTIAL
+        return {
+            "payment": outcome,
+            "amount_due": self.amount,
+            "currency": self.currency,
+            "days_overdue": self.days_overdue,
+            "reverses": self.reverses,
+        }
 
 
-class SettledBody(_DecisionBody):
-    """The loan is paid off."""
+class SettledBody(DecisionBody):
+    """The loan is paid off: the phone is released, for good."""
 
     type: Literal["loan_settled"]
 
-    def decision(self, lender: LenderId) -> Decision:
-        """Return the decision of this lender."""
-        return self._decision(lender, type=DecisionType.LOAN_SETTLED)
+
+class GraceBody(DecisionBody):
+    """The borrower has been given more time: nothing escalates until it ends."""
+
+    type: Literal["grace_granted"]
+    until: TimeField
+    level: Literal["unlocked", "notice", "reminder", "restricted", "locked"] | None = None
+    """At most this level meanwhile; without it, at most the one that the phone has now."""
+
+    def _figures(self) -> dict[str, Any]:
+        return {"until": _seconds(self.until), "level": None if self.level is None else Level[self.level.upper()]}
 
 
-_DECISIONS: dict[object, type[OverdueBody | PaymentBody | SettledBody]] = {
-    "payment_overdue": OverdueBody,
-    "payment_received": PaymentBody,
-    "loan_settled": SettledBody,
+class DisputeOpenedBody(DecisionBody):
+    """The borrower objects: the newest escalation is taken back, and nothing escalates until it ends."""
+
+    type: Literal["dispute_opened"]
+    until: TimeField | None = None
+    """When it ends by itself; without it, after the policy's longest."""
+
+    def _figures(self) -> dict[str, Any]:
+        return {"until": None if self.until is None else _seconds(self.until)}
+
+
+class DisputeClosedBody(DecisionBody):
+    """The objection has been dealt with: the level before it is back."""
+
+    type: Literal["dispute_closed"]
+
+
+class LostBody(DecisionBody):
+    """The phone is lost or stolen: it locks, whatever is paid."""
+
+    type: Literal["lost_or_stolen"]
+
+
+class RecoveredBody(DecisionBody):
+    """It is back with its owner."""
+
+    type: Literal["recovered"]
+
+
+class ResendBody(DecisionBody):
+    """Sign what the phone should be anew and send it again."""
+
+    type: Literal["resend"]
+
+
+DecisionBodies = (
+    DueBody
+    | OverdueBody
+    | PaymentBody
+    | SettledBody
+    | GraceBody
+    | DisputeOpenedBody
+    | DisputeClosedBody
+    | LostBody
+    | RecoveredBody
+    | ResendBody
+)
+"""Any decision; `type` tells which."""
+
+DECISION_BODIES: Final[dict[str, type[DecisionBody]]] = {
+    get_args(model.model_fields["type"].annotation)[0]: model for model in get_args(DecisionBodies)
 }
+"""The body of each type of decision. `imports` and the documents are made from it."""
+
+
+def _seconds(moment: datetime) -> int:
+    """Return a time as whole seconds UTC, in the range that phones know."""
+    return min((moment - _EPOCH) // timedelta(seconds=1), MAX_TIME_S)
+
 
 B = TypeVar("B", bound=Body)
 
@@ -150,17 +276,36 @@ async def read_json(chunks: AsyncIterable[bytes]) -> Any:
     Raises:
         ProblemError: 413 as soon as it is too large; 400 when it is no JSON, repeats a key, or holds NaN or Infinity.
     """
+    raw = await _read(chunks, MAX_BODY_BYTES)
+    try:
+        return parse_json(raw)
+    except NotJsonError as error:
+        raise ProblemError(HTTPStatus.BAD_REQUEST, "not-json", f"the body is not JSON: {error}") from error
+
+
+async def read_text(chunks: AsyncIterable[bytes], max_bytes: int) -> str:
+    """Return the text of a body.
+
+    Raises:
+        ProblemError: 413 as soon as it is too large; 400 when it is no UTF-8, or holds a NUL.
+    """
+    raw = await _read(chunks, max_bytes)
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError as error:
+        raise ProblemError(HTTPStatus.BAD_REQUEST, "not-text", f"the body is not UTF-8: {error}") from error
+    if "\0" in text:
+        raise ProblemError(HTTPStatus.BAD_REQUEST, "not-text", "the body holds a NUL character")
+    return text
+
+
+async def _read(chunks: AsyncIterable[bytes], max_bytes: int) -> bytes:
     raw = bytearray()
     async for chunk in chunks:
         raw += chunk
-        if len(raw) > MAX_BODY_BYTES:
-            raise ProblemError(
-                HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too-large", f"at most {MAX_BODY_BYTES} bytes in a body"
-            )
-    try:
-        return json.loads(raw.decode(), object_pairs_hook=_without_repetition, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
-        raise ProblemError(HTTPStatus.BAD_REQUEST, "not-json", f"the body is not JSON: {error}") from error
+        if len(raw) > max_bytes:
+            raise ProblemError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too-large", f"at most {max_bytes} bytes in a body")
+    return bytes(raw)
 
 
 def check(model: type[B], value: object) -> B:
@@ -183,22 +328,9 @@ def decision_of(value: object, lender: LenderId) -> Decision:
         ProblemError: 422, naming what is wrong.
     """
     kind = value.get("type") if isinstance(value, dict) else None
-    model = _DECISIONS.get(kind) if isinstance(kind, str) else None
+    model = DECISION_BODIES.get(kind) if isinstance(kind, str) else None
     if model is None:
         raise ProblemError(
-            HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-body", f"type: must be one of {', '.join(map(str, _DECISIONS))}"
+            HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-body", f"type: must be one of {', '.join(DECISION_BODIES)}"
         )
     return check(model, value).decision(lender)
-
-
-def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in result:
-            raise ValueError(f"key {shortened(key)} stands there twice")
-        result[key] = value
-    return result
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no number that JSON has")

@@ -1,33 +1,31 @@
-"""What the routes work with: the use cases, and the way from a credential to a lender."""
+"""What the routes work with: the use cases and their ports."""
 
 import base64
 import os
 import secrets
-from dataclasses import dataclass, field
-from hashlib import sha256
+from collections.abc import Iterable
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-from fastapi import Request
-
+from broker_bridge.adapters.http.access import Caller
 from broker_bridge.adapters.http.answers import decided_answer, phone_answer
 from broker_bridge.adapters.http.bodies import EnrolmentBody, decision_of
-from broker_bridge.adapters.http.problems import EXPECTED, ProblemError, problem_of
+from broker_bridge.adapters.http.problems import EXPECTED, problem_of
 from broker_bridge.adapters.mqtt.credentials import PasswordFile
 from broker_bridge.adapters.mqtt.link import Link
 from broker_bridge.adapters.mqtt.passwords import SALT_BYTES, hash_password
 from broker_bridge.app.decide import Decide, Decided
 from broker_bridge.app.enrol import Enrol
 from broker_bridge.app.ports import Clock, Store
-from broker_bridge.app.sign import Queue
+from broker_bridge.app.reconsider import Reconsider
+from broker_bridge.app.set_policy import PolicyDesk
 from broker_bridge.domain.decisions import Decision
-from broker_bridge.domain.policy import Policy
+from broker_bridge.domain.phones import Phone
 from lock_protocol.imei import Imei
 from lock_protocol.keys import PublicKey
 from lock_protocol.messages import LenderId
 
-KEY_BELIEVED_S = 1.0
-"""How long a key that was taken away may still work."""
 _SECRET_BYTES = 24
 
 
@@ -46,54 +44,45 @@ class Gateway:
     """What the routes work with."""
 
     store: Store
-    queue: Queue
-    policy: Policy
+    reconsider: Reconsider
+    policies: PolicyDesk
     clock: Clock
     credentials: PasswordFile
     link: Link
     broker: PhonesBroker
-    known_keys: dict[bytes, tuple[LenderId, float]] = field(default_factory=dict)
-    """Keys that the database has confirmed, and until when (monotonic seconds) that is believed."""
 
-    async def lender(self, request: Request) -> LenderId:
-        """Return whose API key the request bears.
+    async def decide(self, decision: Decision, *, told: bool = False) -> Decided:
+        """Take one decision; `told` when its lender is told of each step of what follows."""
+        return await self.store.commit(Decide(decision, self.reconsider, told=told))
+
+    async def decide_for(self, caller: Caller, value: object) -> Decided:
+        """Take a JSON value as one decision of a caller that may send it.
 
         Raises:
-            ProblemError: 401, the same for a missing and for an unknown key.
+            ProblemError: 422, naming what is wrong; 403, naming the scope needed.
         """
-        scheme, _, key = request.headers.get("authorization", "").partition(" ")
-        lender = await self._lender_of_key(api_key_hash(key)) if scheme.lower() == "bearer" and key else None
-        if lender is None:
-            raise ProblemError(
-                HTTPStatus.UNAUTHORIZED, "unauthorized", "send a valid API key: 'Authorization: Bearer <key>'"
-            )
-        return lender
+        decision = decision_of(value, caller.lender)
+        caller.check_decision(decision.type)
+        return await self.decide(decision)
 
-    async def _lender_of_key(self, key_hash: bytes) -> LenderId | None:
-        """Look a key up, at most once in a while: only keys that exist are remembered, so the memory is bounded."""
-        now = self.clock.monotonic()
-        lender, until = self.known_keys.get(key_hash, (None, now))
-        if now < until:
-            return lender
-        lender = await self.store.lender_of_key(key_hash)
-        if lender is None:
-            self.known_keys.pop(key_hash, None)
-        else:
-            self.known_keys[key_hash] = (lender, now + KEY_BELIEVED_S)
-        return lender
-
-    async def decide(self, decision: Decision) -> Decided:
-        """Take one decision."""
-        return await self.store.commit(Decide(decision, self.policy, self.queue, self.clock))
-
-    async def decide_one(self, value: object, lender: LenderId) -> dict[str, Any]:
+    async def decide_one(self, caller: Caller, value: object) -> dict[str, Any]:
         """Return the result of one item of a list: each stands for itself."""
         try:
-            decided = await self.decide(decision_of(value, lender))
+            decided = await self.decide_for(caller, value)
         except EXPECTED as error:
             problem = problem_of(error)
             return {"status": int(problem.status), "problem": problem.document()}
         return {"status": int(HTTPStatus.OK), **decided_answer(decided)}
+
+    async def show(self, phone: Phone) -> dict[str, Any]:
+        """Return a phone with what it waits for now."""
+        record = await self.store.lender(phone.lender)
+        return phone_answer(phone, self.reconsider.judgement(phone, record).missing)
+
+    async def show_all(self, lender: LenderId, phones: Iterable[Phone]) -> list[dict[str, Any]]:
+        """Return phones of one lender, each with what it waits for now."""
+        record = await self.store.lender(lender)
+        return [phone_answer(phone, self.reconsider.judgement(phone, record).missing) for phone in phones]
 
     async def enrol(self, body: EnrolmentBody, lender: LenderId) -> dict[str, Any]:
         """Enrol a phone and return what it needs, once its credential works."""
@@ -105,9 +94,9 @@ class Gateway:
             device_key=PublicKey(body.device_key),
             consent=body.consent,
             credential=hash_password(password, os.urandom(SALT_BYTES)),
-            policy=self.policy,
-            queue=self.queue,
-            clock=self.clock,
+            evidence=dict(body.evidence),
+            time_zone=body.time_zone,
+            reconsider=self.reconsider,
         )
         phone = await self.store.commit(job)
         await self.credentials.publish()
@@ -119,14 +108,4 @@ class Gateway:
             "topic_prefix": self.broker.topic_prefix,
         }
         root = base64.b64encode(self.broker.root_envelope).decode()
-        return phone_answer(phone) | {"root": root, "mqtt": mqtt}
-
-
-def new_api_key() -> str:
-    """Return a new API key; only its hash is stored."""
-    return "pl_" + secrets.token_urlsafe(_SECRET_BYTES)
-
-
-def api_key_hash(key: str) -> bytes:
-    """Return what is stored of an API key. Plain SHA-256 does: the key is random, so it cannot be guessed."""
-    return sha256(key.encode()).digest()
+        return await self.show(phone) | {"root": root, "mqtt": mqtt}

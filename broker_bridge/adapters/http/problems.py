@@ -15,8 +15,11 @@ from broker_bridge.adapters.mqtt.credentials import CredentialsError
 from broker_bridge.app.decide import DecisionConflictError, FutureDecisionError, UnknownPhoneError
 from broker_bridge.app.enrol import EnrolmentConflictError
 from broker_bridge.app.ports import OverloadedError, StoreUnavailableError, UnknownLenderError, UnstorableError
+from broker_bridge.app.set_policy import PolicyRefusedError
 from broker_bridge.app.sign import ClockSuspectError
+from broker_bridge.domain.access import LastAdminKeyError
 from broker_bridge.domain.authority import LinkNotDelegatedError, NotDelegatedError
+from broker_bridge.domain.policy import PolicyError
 
 RETRY_AFTER_S = "1"
 MAX_FAULTS = 20
@@ -53,6 +56,7 @@ _MEANINGS: dict[type[Exception], _Meaning] = {
     DecisionConflictError: _Meaning(HTTPStatus.UNPROCESSABLE_ENTITY, "decision-conflict"),
     FutureDecisionError: _Meaning(HTTPStatus.UNPROCESSABLE_ENTITY, "from-the-future"),
     EnrolmentConflictError: _Meaning(HTTPStatus.CONFLICT, "enrolment-conflict"),
+    LastAdminKeyError: _Meaning(HTTPStatus.CONFLICT, "last-admin-key"),
     ClockSuspectError: _Meaning(HTTPStatus.SERVICE_UNAVAILABLE, "clock-suspect"),
     CredentialsError: _Meaning(HTTPStatus.SERVICE_UNAVAILABLE, "broker-not-told"),
     OverloadedError: _Meaning(HTTPStatus.SERVICE_UNAVAILABLE, "overloaded"),
@@ -60,6 +64,8 @@ _MEANINGS: dict[type[Exception], _Meaning] = {
     LinkNotDelegatedError: _Meaning(HTTPStatus.UNPROCESSABLE_ENTITY, "link-not-delegated"),
     NotDelegatedError: _Meaning(HTTPStatus.SERVICE_UNAVAILABLE, "not-delegated"),
     UnstorableError: _Meaning(HTTPStatus.UNPROCESSABLE_ENTITY, "unstorable"),
+    PolicyError: _Meaning(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-policy"),
+    PolicyRefusedError: _Meaning(HTTPStatus.UNPROCESSABLE_ENTITY, "policy-refused"),
     UnknownLenderError: _Meaning(HTTPStatus.SERVICE_UNAVAILABLE, "no-signing-keys"),
 }
 

@@ -1,11 +1,13 @@
 """Rows to records and back."""
 
+import json
 from dataclasses import fields
 from typing import Any
 
 from sqlalchemy import RowMapping
 
-from broker_bridge.app.ports import Command, Outgoing, RecordedDecision
+from broker_bridge.adapters.store.arrears import NOTHING, episode_of, episode_text, holds_of, holds_text
+from broker_bridge.app.ports import AuditEntry, Command, Outgoing, PolicyVersion, RecordedDecision
 from broker_bridge.domain.commands import Status
 from broker_bridge.domain.lanes import Lane, lane_of
 from broker_bridge.domain.loans import Loan
@@ -27,6 +29,8 @@ def phone_row(phone: Phone) -> Row:
         "loan_id": phone.loan_id,
         "device_key": phone.device_key,
         "consent": phone.consent,
+        "evidence": json.dumps(dict(phone.evidence)) if phone.evidence else NOTHING,
+        "time_zone": phone.time_zone or None,
         "credential": phone.credential,
         "status": phone.status.value,
         "days_overdue": loan.days_overdue,
@@ -36,6 +40,11 @@ def phone_row(phone: Phone) -> Row:
         "amount_due": loan.amount_due,
         "currency": loan.currency,
         "pay_url": loan.pay_url,
+        "holds": holds_text(loan),
+        "episode": episode_text(phone.episode),
+        "wanted": int(phone.wanted),
+        "held_decision": phone.held_decision,
+        "look_at": phone.look_at,
         "epoch": desired.state.epoch,
         "version": desired.state.version,
         "delegation_version": desired.state.delegation_version,
@@ -74,6 +83,8 @@ def phone_of(row: RowMapping) -> Phone:
         loan_id=row["loan_id"],
         device_key=row["device_key"],
         consent=row["consent"],
+        evidence={} if row["evidence"] == NOTHING else json.loads(row["evidence"]),
+        time_zone=row["time_zone"] or "",
         credential=row["credential"],
         status=PhoneStatus(row["status"]),
         loan=Loan(
@@ -84,7 +95,12 @@ def phone_of(row: RowMapping) -> Phone:
             amount_due=row["amount_due"],
             currency=row["currency"],
             pay_url=row["pay_url"],
+            **holds_of(row["holds"]),
         ),
+        episode=episode_of(row["episode"]),
+        wanted=Level(row["wanted"]),
+        held_decision=row["held_decision"],
+        look_at=row["look_at"],
         desired=Desired(state=state, state_hash=StateHash(row["state_hash"]), envelope=envelope),
         command_id=row["command_id"],
         said=_said_of(row),
@@ -134,12 +150,27 @@ def command_of(row: RowMapping) -> Command:
     return Command(**{**row, "lane": Lane(row["lane"]), "status": Status(row["status"])})
 
 
+def audit_of(row: RowMapping) -> AuditEntry:
+    """Return the line of history in a row."""
+    return AuditEntry(**{name: value for name, value in row.items() if name != "entry"})
+
+
+def policy_row(policy: PolicyVersion) -> Row:
+    """Return the columns of one version of a policy."""
+    return _columns(policy)
+
+
+def policy_of(row: RowMapping) -> PolicyVersion:
+    """Return the version of a policy in a row."""
+    return PolicyVersion(**row)
+
+
 def decision_row(decision: RecordedDecision) -> Row:
     """Return the columns of a decision's record."""
     return _columns(decision)
 
 
-def _columns(record: Command | RecordedDecision) -> Row:
+def _columns(record: Command | RecordedDecision | PolicyVersion) -> Row:
     # Not `asdict`, which copies every value deeply and costs more than the rest of the row.
     return {field.name: getattr(record, field.name) for field in fields(record)}
 

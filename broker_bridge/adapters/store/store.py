@@ -7,7 +7,7 @@ the busier the bridge, the cheaper each decision; and an idle bridge waits for n
 import asyncio
 import queue
 import threading
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Self, TypeVar, cast
@@ -35,22 +35,30 @@ from sqlalchemy.exc import (
 )
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
-from broker_bridge.adapters.store import tables
+from broker_bridge.adapters.store import lenders, tables
+from broker_bridge.adapters.store.database_file import is_to_be_made
 from broker_bridge.adapters.store.engine import database_url, engines, make_file
-from broker_bridge.adapters.store.migrate import upgrade
-from broker_bridge.adapters.store.rows import command_of, outgoing_of, phone_of
+from broker_bridge.adapters.store.migrate import newest_revision, upgrade, writable_revision
+from broker_bridge.adapters.store.rows import audit_of, command_of, decision_of, outgoing_of, phone_of, policy_of
 from broker_bridge.adapters.store.statements import among, insert_missing
-from broker_bridge.adapters.store.transaction import SharedTransaction
+from broker_bridge.adapters.store.transaction import SharedTransaction, read_lender
 from broker_bridge.app.ports import (
+    AuditEntry,
     Command,
     Job,
+    LenderRecord,
+    LenderSummary,
     Outgoing,
     OverloadedError,
     Page,
+    PolicyVersion,
+    RecordedDecision,
     StoreUnavailableError,
     UnstorableError,
 )
+from broker_bridge.domain.access import ApiKey, KeyId, first_key
 from broker_bridge.domain.commands import Status
+from broker_bridge.domain.decisions import DecisionId
 from broker_bridge.domain.lanes import Lane
 from broker_bridge.domain.phones import CommandId, Phone
 from lock_protocol.imei import Imei
@@ -69,6 +77,7 @@ _SENT = literal(Status.SENT.value, literal_execute=True)
 _NOT_NEWEST = ~exists().where(
     tables.phones.c.imei == tables.commands.c.imei, tables.phones.c.command_id == tables.commands.c.command_id
 )
+_MAX_DIGITS = 19
 _OPEN_LEVELS = [int(level) for level in Level if level.is_open or level is Level.RELEASED]
 
 
@@ -107,6 +116,7 @@ class SqlStore:
         self._writer = threading.Thread(target=self._write_until_closed, name="store.writer", daemon=True)
         self._on_committed: Callable[[Outgoing], object] = lambda _: None
         self._on_doubt: Callable[[], object] = lambda: None
+        self._on_step: Callable[[Command], object] = lambda _: None
 
     async def __aenter__(self) -> Self:
         """Bring the schema up to date and start the writer.
@@ -129,6 +139,21 @@ class SqlStore:
         await asyncio.to_thread(self._writer.join)
         self._engine.dispose()
 
+    async def revisions(self) -> tuple[str | None, str | None]:
+        """Return the revision that the database is at (None: it is new), and the newest that there is.
+
+        Changes nothing, and is for a store that is not open.
+
+        Raises:
+            StoreUnavailableError: the database cannot be opened, or not be written to.
+        """
+        if is_to_be_made(self._url):
+            return None, newest_revision()
+        try:
+            return await self._write(writable_revision), newest_revision()
+        finally:
+            self._engine.dispose()
+
     def on_committed(self, publish: Callable[[Outgoing], object]) -> None:
         """Say who takes the states that committed jobs want published."""
         self._on_committed = publish
@@ -140,6 +165,10 @@ class SqlStore:
         published, and nobody has offered it.
         """
         self._on_doubt = look_again
+
+    def on_step(self, tell: Callable[[Command], object]) -> None:
+        """Say who takes each committed change of a command's status whose lender is told of it."""
+        self._on_step = tell
 
     # --- writing ---
 
@@ -177,7 +206,7 @@ class SqlStore:
 
     def _commit_batch(self, batch: list[_Submitted]) -> None:
         try:
-            to_publish = self._run_together(batch)
+            to_publish, to_tell = self._run_together(batch)
         except _AWAY as error:
             batch[0].loop.call_soon_threadsafe(self._settle_in_doubt, batch, _unavailable(error))
         except Exception:  # noqa: BLE001 - the writer outlives whatever a batch holds
@@ -186,12 +215,13 @@ class SqlStore:
             for submitted in batch:
                 self._commit_alone(submitted)
         else:
-            batch[0].loop.call_soon_threadsafe(self._settle, batch, to_publish)
+            batch[0].loop.call_soon_threadsafe(self._settle, batch, to_publish, to_tell)
 
     def _commit_alone(self, submitted: _Submitted) -> None:
         to_publish: list[Outgoing] = []
+        to_tell: list[Command] = []
         try:
-            to_publish = self._run_together([submitted])
+            to_publish, to_tell = self._run_together([submitted])
         except _AWAY as error:
             submitted.loop.call_soon_threadsafe(self._settle_in_doubt, [submitted], _unavailable(error))
             return
@@ -203,9 +233,9 @@ class SqlStore:
             submitted.error = _unavailable(error)
         except Exception as error:  # noqa: BLE001 - the same
             submitted.error = error
-        submitted.loop.call_soon_threadsafe(self._settle, [submitted], to_publish)
+        submitted.loop.call_soon_threadsafe(self._settle, [submitted], to_publish, to_tell)
 
-    def _run_together(self, batch: list[_Submitted]) -> list[Outgoing]:
+    def _run_together(self, batch: list[_Submitted]) -> tuple[list[Outgoing], list[Command]]:
         with self._writing.begin() as connection:
             tx = SharedTransaction(connection, [submitted.job for submitted in batch])
             for submitted in batch:
@@ -217,11 +247,13 @@ class SqlStore:
                 except Exception as error:  # noqa: BLE001 - whatever a job raises is its submitter's answer
                     submitted.error = error
             tx.flush()
-        return tx.to_publish
+        return tx.to_publish, tx.to_tell
 
-    def _settle(self, batch: list[_Submitted], to_publish: list[Outgoing]) -> None:
+    def _settle(self, batch: list[_Submitted], to_publish: list[Outgoing], to_tell: list[Command]) -> None:
         for state in to_publish:
             self._on_committed(state)
+        for step in to_tell:
+            self._on_step(step)
         for submitted in batch:
             submitted.settle()
 
@@ -229,7 +261,7 @@ class SqlStore:
         self._on_doubt()
         for submitted in batch:
             submitted.error = error
-        self._settle(batch, [])
+        self._settle(batch, [], [])
 
     # --- reading ---
 
@@ -256,10 +288,62 @@ class SqlStore:
         query = select(table).where(table.c.command_id == command_id, table.c.lender == lender)
         return await self._read(lambda connection: _first(connection, query, command_of))
 
-    async def lender_of_key(self, key_hash: bytes) -> LenderId | None:
-        """Return whose API key has this SHA-256."""
-        query = select(tables.api_keys.c.lender).where(tables.api_keys.c.key_hash == key_hash)
-        return cast("LenderId | None", await self._read(lambda connection: connection.execute(query).scalar()))
+    async def newest_command(self, lender: LenderId, imei: Imei, decision_id: DecisionId) -> Command | None:
+        """Return the newest command that stands for a decision: it may have been held, or signed again."""
+        table = tables.commands
+        mine = (table.c.imei == imei, table.c.lender == lender, table.c.decision_id == decision_id)
+        query = select(table).where(*mine).order_by(table.c.epoch.desc(), table.c.version.desc()).limit(1)
+        return await self._read(lambda connection: _first(connection, query, command_of))
+
+    async def lenders(self) -> Sequence[LenderSummary]:
+        """Return every lender."""
+        return await self._read(lenders.all_lenders)
+
+    async def lenders_with_phones(self) -> Sequence[LenderId]:
+        """Return the lenders that have enrolled a phone."""
+        return await self._read(lenders.lenders_with_phones)
+
+    async def working_key(self, key_hash: bytes) -> ApiKey | None:
+        """Return the API key that has this SHA-256, unless it is revoked."""
+        return await self._read(lambda connection: lenders.working_key(connection, key_hash))
+
+    async def keys_of(self, lender: LenderId, after: str, limit: int) -> Page[ApiKey]:
+        """Return a lender's API keys by id, from the one behind `after` on; revoked ones too."""
+        found = await self._read(lambda connection: lenders.keys_of(connection, lender, after, limit + 1))
+        items = found[:limit]
+        return Page(items, items[-1].key_id if len(found) > limit else None)
+
+    async def lender(self, lender: LenderId) -> LenderRecord:
+        """Return a lender's record."""
+        return await self._read(lambda connection: read_lender(connection, lender))
+
+    async def policies(self, lender: LenderId) -> Sequence[PolicyVersion]:
+        """Return all versions of a lender's own policy, the newest first."""
+        table = tables.policies
+        query = select(table).where(table.c.lender == lender).order_by(table.c.version.desc())
+        return await self._read(lambda connection: _all(connection, query, policy_of))
+
+    async def decision(self, lender: LenderId, decision_id: DecisionId) -> RecordedDecision | None:
+        """Return the record of a lender's decision."""
+        table = tables.decisions
+        query = select(table).where(table.c.decision_id == decision_id, table.c.lender == lender)
+        return await self._read(lambda connection: _first(connection, query, decision_of))
+
+    async def history(self, lender: LenderId, imei: Imei, after: str, limit: int) -> Page[AuditEntry]:
+        """Return what has happened to a lender's phone, the newest first."""
+        table = tables.audit
+        query = select(table).where(table.c.lender == lender, table.c.imei == imei).order_by(table.c.entry.desc())
+        if after:
+            query = query.where(table.c.entry < _entry_number(after))
+        rows = await self._read(lambda one: one.execute(query.limit(limit + 1)).mappings().all())
+        more = str(rows[limit - 1]["entry"]) if len(rows) > limit else None
+        return Page([audit_of(row) for row in rows[:limit]], more)
+
+    async def to_judge(self, now: int, limit: int) -> Sequence[Imei]:
+        """Return phones that are to be judged again at `now`, the longest waiting first."""
+        table = tables.phones
+        query = select(table.c.imei).where(table.c.look_at > _ZERO, table.c.look_at <= now).order_by(table.c.look_at)
+        return await self._read(lambda connection: list(connection.execute(query.limit(limit)).scalars()))
 
     async def credentials(self) -> dict[Imei, str]:
         """Return every phone's password hash."""
@@ -378,13 +462,29 @@ class SqlStore:
         return await self._write(write)
 
     async def add_lender(self, lender: LenderId, key_hash: bytes, at: int) -> None:
-        """Add a lender if it is new, and an API key of it."""
+        """Add a lender if it is new, and an API key of it that may do everything."""
 
         def write(connection: Connection) -> None:
-            insert_missing(connection, tables.lenders, lender=lender, created_at=at)
-            connection.execute(insert(tables.api_keys).values(key_hash=key_hash, lender=lender, created_at=at))
+            lenders.insert_lender(connection, lender, at)
+            lenders.insert_key(connection, first_key(lender, key_hash, at))
 
         await self._write(write)
+
+    async def add_key(self, key: ApiKey) -> None:
+        """Add an API key."""
+        await self._write(lambda connection: lenders.insert_key(connection, key))
+
+    async def revoke_key(
+        self, lender: LenderId, key_id: KeyId, at: int, *, even_last_admin: bool = False
+    ) -> ApiKey | None:
+        """Revoke an API key and return it as it is now. None: the lender has none such."""
+        return await self._write(
+            lambda connection: lenders.revoke_key(connection, lender, key_id, at, even_last_admin=even_last_admin)
+        )
+
+    async def put_last_uses(self, uses: Mapping[KeyId, int]) -> None:
+        """Remember when API keys were last used."""
+        await self._write(lambda connection: lenders.put_last_uses(connection, uses))
 
     async def fact(self, name: str, default: str) -> str:
         """Return one of the bridge's single values, storing `default` when it has none yet."""
@@ -403,6 +503,11 @@ class SqlStore:
     async def _write(self, query: Callable[[Connection], T]) -> T:
         """Run something short that writes in a transaction of its own, on a thread."""
         return await asyncio.to_thread(_in_transaction, self._writing, query)
+
+
+def _entry_number(token: str) -> int:
+    """Return the entry that a page ended with; a token that was never given begins at the end, where nothing is."""
+    return int(token) if token.isascii() and token.isdecimal() and len(token) < _MAX_DIGITS else 0
 
 
 # The database itself, not what it was given: each job of a batch would meet the same.

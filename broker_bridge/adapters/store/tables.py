@@ -12,6 +12,8 @@ from sqlalchemy import (
     SmallInteger,
     String,
     Table,
+    Text,
+    false,
     text,
 )
 
@@ -28,7 +30,20 @@ lenders = Table(
     metadata,
     Column("lender", String(32), primary_key=True),
     Column("created_at", BigInteger, nullable=False),
+    Column("policy_version", Integer, nullable=False, server_default="0"),
+    Column("heard_at", BigInteger, nullable=False, server_default="0"),
 )
+
+policies = Table(
+    "policies",
+    metadata,
+    Column("lender", String(32), ForeignKey("lenders.lender"), primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("document", Text, nullable=False),
+    Column("set_at", BigInteger, nullable=False),
+    Column("set_by", String(32), nullable=False),
+)
+"""Every version of every lender's own policy; `lenders.policy_version` says which is in force."""
 
 api_keys = Table(
     "api_keys",
@@ -36,7 +51,13 @@ api_keys = Table(
     Column("key_hash", LargeBinary(32), primary_key=True),
     Column("lender", String(32), ForeignKey("lenders.lender"), nullable=False),
     Column("created_at", BigInteger, nullable=False),
+    Column("key_id", String(20), nullable=False),
+    Column("name", String(64), nullable=False),
+    Column("scopes", String(128), nullable=False),
+    Column("last_used_at", BigInteger, nullable=False),
+    Column("revoked_at", BigInteger, nullable=False),
 )
+Index("ix_api_keys_lender_key_id", api_keys.c.lender, api_keys.c.key_id, unique=True)
 
 phones = Table(
     "phones",
@@ -46,6 +67,8 @@ phones = Table(
     Column("loan_id", String(64), nullable=False),
     Column("device_key", LargeBinary(32), nullable=False),
     Column("consent", String(256), nullable=False),
+    Column("evidence", Text, nullable=False, server_default="{}"),
+    Column("time_zone", String(64)),
     Column("credential", String(256), nullable=False),
     Column("status", String(16), nullable=False),
     # the loan
@@ -56,6 +79,12 @@ phones = Table(
     Column("amount_due", BigInteger, nullable=False),
     Column("currency", String(3), nullable=False),
     Column("pay_url", String(200), nullable=False),
+    # what was announced, granted and disputed, as JSON, and the bridge's own clock of the arrears; empty for nothing
+    Column("holds", Text, nullable=False, server_default="{}"),
+    Column("episode", Text, nullable=False, server_default="{}"),
+    Column("wanted", SmallInteger, nullable=False, server_default="0"),
+    Column("held_decision", String(64)),
+    Column("look_at", BigInteger, nullable=False, server_default="0"),
     # the desired state; level, epoch and version stand in the envelope as well, here they can be selected
     Column("epoch", BigInteger, nullable=False),
     Column("version", BigInteger, nullable=False),
@@ -81,6 +110,12 @@ phones = Table(
 Index("ix_phones_lender_imei", phones.c.lender, phones.c.imei)
 Index("ix_phones_lender_delegation_version", phones.c.lender, phones.c.delegation_version)
 Index("ix_phones_publish_number", phones.c.publish_number)
+Index(
+    "ix_phones_look_at",
+    phones.c.look_at,
+    sqlite_where=text("look_at > 0"),
+    postgresql_where=text("look_at > 0"),
+)
 
 decisions = Table(
     "decisions",
@@ -95,6 +130,9 @@ decisions = Table(
     Column("level", SmallInteger, nullable=False),
     Column("command_id", String(32)),
     Column("received_at", BigInteger, nullable=False),
+    Column("wanted", SmallInteger, nullable=False, server_default="0"),
+    Column("held", Text, nullable=False, server_default="[]"),
+    Column("told", Boolean, nullable=False, server_default=false()),
 )
 Index("ix_decisions_imei", decisions.c.imei)
 
@@ -117,6 +155,7 @@ commands = Table(
     Column("finished_at", BigInteger, nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("due_at", BigInteger, nullable=False),
+    Column("told", Boolean, nullable=False, server_default=false()),
 )
 Index("ix_commands_imei", commands.c.imei)
 # Only what is due is in this index, so finding it costs the same however many commands have been.

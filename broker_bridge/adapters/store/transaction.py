@@ -1,9 +1,10 @@
 """One database transaction that many jobs share: rows are read once, changed in memory, and written together."""
 
 from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection, Table, bindparam, insert, select, update
+from sqlalchemy import Connection, Table, and_, bindparam, insert, or_, select, update
 
 from broker_bridge.adapters.store import tables
 from broker_bridge.adapters.store.rows import (
@@ -14,9 +15,19 @@ from broker_bridge.adapters.store.rows import (
     decision_row,
     phone_of,
     phone_row,
+    policy_row,
 )
 from broker_bridge.adapters.store.statements import among, raise_fact
-from broker_bridge.app.ports import AuditEntry, Command, Job, Outgoing, RecordedDecision
+from broker_bridge.app.ports import (
+    AuditEntry,
+    Command,
+    Job,
+    LenderRecord,
+    Outgoing,
+    PolicyVersion,
+    RecordedDecision,
+    UnknownLenderError,
+)
 from broker_bridge.domain.decisions import DecisionId
 from broker_bridge.domain.phones import CommandId, Phone
 from lock_protocol.imei import Imei
@@ -46,8 +57,15 @@ class SharedTransaction:
         self._new_decisions: list[RecordedDecision] = []
         self._audit: list[AuditEntry] = []
         self._facts: dict[str, int] = {}
+        self._lenders: dict[LenderId, LenderRecord] = {}
+        self._heard: dict[LenderId, int] = {}
+        self._policies: list[PolicyVersion] = []
+        self._judge_again: dict[LenderId, int] = {}
         self._last_signed_at: int | None = None
         self.to_publish: list[Outgoing] = []
+        self._steps: list[Command] = []
+        self.to_tell: list[Command] = []
+        """Steps of commands whose lenders are told of them; complete once everything is written."""
 
     # --- what jobs call ---
 
@@ -74,13 +92,39 @@ class SharedTransaction:
         return self._commands.get(command_id)
 
     def put_command(self, command: Command) -> None:
-        """Insert or replace a command."""
+        """Insert or replace a command. Whatever changes a status comes through here, so no step goes untold."""
+        before = self._commands.get(command.command_id)
+        if command.decision_id is not None and (before is None or before.status is not command.status):
+            self._append(self._steps, command)
         self._set(self._commands, command.command_id, command)
         self._set(self._changed_commands, command.command_id, None)
 
     def audit(self, entry: AuditEntry) -> None:
         """Append to the history."""
         self._append(self._audit, entry)
+
+    def lender(self, lender: LenderId) -> LenderRecord:
+        """Return a lender's record."""
+        known = self._lenders.get(lender)
+        if known is None:
+            known = self._lenders[lender] = read_lender(self._connection, lender)
+        return known
+
+    def put_heard(self, lender: LenderId, at: int) -> None:
+        """Remember when a lender last reported anything."""
+        self._set(self._lenders, lender, replace(self.lender(lender), heard_at=at))
+        self._set(self._heard, lender, at)
+
+    def put_policy(self, policy: PolicyVersion) -> None:
+        """Put the next version of a lender's policy in force."""
+        before = self.lender(policy.lender)
+        after = replace(before, policy_version=policy.version, policy_document=policy.document)
+        self._set(self._lenders, policy.lender, after)
+        self._append(self._policies, policy)
+
+    def judge_all_again(self, lender: LenderId, at: int) -> None:
+        """Have each of a lender's phones judged again."""
+        self._set(self._judge_again, lender, at)
 
     def last_signed_at(self) -> int:
         """Return the newest time that was ever signed with."""
@@ -116,6 +160,7 @@ class SharedTransaction:
         New rows go in sorted by their keys, and the facts last: two bridges that insert the same ones wait for each
         other, but never in a circle.
         """
+        self._find_whom_to_tell()
         changed = [self._phones[imei] for imei in self._changed_phones]
         self._write(tables.phones, "imei", [phone_row(phone) for phone in changed], self._stored_phones)
         moved = [self._commands[command_id] for command_id in self._changed_commands]
@@ -131,6 +176,32 @@ class SharedTransaction:
         )
         for name, value in self._facts.items():
             raise_fact(self._connection, name, value)
+        self._flush_lenders()
+
+    def _flush_lenders(self) -> None:
+        table = tables.lenders
+        self._insert(tables.policies, [policy_row(policy) for policy in self._policies])
+        for policy in self._policies:
+            mine = update(table).where(table.c.lender == policy.lender)
+            self._connection.execute(mine.values(policy_version=policy.version))
+        for lender, at in sorted(self._heard.items()):
+            self._connection.execute(update(table).where(table.c.lender == lender).values(heard_at=at))
+        for lender, at in sorted(self._judge_again.items()):
+            look_at = tables.phones.c.look_at
+            later = (tables.phones.c.lender == lender, or_(look_at == 0, look_at > at))
+            self._connection.execute(update(tables.phones).where(*later).values(look_at=at))
+
+    def _find_whom_to_tell(self) -> None:
+        """Fill in which new commands stand for a decision that came by MQTT, and collect the steps to tell."""
+        new = [self._commands[one] for one in self._changed_commands if one not in self._stored_commands]
+        keys = {(one.lender, one.decision_id) for one in new if one.decision_id is not None}
+        # A decision that was held is older than this commit, and its command is not.
+        records = self._decisions | self._read_decisions(keys - self._decisions.keys())
+        for one in new:
+            record = None if one.decision_id is None else records.get((one.lender, one.decision_id))
+            if record is not None and record.told:
+                self._commands[one.command_id] = replace(one, told=True)
+        self.to_tell = [step for step in self._steps if self._commands[step.command_id].told]
 
     # --- reading ---
 
@@ -183,3 +254,21 @@ class SharedTransaction:
     def _append(self, where: list[Any], value: object) -> None:
         self._undo.append(where.pop)
         where.append(value)
+
+
+def read_lender(connection: Connection, lender: LenderId) -> LenderRecord:
+    """Return a lender's record.
+
+    Raises:
+        UnknownLenderError: there is no such lender.
+    """
+    lenders, policies = tables.lenders, tables.policies
+    in_force = and_(policies.c.lender == lenders.c.lender, policies.c.version == lenders.c.policy_version)
+    columns = (lenders.c.policy_version, policies.c.document, lenders.c.heard_at)
+    query = select(*columns).select_from(lenders.outerjoin(policies, in_force)).where(lenders.c.lender == lender)
+    row = connection.execute(query).first()
+    if row is None:
+        raise UnknownLenderError(f"there is no lender {lender}")
+    return LenderRecord(
+        lender=lender, policy_version=row.policy_version, policy_document=row.document or "", heard_at=row.heard_at
+    )

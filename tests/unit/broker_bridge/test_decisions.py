@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from broker_bridge.domain.decisions import Decision, DecisionId, DecisionType
+from broker_bridge.domain.decisions import Decision, DecisionId, DecisionType, Payment
 from device_sim.identities import simulated_imei
+from lock_protocol.levels import Level
 from lock_protocol.messages import LenderId
 from tests.unit.broker_bridge.facts import overdue, payment, settled
 
@@ -14,11 +15,17 @@ from tests.unit.broker_bridge.facts import overdue, payment, settled
 @pytest.mark.parametrize(
     ("kind", "figures", "fault"),
     [
-        (DecisionType.PAYMENT_OVERDUE, {}, "days_overdue belongs"),
-        (DecisionType.LOAN_SETTLED, {"days_overdue": 3}, "days_overdue belongs"),
-        (DecisionType.PAYMENT_RECEIVED, {"cures": True, "days_overdue": 3}, "days_overdue belongs"),
-        (DecisionType.PAYMENT_RECEIVED, {}, "cures belongs"),
-        (DecisionType.LOAN_SETTLED, {"cures": True}, "cures belongs"),
+        (DecisionType.PAYMENT_OVERDUE, {}, "needs days_overdue"),
+        (DecisionType.LOAN_SETTLED, {"days_overdue": 3}, "days_overdue does not belong"),
+        (DecisionType.PAYMENT_RECEIVED, {"payment": Payment.CURING, "days_overdue": 3}, "belong to a reversed"),
+        (DecisionType.PAYMENT_RECEIVED, {"payment": Payment.REVERSED}, "belong to a reversed"),
+        (DecisionType.PAYMENT_RECEIVED, {"payment": Payment.PARTIAL, "reverses": "p1"}, "belong to a reversed"),
+        (DecisionType.PAYMENT_RECEIVED, {}, "needs payment"),
+        (DecisionType.LOAN_SETTLED, {"payment": Payment.CURING}, "payment does not belong"),
+        (DecisionType.PAYMENT_DUE, {}, "needs due_at"),
+        (DecisionType.GRACE_GRANTED, {}, "needs until"),
+        (DecisionType.DISPUTE_CLOSED, {"until": 3}, "until does not belong"),
+        (DecisionType.RESEND, {"level": Level.LOCKED}, "level does not belong"),
     ],
 )
 def test_figures_of_another_type_are_refused(kind: DecisionType, figures: dict[str, Any], fault: str) -> None:

@@ -4,13 +4,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from broker_bridge.adapters.policies.profiles import profile
 from broker_bridge.domain.decisions import Decision
-from broker_bridge.domain.loans import Effect, Loan
-from broker_bridge.domain.policy import PROFILES
-from tests.unit.broker_bridge.facts import effect_of, overdue, payment, settled, told
+from broker_bridge.domain.loans import Effect
+from tests.unit.broker_bridge.facts import NOW, effect_of, overdue, payment, settled, told
 
 DAY = 86_400_000
-REPLAY = PROFILES["replay"]
+REPLAY = profile("replay")
 
 
 @pytest.mark.parametrize(
@@ -20,11 +20,11 @@ REPLAY = PROFILES["replay"]
 )
 def test_nothing_changes_a_settled_loan(late: Decision) -> None:
     before = told(overdue(30, at=DAY), settled(at=2 * DAY))
-    assert before.after(late) == (before, Effect.ALREADY_SETTLED)
+    assert before.after(late, NOW) == (before, Effect.ALREADY_SETTLED)
 
 
 def test_a_settlement_ends_what_is_overdue() -> None:
-    loan, effect = told(overdue(30, at=DAY, amount=500)).after(settled(at=2 * DAY))
+    loan, effect = told(overdue(30, at=DAY, amount=500)).after(settled(at=2 * DAY), NOW)
     assert (loan.settled, loan.days_overdue, loan.amount_due, effect) == (True, 0, 0, Effect.APPLIED)
 
 
@@ -33,12 +33,12 @@ def test_a_settlement_counts_even_when_a_newer_figure_is_known() -> None:
 
 
 def test_a_cure_leaves_nothing_overdue() -> None:
-    loan, effect = told(overdue(30, at=DAY, amount=500)).after(payment(at=2 * DAY))
+    loan, effect = told(overdue(30, at=DAY, amount=500)).after(payment(at=2 * DAY), NOW)
     assert (loan.days_overdue, loan.amount_due, loan.cured_at, effect) == (0, 0, 2 * DAY, Effect.APPLIED)
 
 
 def test_a_cure_older_than_the_newest_figure_does_not_lower_it() -> None:
-    loan, effect = told(overdue(30, at=2 * DAY)).after(payment(at=DAY))
+    loan, effect = told(overdue(30, at=2 * DAY)).after(payment(at=DAY), NOW)
     assert (loan.days_overdue, loan.cured_at, effect) == (30, DAY, Effect.STALE)
 
 
@@ -48,21 +48,21 @@ def test_a_cure_that_came_late_still_covers_what_is_older_than_itself() -> None:
 
 def test_a_partial_payment_waits_for_the_next_figure() -> None:
     before = told(overdue(30, at=DAY))
-    assert before.after(payment(at=2 * DAY, cures=False)) == (before, Effect.NOTED)
+    assert before.after(payment(at=2 * DAY, cures=False), NOW) == (before, Effect.NOTED)
 
 
 def test_an_overdue_older_than_the_cure_is_covered_by_it() -> None:
     before = told(payment(at=2 * DAY))
-    assert before.after(overdue(90, at=DAY)) == (before, Effect.COVERED)
+    assert before.after(overdue(90, at=DAY), NOW) == (before, Effect.COVERED)
 
 
 def test_an_overdue_older_than_the_newest_figure_is_stale() -> None:
     before = told(overdue(60, at=2 * DAY))
-    assert before.after(overdue(30, at=DAY)) == (before, Effect.STALE)
+    assert before.after(overdue(30, at=DAY), NOW) == (before, Effect.STALE)
 
 
 def test_the_newest_overdue_counts() -> None:
-    loan, effect = told(overdue(30, at=DAY, amount=500)).after(overdue(60, at=2 * DAY, amount=900))
+    loan, effect = told(overdue(30, at=DAY, amount=500)).after(overdue(60, at=2 * DAY, amount=900), NOW)
     assert (loan.days_overdue, loan.amount_due, loan.as_of, effect) == (60, 900, 2 * DAY, Effect.APPLIED)
 
 
@@ -101,13 +101,13 @@ def test_every_order_of_a_history_ends_where_its_own_order_ends(history: list[De
         in_order.as_of,
         in_order.cured_at,
     )
-    assert REPLAY.wish(shuffled) == REPLAY.wish(in_order)
+    assert REPLAY.rung(shuffled.days_overdue) == REPLAY.rung(in_order.days_overdue)
 
 
 @given(history=histories(), data=st.data())
 def test_every_order_with_a_settlement_in_it_releases(history: list[Decision], data: st.DataObject) -> None:
     mixed = data.draw(st.permutations([*history, settled(at=data.draw(st.integers(0, 10**15)))]))
-    assert REPLAY.wish(told(*mixed)) == REPLAY.wish(Loan(settled=True))
+    assert told(*mixed).settled
 
 
 @given(
@@ -120,5 +120,5 @@ def test_an_overdue_older_than_a_covering_payment_never_raises_the_level(
     history: list[Decision], days: int, cured: int, earlier: int
 ) -> None:
     before = told(*history, payment(at=cured))
-    after, _ = before.after(overdue(days, at=cured - earlier))
-    assert REPLAY.level(after) <= REPLAY.level(before)
+    after, _ = before.after(overdue(days, at=cured - earlier), NOW)
+    assert REPLAY.rung(after.days_overdue) <= REPLAY.rung(before.days_overdue)

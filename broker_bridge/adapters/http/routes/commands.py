@@ -4,7 +4,7 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from broker_bridge.adapters.http.access import Bearer
+from broker_bridge.adapters.http.access import PhoneReader
 from broker_bridge.adapters.http.answers import command_answer
 from broker_bridge.adapters.http.gateway import Gateway
 from broker_bridge.adapters.http.problems import not_found
@@ -16,9 +16,9 @@ def routes(gateway: Gateway) -> APIRouter:
     router = APIRouter(prefix="/v1")
 
     @router.get("/commands/{command_id}")
-    async def command(command_id: str, lender: Bearer) -> dict[str, Any]:
+    async def command(command_id: str, caller: PhoneReader) -> dict[str, Any]:
         """Show where a command is on its way to its phone."""
-        found = await gateway.store.command(lender, CommandId(command_id))
+        found = await gateway.store.command(caller.lender, CommandId(command_id))
         if found is None:
             raise not_found("command", command_id)
         return command_answer(found)

@@ -5,11 +5,12 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
 
-from broker_bridge.adapters.http.access import Bearer
-from broker_bridge.adapters.http.answers import phone_answer
+from broker_bridge.adapters.http.access import Caller, PhoneReader, PhoneWriter
+from broker_bridge.adapters.http.answers import event_answer
 from broker_bridge.adapters.http.bodies import EnrolmentBody, check, read_json
 from broker_bridge.adapters.http.gateway import Gateway
 from broker_bridge.adapters.http.problems import ProblemError, not_found
+from broker_bridge.domain.phones import Phone
 from lock_protocol.imei import Imei, InvalidImeiError, parse_imei
 
 MAX_PAGE = 500
@@ -20,25 +21,40 @@ def routes(gateway: Gateway) -> APIRouter:
     router = APIRouter(prefix="/v1")
 
     @router.post("/phones", status_code=HTTPStatus.CREATED)
-    async def enrol(request: Request, lender: Bearer) -> dict[str, Any]:
+    async def enrol(request: Request, caller: PhoneWriter) -> dict[str, Any]:
         """Enrol a phone: bind IMEI, device key, loan and consent; the answer holds its credential, shown once."""
-        return await gateway.enrol(check(EnrolmentBody, await read_json(request.stream())), lender)
+        return await gateway.enrol(check(EnrolmentBody, await read_json(request.stream())), caller.lender)
 
     @router.get("/phones")
     async def phones(
-        lender: Bearer, page_size: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 100, page_token: str = ""
+        caller: PhoneReader, page_size: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 100, page_token: str = ""
     ) -> dict[str, Any]:
         """List phones by IMEI."""
-        page = await gateway.store.phones(lender, page_token, page_size)
-        return {"phones": [phone_answer(phone) for phone in page.items], "next_page_token": page.next_token}
+        page = await gateway.store.phones(caller.lender, page_token, page_size)
+        return {
+            "phones": await gateway.show_all(caller.lender, page.items),
+            "next_page_token": page.next_token,
+        }
 
     @router.get("/phones/{imei}")
-    async def phone(imei: str, lender: Bearer) -> dict[str, Any]:
+    async def phone(imei: str, caller: PhoneReader) -> dict[str, Any]:
         """Show what a phone should be, and what it says it is."""
-        found = await gateway.store.phone(lender, _imei_in_path(imei))
+        return await gateway.show(await _phone(caller, imei))
+
+    @router.get("/phones/{imei}/timeline")
+    async def timeline(
+        imei: str, caller: PhoneReader, page_size: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 100, page_token: str = ""
+    ) -> dict[str, Any]:
+        """Tell all that has happened to a phone, the newest first: decisions, commands, its own words."""
+        found = await _phone(caller, imei)
+        page = await gateway.store.history(caller.lender, found.imei, page_token, page_size)
+        return {"events": [event_answer(entry) for entry in page.items], "next_page_token": page.next_token}
+
+    async def _phone(caller: Caller, imei: str) -> Phone:
+        found = await gateway.store.phone(caller.lender, _imei_in_path(imei))
         if found is None:
             raise not_found("phone", imei)
-        return phone_answer(found)
+        return found
 
     return router
 

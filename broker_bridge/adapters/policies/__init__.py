@@ -1,0 +1,1 @@
+"""Policies as TOML documents: reading them strictly, and the profiles that ship."""

@@ -1,0 +1,32 @@
+"""Which policy is in force for a lender: its own newest version, or the bridge's."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from broker_bridge.app.ports import LenderRecord
+from broker_bridge.domain.policy import Policy
+from lock_protocol.messages import LenderId
+
+
+@dataclass(slots=True)
+class Policies:
+    """Reads policies from their documents, once a version.
+
+    The record comes from the job's own transaction, so a policy holds from the very commit that puts it in force.
+    """
+
+    default: Policy
+    """For lenders that have set none."""
+    read: Callable[[str], Policy]
+    """Makes a policy of its document."""
+    _read: dict[LenderId, tuple[int, Policy]] = field(default_factory=dict)
+
+    def of(self, record: LenderRecord) -> Policy:
+        """Return the policy that is in force for a lender."""
+        if not record.policy_version:
+            return self.default
+        version, policy = self._read.get(record.lender, (0, self.default))
+        if version != record.policy_version:
+            policy = self.read(record.policy_document)
+            self._read[record.lender] = (record.policy_version, policy)
+        return policy

@@ -1,0 +1,103 @@
+"""Reconsider: judge a phone by what is known now, and queue another state if it should be another.
+
+Every change comes this way, whether a decision, a phone's word, a policy or the mere passing of time has caused it.
+"""
+
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
+
+from broker_bridge.app.policies import Policies
+from broker_bridge.app.ports import Clock, LenderRecord, Transaction
+from broker_bridge.app.sign import Queue
+from broker_bridge.domain.authority import within
+from broker_bridge.domain.decisions import DecisionId
+from broker_bridge.domain.episode import Episode
+from broker_bridge.domain.judgement import Case, Judgement, judge, lease_look, needs_new_state
+from broker_bridge.domain.loans import Loan
+from broker_bridge.domain.phones import Phone
+from broker_bridge.domain.policy import Policy, Wish
+from lock_protocol.levels import Signals
+from lock_protocol.messages import LenderId
+
+HEARD_EVERY_S = 3600
+"""How exactly the bridge remembers when it last heard of a lender."""
+
+
+@dataclass(frozen=True, slots=True)
+class Reconsider:
+    """What judging needs."""
+
+    policies: Policies
+    queue: Queue
+    clock: Clock
+
+    def phone(
+        self, tx: Transaction, phone: Phone, *, decision: DecisionId | None = None, resend: bool = False
+    ) -> tuple[Phone, Judgement]:
+        """Judge a phone, store it with what follows, and return both.
+
+        Args:
+            tx: the job's transaction; the phone's row is locked in it.
+            phone: as it is to be judged, with what is new about it.
+            decision: what caused it, if a decision did. What follows by itself later, when nothing holds it back any
+                more, follows from the decision that was held.
+            resend: whether it is to be sent another version even when it should be what it is.
+
+        Raises:
+            ClockSuspectError, NotDelegatedError, LinkNotDelegatedError: what should follow must not be signed now.
+        """
+        now, record, cause = self.clock.now(), tx.lender(phone.lender), decision or phone.held_decision
+        judgement = self.judgement(phone, record)
+        held_decision = cause if judgement.missing else None
+        judged = replace(phone, episode=judgement.episode, wanted=judgement.wanted, held_decision=held_decision)
+        wish = within(judgement.wish, self.queue.signer.delegation(phone.lender), now)
+        if resend or needs_new_state(phone.desired.state, wish, now):
+            judged = self.queue.next(tx, judged, wish, decision=cause)
+        looks = (judgement.look_at, lease_look(judged.desired.state, wish, now))
+        judged = replace(judged, look_at=min((look for look in looks if look), default=0))
+        tx.put_phone(judged)
+        return judged, judgement
+
+    def judgement(self, phone: Phone, record: LenderRecord) -> Judgement:
+        """Return what a phone should be now, changing nothing."""
+        return judge(self.policies.of(record), case_of(phone, record), self.clock.now())
+
+    def new_phone(self, tx: Transaction, lender: LenderId, evidence: AbstractSet[str]) -> Wish:
+        """Return what a phone should be that is just being enrolled, with this evidence on file."""
+        now, record = self.clock.now(), tx.lender(lender)
+        case = Case(
+            loan=Loan(),
+            episode=Episode(),
+            signals=Signals(0),
+            evidence=evidence,
+            time_zone="",
+            lender_heard_at=record.heard_at,
+        )
+        wish = judge(self.policies.of(record), case, now).wish
+        return within(wish, self.queue.signer.delegation(lender), now)
+
+    def policy(self, tx: Transaction, phone: Phone) -> Policy:
+        """Return the policy that a phone is judged by."""
+        return self.policies.of(tx.lender(phone.lender))
+
+    def note_heard(self, tx: Transaction, phone: Phone) -> None:
+        """Remember that a phone's lender is there; when it had been silent, all its phones are judged again."""
+        now, record = self.clock.now(), tx.lender(phone.lender)
+        if now - record.heard_at < HEARD_EVERY_S:
+            return
+        tx.put_heard(phone.lender, now)
+        silent_s = self.policies.of(record).leases.silent_s
+        if silent_s and now - record.heard_at >= silent_s:
+            tx.judge_all_again(phone.lender, now)
+
+
+def case_of(phone: Phone, record: LenderRecord) -> Case:
+    """Return what a phone is judged by."""
+    return Case(
+        loan=phone.loan,
+        episode=phone.episode,
+        signals=phone.signals,
+        evidence=phone.evidence_kinds,
+        time_zone=phone.time_zone,
+        lender_heard_at=record.heard_at,
+    )

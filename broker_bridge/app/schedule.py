@@ -1,0 +1,94 @@
+"""Schedule: what follows from the mere passing of time, when its time has come.
+
+A grace period ends, a notice has stood long enough, the night is over, a lease wants renewing: each phone's row tells
+when to judge it again, so a bridge that was away for a week finds all of it and misses nothing.
+"""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from broker_bridge.app.confirm import OnePhone
+from broker_bridge.app.ports import Clock, Log, OverloadedError, Store, StoreUnavailableError, Transaction
+from broker_bridge.app.reconsider import Reconsider
+from lock_protocol.imei import Imei
+
+EVERY_S = 1.0
+PAGE = 200
+POSTPONE_S = 60
+"""After how long a phone that cannot be judged now (a suspect clock, an expired delegation) is looked at again."""
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeAgain(OnePhone):
+    """The job of one phone whose time has come."""
+
+    imei: Imei
+    reconsider: Reconsider
+
+    def run(self, tx: Transaction) -> None:
+        """Judge it, unless that has been done meanwhile."""
+        phone = tx.phone(self.imei)
+        if phone is not None and 0 < phone.look_at <= self.reconsider.clock.now():
+            self.reconsider.phone(tx, phone)
+
+
+@dataclass(frozen=True, slots=True)
+class Postpone(OnePhone):
+    """The job of one phone that could not be judged now."""
+
+    imei: Imei
+    clock: Clock
+
+    def run(self, tx: Transaction) -> None:
+        """Look at it again later, so that it does not hold up the others."""
+        phone = tx.phone(self.imei)
+        if phone is not None:
+            tx.put_phone(replace(phone, look_at=self.clock.now() + POSTPONE_S))
+
+
+@dataclass(slots=True)
+class Scheduler:
+    """Judges phones again when their time has come."""
+
+    store: Store
+    reconsider: Reconsider
+    log: Log
+    lag_s: int = 0
+    """How long the phone that waited longest had been due when it was last looked; 0 when none was."""
+
+    async def run(self) -> None:
+        """Look once a second, until cancelled."""
+        while True:
+            try:
+                more = await self.look()
+            except (StoreUnavailableError, OverloadedError) as error:
+                self.log.warning("schedule_delayed", error=str(error))
+                more = False
+            if not more:
+                await asyncio.sleep(EVERY_S)
+
+    async def look(self) -> bool:
+        """Judge what is due now, and return whether there may be more.
+
+        Raises:
+            StoreUnavailableError, OverloadedError: the database does not take it; it is found again next time.
+        """
+        due = await self.store.to_judge(self.reconsider.clock.now(), PAGE)
+        jobs = (self.store.commit(JudgeAgain(imei, self.reconsider)) for imei in due)
+        answers = await asyncio.gather(*jobs, return_exceptions=True)
+        await self._postpone(due, answers)
+        return len(due) == PAGE
+
+    async def _postpone(self, due: Sequence[Imei], answers: Sequence[BaseException | None]) -> None:
+        for imei, error in zip(due, answers, strict=True):
+            match error:
+                case None:
+                    continue
+                case StoreUnavailableError() | OverloadedError():
+                    raise error
+                case Exception():  # must not be signed now, or a row that cannot be read: the others go on
+                    self.log.critical("not_judged", imei=imei, error=f"{type(error).__name__}: {error}")
+                    await self.store.commit(Postpone(imei, self.reconsider.clock))
+                case _:
+                    raise error

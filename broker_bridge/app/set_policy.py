@@ -1,0 +1,177 @@
+"""Set policy: check a lender's document, try it on the lender's phones, and put it in force."""
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from broker_bridge.app.ports import AuditEntry, LenderRecord, Page, PolicyVersion, Signer, Store, Transaction
+from broker_bridge.app.reconsider import Reconsider, case_of
+from broker_bridge.domain.authority import within
+from broker_bridge.domain.decisions import DecisionId
+from broker_bridge.domain.gates import Missing
+from broker_bridge.domain.judgement import judge, needs_new_state
+from broker_bridge.domain.phones import Phone
+from broker_bridge.domain.policy import Policy, Wish
+from lock_protocol.imei import Imei
+from lock_protocol.levels import Level
+from lock_protocol.messages import DesiredState, LenderId, Notice, Root
+
+
+class PolicyRefusedError(Exception):
+    """A policy that this bridge must not put in force; the message says what has to change, and where."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WouldChange:
+    """What a policy would make of one phone."""
+
+    imei: Imei
+    level: Level
+    """What it is to be now."""
+    becomes: Level
+    wanted: Level
+    missing: tuple[Missing, ...]
+    changes: tuple[str, ...]
+    """Which parts of its state would be others: level, reason, notice, remind, lease."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tried:
+    """One page of a dry run."""
+
+    judged: int
+    would_change: list[WouldChange]
+    next_token: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class SetPolicy:
+    """The job of putting a lender's document in force. The same document again changes nothing."""
+
+    lender: LenderId
+    document: str
+    set_by: str
+    name: str
+    reconsider: Reconsider
+
+    @property
+    def imeis(self) -> Collection[Imei]:
+        """None: its phones are judged again by the scheduler, one by one."""
+        return ()
+
+    @property
+    def decisions(self) -> Collection[tuple[LenderId, DecisionId]]:
+        """None."""
+        return ()
+
+    def run(self, tx: Transaction) -> PolicyVersion:
+        """Return the version that is in force."""
+        record, now = tx.lender(self.lender), self.reconsider.clock.now()
+        version = PolicyVersion(
+            lender=self.lender,
+            version=record.policy_version + 1,
+            document=self.document,
+            set_at=now,
+            set_by=self.set_by,
+        )
+        tx.put_policy(version)
+        tx.judge_all_again(self.lender, now)
+        detail = f"version {version.version}, {self.name}, set by {self.set_by}"
+        tx.audit(AuditEntry(at=now, lender=self.lender, imei=Imei(""), event="policy", detail=detail))
+        return version
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyDesk:
+    """Everything that is done with documents of policies."""
+
+    store: Store
+    reconsider: Reconsider
+    signer: Signer
+    root: Root
+    default_document: str
+    """The document of lenders that have set none."""
+    development: bool
+
+    async def in_force(self, lender: LenderId) -> PolicyVersion:
+        """Return a lender's policy; version 0 is the bridge's own."""
+        versions = await self.store.policies(lender)
+        if versions:
+            return versions[0]
+        return PolicyVersion(lender=lender, version=0, document=self.default_document, set_at=0, set_by="")
+
+    def check(self, lender: LenderId, document: str) -> Policy:
+        """Return a document as a policy that may be put in force for this lender.
+
+        Raises:
+            PolicyError: it is no policy.
+            PolicyRefusedError: it is one that this bridge, its root or the lender's delegation does not allow.
+            UnknownLenderError: the bridge has no keys for this lender.
+        """
+        policy = self.reconsider.policies.read(document)
+        if policy.development_only and not self.development:
+            raise PolicyRefusedError("development_only: this bridge is not in development mode")
+        self._check_root(policy)
+        foreign = Notice(appeal_url=policy.appeal_url).hosts() - set(self.signer.delegation(lender).hosts)
+        if foreign:
+            hosts = ", ".join(self.signer.delegation(lender).hosts)
+            raise PolicyRefusedError(f"appeal_url: {', '.join(foreign)} is none of the delegation's hosts, {hosts}")
+        return policy
+
+    def _check_root(self, policy: Policy) -> None:
+        asked, root = policy.provisional, self.root
+        if asked is not None and (asked.seconds, asked.level) != (root.provisional_s, root.provisional_level):
+            raise PolicyRefusedError(
+                f"reset: phones take this from root {root.root_version}, which says {root.provisional_s // 60} minutes "
+                f"at {root.provisional_level.name.lower()}; its owners have to sign another root first"
+            )
+
+    async def put(self, lender: LenderId, document: str, set_by: str) -> PolicyVersion:
+        """Put a document in force and return its version; the same document again changes nothing.
+
+        Raises:
+            PolicyError, PolicyRefusedError, UnknownLenderError: see `check`.
+        """
+        policy, before = self.check(lender, document), await self.in_force(lender)
+        if before.version and before.document == document:
+            return before
+        return await self.store.commit(SetPolicy(lender, document, set_by, policy.name, self.reconsider))
+
+    async def dry_run(self, lender: LenderId, document: str, after: str, limit: int) -> Tried:
+        """Return what a document would change for a lender's phones if it came into force now, page by page.
+
+        Raises:
+            PolicyError, PolicyRefusedError, UnknownLenderError: see `check`.
+        """
+        policy = self.check(lender, document)
+        page: Page[Phone] = await self.store.phones(lender, after, limit)
+        record, now = await self.store.lender(lender), self.reconsider.clock.now()
+        tried = [self._try(policy, phone, record, now) for phone in page.items]
+        changed = [one for one in tried if one is not None]
+        return Tried(judged=len(page.items), would_change=changed, next_token=page.next_token)
+
+    def _try(self, policy: Policy, phone: Phone, record: LenderRecord, now: int) -> WouldChange | None:
+        judgement = judge(policy, case_of(phone, record), now)
+        wish = within(judgement.wish, self.signer.delegation(phone.lender), now)
+        state = phone.desired.state
+        if not needs_new_state(state, wish, now):
+            return None
+        return WouldChange(
+            imei=phone.imei,
+            level=state.level,
+            becomes=wish.level,
+            wanted=judgement.wanted,
+            missing=judgement.missing,
+            changes=_changes(state, wish),
+        )
+
+
+def _changes(state: DesiredState, wish: Wish) -> tuple[str, ...]:
+    before = Wish.of(state)
+    differ = {
+        "level": before.level != wish.level,
+        "reason": before.reason != wish.reason,
+        "notice": before.notice != wish.notice,
+        "remind": before.remind_s != wish.remind_s,
+        "lease": before.lease != wish.lease,
+    }
+    return tuple(name for name, differs in differ.items() if differs)

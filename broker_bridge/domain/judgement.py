@@ -1,0 +1,308 @@
+"""Judgement: what a phone should be now, what it waits for, and when to look again. The one place that decides it.
+
+Three things can ask for a level, and the highest of them is the phone's: arrears, by the ladder, its holds and its
+gates; what the phone has noticed about itself; and a loss or theft. A settled loan is released, whatever else is known.
+"""
+
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from zoneinfo import ZoneInfo
+
+from lock_protocol.levels import Level, Reason, Signals
+from lock_protocol.messages import DesiredState, Notice
+
+from broker_bridge.domain.episode import Episode
+from broker_bridge.domain.gates import Condition, Missing, missing
+from broker_bridge.domain.loans import Loan
+from broker_bridge.domain.policy import DAY_S, Lease, Policy, Wish
+
+NOT_AGAIN = 0
+"""Nothing changes by the mere passing of time."""
+
+_TAMPER = Signals.BOOTLOADER | Signals.DEBUG | Signals.INTEGRITY | Signals.EDL
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Case:
+    """All that a judgement rests on."""
+
+    loan: Loan
+    episode: Episode
+    signals: Signals
+    evidence: AbstractSet[str]
+    """Kinds of evidence of the borrower's consent that are on file."""
+    time_zone: str
+    """The borrower's, an IANA name; empty for not known."""
+    lender_heard_at: int
+    """When the lender last reported anything, seconds UTC."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """What follows from a case at one moment."""
+
+    wish: Wish
+    episode: Episode
+    wanted: Level
+    """The level that the arrears ask for, whether or not it is permitted yet."""
+    missing: tuple[Missing, ...]
+    """What the wanted level waits for; empty when nothing is held back."""
+    look_at: int
+    """When the judgement can change by the mere passing of time, seconds UTC; `NOT_AGAIN` for never."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Demand:
+    """One of the things that ask for a level."""
+
+    level: Level
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class _Arrears:
+    """What the arrears ask for."""
+
+    demand: _Demand
+    episode: Episode
+    wanted: Level
+    missing: tuple[Missing, ...]
+
+
+def judge(policy: Policy, case: Case, now: int) -> Judgement:
+    """Return what a phone should be at `now` (seconds UTC) under a policy."""
+    loan = case.loan
+    if loan.settled:
+        notice = Notice(title="Your loan is settled", support_phone=policy.support_phone)
+        wish = Wish(level=Level.RELEASED, reason=Reason.SETTLED, notice=notice)
+        return Judgement(wish=wish, episode=Episode(), wanted=Level.RELEASED, missing=(), look_at=NOT_AGAIN)
+    arrears = _arrears(policy, case, now)
+    demand = max((arrears.demand, _signalled(policy, case), _lost(policy, case)), key=lambda one: one.level)
+    silent_until = _silence_ends(policy, case)
+    if silent_until and now >= silent_until and demand.level > Level.NOTICE and demand.reason is not _LOST:
+        demand = _Demand(Level.UNLOCKED, Reason.LEASE_EXPIRED)
+    wish = _wish(policy, case, demand, now)
+    opens_alone = silent_until if demand.level > Level.NOTICE else None
+    instants = [*(one.earliest for one in arrears.missing), *_due_instants(policy, loan), opens_alone]
+    later = [instant for instant in instants if instant is not None and instant > now]
+    return Judgement(
+        wish=wish,
+        episode=arrears.episode,
+        wanted=arrears.wanted,
+        missing=arrears.missing,
+        look_at=min(later, default=NOT_AGAIN),
+    )
+
+
+_LOST = Reason.LOST_OR_STOLEN
+
+
+# --- arrears -------------------------------------------------------------------------------------------------------
+
+
+def _arrears(policy: Policy, case: Case, now: int) -> _Arrears:
+    """Return what the arrears ask for: the ladder's level, as far as gates have let it up and no hold caps it."""
+    loan = case.loan
+    wanted = policy.rung(loan.days_overdue)
+    if not loan.days_overdue:
+        reason = Reason.PAID if loan.cured_at >= 0 else Reason.ENROLLED
+        return _Arrears(_Demand(Level.UNLOCKED, reason), Episode(), wanted, ())
+    episode = case.episode.begun(now)
+    caps = _caps(case, wanted, now)
+    cap = min((cap for cap, _, _ in caps), default=Level.LOCKED)
+    granted, lacking = _granted(policy, case, episode, min(wanted, cap), now)
+    # A hold lowers what is shown and nothing that was granted: when it ends, the level before it is back at once.
+    kept = max(granted, min(episode.granted, wanted))
+    reason = Reason.OVERDUE
+    if granted < kept:
+        reason = next(why for level, why, _ in caps if level == cap)
+    held = tuple(one for _, _, one in caps) if max(wanted, kept) > granted else ()
+    return _Arrears(_Demand(granted, reason), episode.moved_to(kept), wanted, (*held, *lacking))
+
+
+def _granted(
+    policy: Policy, case: Case, episode: Episode, target: Level, now: int
+) -> tuple[Level, tuple[Missing, ...]]:
+    """Return the level up to `target` that the gates let through, and what is missing for the rest.
+
+    What was let through in this episode needs no gate again: gates are for what gets worse.
+    """
+    if target < Level.RESTRICTED or target <= episode.granted:
+        return target, ()
+    zone = _zone(case.time_zone or policy.time_zone)
+    lacking = missing(policy.gates, episode, case.evidence, zone, now)
+    if not lacking:
+        return target, ()
+    announced = policy.announcing_rung(case.loan.days_overdue)
+    return min(target, max(announced, episode.granted)), lacking
+
+
+def _caps(case: Case, wanted: Level, now: int) -> list[tuple[Level, Reason, Missing]]:
+    """Return the active holds that are in the way of the wanted level: cap, reason, and what to say of it."""
+    holds = case.loan.holds
+    asked = max(wanted, case.episode.granted)
+    kinds = (
+        (holds.grace, Reason.GRACE, Condition.GRACE, "a grace period has been granted"),
+        (holds.dispute, Reason.DISPUTE, Condition.DISPUTE, "the debt is in dispute"),
+    )
+    return [
+        (hold.cap, reason, Missing(condition=condition, detail=detail, earliest=hold.until))
+        for hold, reason, condition, detail in kinds
+        if hold is not None and hold.is_active(now) and hold.cap < asked
+    ]
+
+
+# --- everything else that asks for a level -------------------------------------------------------------------------
+
+
+def _signalled(policy: Policy, case: Case) -> _Demand:
+    rules, demand = policy.signals, _Demand(Level.UNLOCKED, Reason.SIM_CHANGED)
+    if case.signals & Signals.SIM:
+        demand = _Demand(min(rules.sim_changed, policy.max_level), Reason.SIM_CHANGED)
+    if case.signals & _TAMPER and rules.tamper > demand.level:
+        demand = _Demand(min(rules.tamper, policy.max_level), Reason.TAMPER)
+    return demand
+
+
+def _lost(policy: Policy, case: Case) -> _Demand:
+    level = min(policy.lost_level, policy.max_level) if case.loan.holds.is_lost else Level.UNLOCKED
+    return _Demand(level, _LOST)
+
+
+def _due_instants(policy: Policy, loan: Loan) -> list[int | None]:
+    """Return when the notice of a coming payment begins and ends."""
+    due = loan.due
+    if due is None or not policy.due_notice_s:
+        return []
+    return [due.at - policy.due_notice_s, due.at + DAY_S]
+
+
+def _is_announced(policy: Policy, loan: Loan, now: int) -> bool:
+    """Return whether a coming payment is to be shown: from some time before it, until a day after it or a payment."""
+    due = loan.due
+    if due is None or not policy.due_notice_s or due.since <= loan.cured_at:
+        return False
+    return due.at - policy.due_notice_s <= now < due.at + DAY_S
+
+
+# --- the wish ------------------------------------------------------------------------------------------------------
+
+
+def _wish(policy: Policy, case: Case, demand: _Demand, now: int) -> Wish:
+    level, loan = demand.level, case.loan
+    lease = _lease(policy, case, demand, now)
+    if level is Level.UNLOCKED and _is_announced(policy, loan, now):
+        return Wish(level=Level.NOTICE, reason=demand.reason, notice=_due_notice(policy, loan), lease=lease)
+    if level is Level.UNLOCKED:
+        return Wish(level=level, reason=demand.reason, lease=lease)
+    return Wish(
+        level=level,
+        reason=demand.reason,
+        remind_s=policy.remind_s if level is Level.REMINDER else 0,
+        notice=_notice(policy, loan, demand.reason),
+        lease=lease,
+    )
+
+
+def _lease(policy: Policy, case: Case, demand: _Demand, now: int) -> Lease | None:
+    rules = policy.leases
+    if demand.level.is_open:
+        holds = case.loan.holds
+        held = any(hold is not None and hold.is_active(now) for hold in (holds.grace, holds.dispute))
+        then = min(rules.offline_level, policy.max_level)
+        # A hold freezes escalation, and a phone that locks by itself would be one.
+        if not rules.offline_lock_s or held or policy.gates.consent - case.evidence or demand.reason is _SILENCE:
+            return None
+        term_s = rules.offline_lock_s
+        return Lease(until=now + term_s, then=then, warn_s=rules.warn_s, term_s=term_s)
+    silent_until = _silence_ends(policy, case)
+    if not silent_until or demand.reason is _LOST:
+        return None
+    return Lease(until=silent_until, then=Level.UNLOCKED, term_s=policy.leases.silent_s)
+
+
+_SILENCE = Reason.LEASE_EXPIRED
+
+
+def _silence_ends(policy: Policy, case: Case) -> int:
+    """Return when a closed phone opens because its lender has fallen silent, seconds UTC; 0 for never."""
+    silent_s = policy.leases.silent_s
+    return case.lender_heard_at + silent_s if silent_s else 0
+
+
+def needs_new_state(state: DesiredState, wish: Wish, now: int) -> bool:
+    """Return whether a phone with this state has to be sent another one to be as wished."""
+    before = Wish.of(state)
+    return replace(before, lease=None) != replace(wish, lease=None) or _lease_is_due(before.lease, wish.lease, now)
+
+
+def lease_look(state: DesiredState, wish: Wish, now: int) -> int:
+    """Return when to look at a state's lease again, seconds UTC: at half its time, then at its end; or `NOT_AGAIN`."""
+    if wish.lease is None or not state.lease_until:
+        return NOT_AGAIN
+    instants = (state.lease_until - wish.lease.term_s // 2, state.lease_until)
+    return next((instant for instant in instants if instant > now), NOT_AGAIN)
+
+
+def _lease_is_due(before: Lease | None, after: Lease | None, now: int) -> bool:
+    """Return whether a state needs another lease: another kind, a shorter one, or a longer one at half its time."""
+    if before is None or after is None:
+        return before is not after
+    if (before.then, before.warn_s) != (after.then, after.warn_s) or after.until < before.until:
+        return True
+    return after.until > before.until and now >= before.until - after.term_s // 2
+
+
+# --- what the borrower reads ---------------------------------------------------------------------------------------
+
+_EMERGENCY = "Emergency calls always work."
+
+
+def _notice(policy: Policy, loan: Loan, reason: Reason) -> Notice:
+    title, body = _TEXTS.get(reason, _TEXTS[Reason.OVERDUE])
+    arrears = loan.days_overdue > 0
+    return Notice(
+        title=title,
+        body=body.format(days=loan.days_overdue) + _EMERGENCY,
+        amount_due=loan.amount_due if arrears else 0,
+        currency=loan.currency if arrears else "XXX",
+        pay_url=loan.pay_url if arrears else "",
+        support_phone=policy.support_phone,
+        appeal_url=policy.appeal_url,
+    )
+
+
+def _due_notice(policy: Policy, loan: Loan) -> Notice:
+    due = loan.due
+    if due is None:
+        return Notice()
+    return Notice(
+        title="Payment due soon",
+        body="Your next payment is due soon.\nThe phone is not restricted.",
+        amount_due=due.amount,
+        currency=due.currency,
+        pay_url=due.pay_url,
+        support_phone=policy.support_phone,
+    )
+
+
+_TEXTS = {
+    Reason.OVERDUE: (
+        "Payment overdue",
+        "Your payment is {days} days overdue.\nThe phone opens as soon as the payment has arrived. ",
+    ),
+    Reason.GRACE: ("Payment overdue", "Your payment is {days} days overdue.\nYou have been given more time. "),
+    Reason.DISPUTE: ("Payment in dispute", "Your objection is being looked at.\nNothing more happens meanwhile. "),
+    Reason.LOST_OR_STOLEN: ("Lost or stolen", "This phone has been reported lost or stolen.\n"),
+    Reason.SIM_CHANGED: ("Another SIM card", "This phone has another SIM card.\nPlease ask for help to go on. "),
+    Reason.TAMPER: (
+        "Phone changed",
+        "This phone has been changed in a way that is not allowed.\nAsk for help. ",
+    ),
+}
+
+
+@lru_cache(maxsize=1024)
+def _zone(name: str) -> ZoneInfo:
+    return ZoneInfo(name)

@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup mosquitto demo test lint types arch vectors asyncapi openapi check bench lock clean
+.PHONY: help setup mosquitto postgres demo test lint types arch vectors asyncapi openapi check bench lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -11,9 +11,9 @@ BIN := $(VENV)/bin
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-setup: $(VENV)/.project mosquitto ## make the virtual environment, install the dependencies, and Mosquitto if missing
+setup: $(VENV)/.project mosquitto postgres ## make the virtual environment, and install Mosquitto and PostgreSQL if missing
 
-demo: setup ## run the main job: real histories, a real broker, 500 phones that lock and open
+demo: $(VENV)/.project mosquitto ## run the main job: real histories, a real broker, 500 phones that lock and open
 	$(BIN)/paylatch demo
 
 test: setup ## run all tests
@@ -53,6 +53,9 @@ clean: ## remove the virtual environment and everything generated
 
 mosquitto:
 	@deploy/install-mosquitto.sh
+
+postgres:
+	@deploy/install-postgres.sh
 
 # Three stamps, each stale only when its own inputs changed, so that a second `make` does no work.
 

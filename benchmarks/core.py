@@ -1,4 +1,4 @@
-"""What the core costs, in microseconds a call: codec, signing, verifying, accepting, and one durable decision.
+"""What the core costs, in microseconds a call: codec, signing, verifying, accepting, and one decision on each database.
 
     python benchmarks/core.py            a table
     python benchmarks/core.py --json     the same for a program
@@ -33,6 +33,7 @@ from lock_protocol.imei import Imei, luhn_digit, parse_imei
 from lock_protocol.keys import PublicKey, SigningKey, verifies
 from lock_protocol.levels import Level, Reason
 from lock_protocol.messages import DesiredState, LenderId, Notice
+from paylatch.postgres_process import PostgresProcess
 
 LENDER = LenderId("bench")
 ROUNDS, CALLS = 7, 300
@@ -91,8 +92,8 @@ def core(signer: FileSigner) -> dict[str, float]:
     }
 
 
-async def durable(signer: FileSigner, directory: Path) -> dict[str, float]:
-    """Return what a durable decision costs, alone and in company."""
+async def durable(signer: FileSigner, url: str) -> dict[str, float]:
+    """Return what a durable decision costs in this database, alone and in company."""
     clock = SystemClock()
     queue = Queue(signer, SigningClock(clock), clock)
     reconsider = Reconsider(Policies(profile("replay"), read_policy), queue, clock)
@@ -119,7 +120,7 @@ async def durable(signer: FileSigner, directory: Path) -> dict[str, float]:
         )
         return Decide(decision, reconsider)
 
-    async with SqlStore(f"sqlite:///{directory / 'bench.db'}") as store:
+    async with SqlStore(url) as store:
         await store.add_lender(LENDER, bytes(32), clock.now())
         await asyncio.gather(*(store.commit(enrol(serial)) for serial in range(BATCHED)))
         start = time.perf_counter()
@@ -141,12 +142,19 @@ def main() -> None:
         directory = Path(name)
         init_development_keys(directory / "keys", LENDER, now=int(time.time()), hosts=["pay.example.com"])
         signer = FileSigner(directory / "keys", development=True)
-        figures = core(signer) | asyncio.run(durable(signer, directory))
+        figures = core(signer)
+        with PostgresProcess() as server:
+            for database, url in (
+                ("sqlite", f"sqlite:///{directory / 'bench.db'}"),
+                ("postgresql", server.create("bench")),
+            ):
+                found = asyncio.run(durable(signer, url))
+                figures |= {f"{name}_{database}": value for name, value in found.items()}
     if arguments.json:
         print(json.dumps({name: round(value, 1) for name, value in figures.items()}))
         return
     for name, value in figures.items():
-        print(f"{name:<16} {value:9.1f} µs   {1e6 / value:9.0f} /s")
+        print(f"{name:<25} {value:9.1f} µs   {1e6 / value:9.0f} /s")
 
 
 if __name__ == "__main__":

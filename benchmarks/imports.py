@@ -33,6 +33,7 @@ import structlog
 
 from broker_bridge.adapters.imports.desk import import_worker
 from broker_bridge.adapters.imports.spool import DirectorySpool
+from broker_bridge.adapters.metrics.metrics import Metrics
 from broker_bridge.adapters.mqtt.passwords import SALT_BYTES, hash_password
 from broker_bridge.adapters.policies.profiles import profile
 from broker_bridge.adapters.policies.reading import read_policy
@@ -316,6 +317,7 @@ async def stages(database: str, directory: Path, file: Path, phones: int) -> dic
             imports=TimedImports(store.imports, watch),  # type: ignore[arg-type]  # it is one, by __getattr__
             spool=TimedSpool(spool, watch),  # type: ignore[arg-type]  # the same
             reconsider=reconsider,
+            meters=Metrics(SystemClock()).meters,
             log=structlog.get_logger(),
             keep_s=DAY_S,
         )

@@ -37,13 +37,13 @@ from broker_bridge.app.canary import PublishNumbers
 from broker_bridge.app.confirm import Judge
 from broker_bridge.app.deliver import Deliverer
 from broker_bridge.app.hear import Listener
-from broker_bridge.app.import_worker import DAY_S
 from broker_bridge.app.outbox import Outbox
 from broker_bridge.app.policies import Policies
 from broker_bridge.app.ports import Log
 from broker_bridge.app.reconsider import Reconsider
 from broker_bridge.app.resign import refuse_older_delegations, sign_all_again
 from broker_bridge.app.results import Results
+from broker_bridge.app.retention import DAY_S, Retention
 from broker_bridge.app.schedule import Scheduler
 from broker_bridge.app.session import Bridge
 from broker_bridge.app.set_policy import PolicyDesk
@@ -108,6 +108,7 @@ async def run(settings: Settings) -> None:
         store.on_committed(deliverer.offer)
         metrics = Metrics(clock)
         store.on_commit(metrics.meters.committed)
+        store.on_doubt(deliverer.look_again)
         signer.load_at_start_only(await store.lenders_with_phones())
         await refuse_older_delegations(store, signer)
         await sign_all_again(store, signer, queue, log)
@@ -148,6 +149,13 @@ async def run(settings: Settings) -> None:
         )
         access = Access(store, clock, log)
         listener = Listener(store, deliverer, judge)
+        retention = Retention(
+            store,
+            clock,
+            log,
+            keep_s=settings.retention.commands_days * DAY_S,
+            keep_superseded_s=settings.retention.superseded_days * DAY_S,
+        )
         results = Results(topics, log)
         intake = Intake(topics, store, partial(gateway.decide, way="mqtt"), results, clock, log)
         store.on_step(intake.tell)
@@ -166,6 +174,7 @@ async def run(settings: Settings) -> None:
                 listening,
                 mqtt=link.run(bridge.session),
                 credentials=credentials.run(),
+                retention=retention.run(),
                 lenders=lenders.run(intake.receive, results.session),
                 intake=intake.run(),
                 schedule=scheduler.run(),

@@ -77,9 +77,18 @@ class ImportSettings(Section):
     """How long an import and its results are kept after its end."""
 
 
-def _sqlite_file(url: str) -> str:
-    if not url.startswith("sqlite:///"):
-        raise ValueError("must be sqlite:///FILE; this version keeps its data in SQLite")
+class RetentionSettings(Section):
+    """How long finished commands are kept. Decisions, phones and the audit stay for ever."""
+
+    commands_days: int = Field(default=400, ge=30, le=36_500)
+    """Commands that their phones applied, refused or could not apply."""
+    superseded_days: int = Field(default=30, ge=1, le=36_500)
+    """Commands that a newer one replaced before their phones had said anything."""
+
+
+def _database(url: str) -> str:
+    if not url.startswith(("sqlite:///", "postgresql://")):
+        raise ValueError("must be sqlite:///FILE or postgresql://user@host:port/database")
     return url
 
 
@@ -99,13 +108,14 @@ class Settings(BaseSettings):
 
     development: bool = False
     """Allows a policy without gates and the root's private key beside the online keys; serves loopback only."""
-    database: Annotated[str, AfterValidator(_sqlite_file)] = "sqlite:///paylatch.db"
+    database: Annotated[str, AfterValidator(_database)] = "sqlite:///paylatch.db"
     topic_prefix: Annotated[str, AfterValidator(_topic_prefix)] = DEFAULT_PREFIX
     policy: str = "default"
     keys: Path = Path("keys")
     http: HttpSettings = Field(default_factory=HttpSettings)
     broker: BrokerSettings
     imports: ImportSettings = Field(default_factory=ImportSettings)
+    retention: RetentionSettings = Field(default_factory=RetentionSettings)
 
     @classmethod
     def settings_customise_sources(

@@ -90,6 +90,15 @@ def demo(
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Show violations and errors only.")] = False,
     seed: Annotated[int, typer.Option(metavar="N", help="Chooses who is reset or offline, and when.")] = 0,
+    database: Annotated[
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="An empty database for the bridge, postgresql://user@host:port/name (its password may be in "
+            "PGPASSWORD), or just `postgresql` for a server of the demo's own.",
+            show_default="a SQLite file",
+        ),
+    ] = None,
     keep: Annotated[
         Path | None,
         typer.Option(metavar="DIR", help="Keep all files of the run here (new or empty).", show_default=False),
@@ -99,15 +108,17 @@ def demo(
 
     Exits with 0 only if every phone was, at the end of every month, what its history requires.
     """
-    from device_sim.fleet.control_client import FleetControlError  # noqa: PLC0415 - see the module's docstring
+    from broker_bridge.app.ports import StoreUnavailableError  # noqa: PLC0415 - see the module's docstring
+    from device_sim.fleet.control_client import FleetControlError  # noqa: PLC0415
     from paylatch.broker_process import BrokerError  # noqa: PLC0415
     from paylatch.demo.options import DemoError, DemoUsageError, Options  # noqa: PLC0415
     from paylatch.demo.run import run  # noqa: PLC0415
     from paylatch.demo.view import choose_view  # noqa: PLC0415
     from paylatch.histories import HistoryError  # noqa: PLC0415
+    from paylatch.postgres_process import PostgresError  # noqa: PLC0415
 
-    failures = (DemoError, BrokerError, FleetControlError, OSError)
-    options = Options(phones=phones, months=months, histories=histories, seed=seed, keep=keep)
+    failures = (DemoError, BrokerError, PostgresError, StoreUnavailableError, FleetControlError, OSError)
+    options = Options(phones=phones, months=months, histories=histories, seed=seed, database=database, keep=keep)
     with ExitStack() as stack:
         view = choose_view(quiet=quiet)
         audit_file = _create(stack, audit)

@@ -1,18 +1,26 @@
-"""The real broker that every test may share, and connections to it."""
+"""The real broker and the real databases that every test may share."""
 
 import secrets
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import count
 from pathlib import Path
 
 import aiomqtt
 import pytest
+from sqlalchemy import Engine, delete
+from sqlalchemy.exc import SQLAlchemyError
 
 from broker_bridge.adapters.mqtt.passwords import SALT_BYTES, hash_password, write_password_file
+from broker_bridge.adapters.store.engine import database_url, engines
+from broker_bridge.adapters.store.migrate import upgrade
+from broker_bridge.adapters.store.tables import metadata
 from paylatch.broker_config import write_instance
 from paylatch.broker_process import MosquittoProcess
 from paylatch.ports import LOOPBACK, free_ports
+from paylatch.postgres_process import PostgresProcess
 
 SERVICES = ("bridge", "auditor")
 
@@ -98,3 +106,86 @@ def own_broker(tmp_path: Path) -> Iterator[RealBroker]:
     running = new_broker(tmp_path / "broker")
     with running.process:
         yield running
+
+
+DATABASES = ("sqlite", "postgresql")
+"""Every database that the bridge runs on: what is said of one has to be true of the other."""
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresProcess]:
+    """One PostgreSQL for the whole run; a test takes a database of its own."""
+    with PostgresProcess() as running:
+        yield running
+
+
+@pytest.fixture
+def own_postgres() -> Iterator[PostgresProcess]:
+    """A PostgreSQL for one test alone, which may kill it."""
+    with PostgresProcess() as running:
+        yield running
+
+
+@contextmanager
+def writing_engine(url: str) -> Iterator[Engine]:
+    """The engine with which the store writes."""
+    _, engine = engines(database_url(url))
+    try:
+        yield engine
+    finally:
+        engine.dispose()
+
+
+class WipedDatabase:
+    """A PostgreSQL database that tests have one after the other: making one takes ten times as long as wiping it."""
+
+    def __init__(self, server: PostgresProcess) -> None:
+        self._server = server
+        self._names = (f"shared_{number}" for number in count())
+        self._make()
+
+    def wipe(self) -> None:
+        """Make it as if nobody had used it; a new one where a test has taken its tables apart."""
+        try:
+            with writing_engine(self.url) as engine, engine.begin() as connection:
+                for table in reversed(metadata.sorted_tables):
+                    connection.execute(delete(table))
+        except SQLAlchemyError:
+            self._make()
+
+    def _make(self) -> None:
+        self.url = self._server.create(next(self._names))
+        with writing_engine(self.url) as engine, engine.begin() as connection:
+            upgrade(connection)
+
+
+@pytest.fixture(scope="session")
+def wiped_database(postgres: PostgresProcess) -> WipedDatabase:
+    """The database on PostgreSQL for whoever needs all tables and nothing in them."""
+    return WipedDatabase(postgres)
+
+
+@pytest.fixture(params=DATABASES)
+def empty_database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of a database without any table."""
+    if request.param == "sqlite":
+        yield _sqlite_in(tmp_path)
+        return
+    server: PostgresProcess = request.getfixturevalue("postgres")
+    # It goes with the server: dropping it would first write out whatever all other tests have changed.
+    yield server.create(f"empty_{secrets.token_hex(8)}")
+
+
+@pytest.fixture(params=DATABASES)
+def database(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of a database that holds nothing; which tables it has already is nobody's business."""
+    if request.param == "sqlite":
+        yield _sqlite_in(tmp_path)
+        return
+    shared: WipedDatabase = request.getfixturevalue("wiped_database")
+    yield shared.url
+    shared.wipe()
+
+
+def _sqlite_in(directory: Path) -> str:
+    return f"sqlite:///{directory / 'paylatch.db'}"

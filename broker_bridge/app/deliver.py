@@ -80,6 +80,10 @@ class Deliverer:
         self._work.set()
         return taken
 
+    def look_again(self) -> None:
+        """Have every lane filled from the database: it may hold states that nobody has offered."""
+        self.outbox.overflowed.update(Lane)
+
     async def deliver(self, state: Outgoing) -> None:
         """Publish a state and return when the broker has acknowledged it, or a newer one of the same phone.
 

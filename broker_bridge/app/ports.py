@@ -18,7 +18,15 @@ T_co = TypeVar("T_co", covariant=True)
 
 
 class StoreUnavailableError(Exception):
-    """The database did not commit. Nothing of the job happened; the same job may be tried again."""
+    """The database did not say that it has committed. The same job may be tried again.
+
+    All of the job happened or nothing of it: nothing, unless the connection ended between the commit and the answer.
+    Jobs are made so that a second time changes nothing; what the first one queued is found when the lanes are filled.
+    """
+
+
+class UnstorableError(Exception):
+    """A value that the database cannot hold: a number too large, a text too long or with a NUL in it. Not done."""
 
 
 class OverloadedError(Exception):
@@ -243,8 +251,9 @@ class Store(Protocol):
         """Run a job and return its result once it is durable.
 
         Raises:
-            StoreUnavailableError, OverloadedError: nothing happened.
-            Exception: what the job raised.
+            StoreUnavailableError: it is not known to have happened.
+            OverloadedError: nothing happened.
+            Exception: what the job raised; nothing of it happened.
         """
 
     async def phone(self, lender: LenderId, imei: Imei) -> Phone | None:
@@ -339,6 +348,17 @@ class Store(Protocol):
 
     async def canary_number(self, token: str) -> int | None:
         """Return the publish number of a canary that this database has stored."""
+
+    async def finished_commands(
+        self, statuses: Collection[Status], *, since: int, before: int, limit: int
+    ) -> Sequence[tuple[int, CommandId]]:
+        """Return when they ended, and the ids, of commands that have one of these statuses and are no phone's newest.
+
+        The oldest first, from those that ended at `since` (above 0) on, up to `before` and without it.
+        """
+
+    async def forget_commands(self, commands: Collection[CommandId]) -> int:
+        """Delete those of these commands that are no phone's newest; return how many they were."""
 
     async def ping(self) -> None:
         """Return when the database answers.

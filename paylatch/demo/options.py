@@ -3,6 +3,9 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+OWN_POSTGRES = "postgresql"
+"""In place of a URL: a PostgreSQL of the demo's own, gone in the end."""
+
 
 class DemoError(Exception):
     """The demo cannot go on; the message says why and what to do."""
@@ -23,5 +26,7 @@ class Options:
     histories: Path
     seed: int = 0
     """Chooses resets and outages, and nothing else."""
+    database: str | None = None
+    """The bridge's: the URL of an empty one, `OWN_POSTGRES`, or None for a SQLite file among the run's files."""
     keep: Path | None = None
     """Where all files of the run are kept; None for a temporary directory."""

@@ -9,6 +9,7 @@ from random import Random
 from typing import IO
 
 from paylatch.demo.audit import COLUMNS, write_rows
+from paylatch.demo.database import database_of
 from paylatch.demo.options import DemoUsageError, Options
 from paylatch.demo.plan import plan_months
 from paylatch.demo.result import Result
@@ -31,7 +32,7 @@ async def run(options: Options, view: View, audit: IO[str] | None = None) -> Res
 
     Raises:
         DemoUsageError, HistoryError: it cannot be played with these options.
-        DemoError, BrokerError: something did not start, or ended by itself.
+        DemoError, BrokerError, PostgresError, StoreUnavailableError: something did not start, or ended by itself.
     """
     started = time.monotonic()
     accounts = _accounts(options)
@@ -42,7 +43,12 @@ async def run(options: Options, view: View, audit: IO[str] | None = None) -> Res
     tally = Tally(phones=len(borrowers))
     if audit is not None:
         audit.write(",".join(COLUMNS) + "\n")
-    async with directory_of(options) as files, built(files, borrowers, view) as stage, _watched(stage):
+    async with (
+        directory_of(options) as files,
+        database_of(options, files.bridge_database) as database,
+        built(files, database, borrowers, view) as stage,
+        _watched(stage),
+    ):
         story = Story(stage, borrowers, dice, tally, view)
         for month in months:
             rows = await story.play(month, required[month.name])

@@ -65,7 +65,7 @@ class Files:
 
     @property
     def bridge_settings(self) -> Path:
-        """What the bridge is told."""
+        """What the bridge is told; its database's password may be in it."""
         return self.directory / "bridge.toml"
 
     @property
@@ -75,7 +75,7 @@ class Files:
 
     @property
     def bridge_database(self) -> Path:
-        """The truth."""
+        """The truth, unless it is elsewhere."""
         return self.directory / "bridge.db"
 
     @property
@@ -138,15 +138,21 @@ async def directory_of(options: Options) -> AsyncIterator[Files]:
 
 
 @asynccontextmanager
-async def built(files: Files, borrowers: Sequence[Borrower], view: View) -> AsyncIterator[Stage]:
+async def built(files: Files, database: str, borrowers: Sequence[Borrower], view: View) -> AsyncIterator[Stage]:
     """Set the stage: when this gives it, every phone is enrolled, connected and confirmed.
+
+    Args:
+        files: where everything of the run is.
+        database: the URL of the bridge's, which is empty.
+        borrowers: whose phones.
+        view: shows what happens.
 
     Raises:
         DemoError, BrokerError: something did not start; the message says what, with the end of its log.
     """
     ports = _Ports(**dict(zip(("phones", "services", "http"), free_ports(3), strict=True)))
     services = {name: secrets.token_urlsafe(24) for name in _SERVICES}
-    api_key = await _prepare(files, ports, services)
+    api_key = await _prepare(files, database, ports, services)
     async with AsyncExitStack() as stack:
         view.step("starting Mosquitto and the bridge")
         broker = await _broker(stack, files, ports)
@@ -170,23 +176,23 @@ async def built(files: Files, borrowers: Sequence[Borrower], view: View) -> Asyn
         )
 
 
-async def _prepare(files: Files, ports: _Ports, services: dict[str, str]) -> str:
+async def _prepare(files: Files, database: str, ports: _Ports, services: dict[str, str]) -> str:
     """Make keys, settings and the lender; return the lender's API key."""
     init_development_keys(files.keys, LENDER, now=int(time.time()), hosts=(_PAY_HOST,))
     hashed = {name: hash_password(secret, secrets.token_bytes(SALT_BYTES)) for name, secret in services.items()}
     write_instance(files.broker.directory, phones_port=ports.phones, services_port=ports.services, services=hashed)
     _write_secret(files.bridge_secret, services["bridge"])
-    files.bridge_settings.write_text(_settings(files, ports), encoding="utf-8")
+    _write_secret(files.bridge_settings, _settings(files, database, ports))
     key = await output_of(["lender", "add", LENDER, "--config", str(files.bridge_settings)], files.log("lender"))
     return key.strip()
 
 
-def _settings(files: Files, ports: _Ports) -> str:
+def _settings(files: Files, database: str, ports: _Ports) -> str:
     """Return the bridge's settings file. A JSON string is a TOML string as well."""
     quoted = json.dumps
     return f"""\
 development = true
-database = {quoted(f"sqlite:///{files.bridge_database}")}
+database = {quoted(database)}
 policy = "replay"
 keys = {quoted(str(files.keys))}
 
@@ -267,5 +273,5 @@ def _access(ports: _Ports, services: dict[str, str], name: str) -> ServiceAccess
 
 def _write_secret(path: Path, secret: str) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(secret)

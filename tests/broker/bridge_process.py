@@ -41,14 +41,16 @@ class Installation:
     root: bytes
 
 
-async def install(broker: RealBroker, directory: Path, lender: LenderId = ACME) -> Installation:
-    """Make keys, settings and a lender."""
+async def install(
+    broker: RealBroker, directory: Path, lender: LenderId = ACME, *, database: str | None = None
+) -> Installation:
+    """Make keys, settings and a lender; without a URL the database is a SQLite file."""
     (port,) = free_ports(1)
     keys, settings, password = directory / "keys", directory / "bridge.toml", directory / "bridge.password"
     init_development_keys(keys, lender, now=int(time.time()), hosts=["pay.example"])
     password.write_text(broker.services["bridge"])
     options: dict[str, object] = {
-        "database": f"sqlite:///{directory / 'paylatch.db'}",
+        "database": database or f"sqlite:///{directory / 'paylatch.db'}",
         "keys": str(keys),
         "policy": "replay",
         "development": True,

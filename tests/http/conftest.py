@@ -105,13 +105,13 @@ class _Parts:
 
 
 @asynccontextmanager
-async def running_api(directory: Path, *, show_metrics: bool = True) -> AsyncIterator[Api]:
+async def running_api(database: str, directory: Path, *, show_metrics: bool = True) -> AsyncIterator[Api]:
     parts = _Parts()
     office = parts.office
     office.signer.lenders.update(signer_of(Lender(name=OTHER)).lenders)
     passwords = directory / "phones.passwd"
     metrics = Metrics(office.clock)
-    async with SqlStore(f"sqlite:///{directory / 'paylatch.db'}") as store:
+    async with SqlStore(database) as store:
         for lender, key in KEYS.items():
             await store.add_lender(lender, api_key_hash(key), at=1)
         credentials = PasswordFile(passwords, None, store, parts.log)
@@ -163,9 +163,9 @@ def spool_in(directory: Path) -> DirectorySpool:
 
 
 @pytest.fixture
-async def api(tmp_path: Path) -> AsyncIterator[Api]:
+async def api(database: str, tmp_path: Path) -> AsyncIterator[Api]:
     """The API with one phone of each lender enrolled: `IMEI` of ours, `FOREIGN` of theirs."""
-    async with running_api(tmp_path) as running:
+    async with running_api(database, tmp_path) as running:
         assert (await running.enrol(IMEI)).status_code == 201
         assert (await running.of(KEYS[OTHER]).enrol(FOREIGN)).status_code == 201
         yield running

@@ -275,3 +275,11 @@ async def test_an_overdue_figure_after_the_loan_was_settled_locks_nothing(api: A
     await api.decide(settled)
     late = (await api.decide(overdue(occurred_at="2023-02-01T00:00:00Z"))).json()
     assert (late["effect"], late["level"]) == ("already_settled", "released")
+
+
+async def test_a_nul_is_nowhere_more_than_a_character_that_nothing_has(api: Api) -> None:
+    assert problem(await api.get("/v1/commands/cmd_%00")) == (404, "unknown-command")
+    assert problem(await api.get("/v1/phones/%00")) == (422, "invalid-imei")
+    assert problem(await api.get("/v1/phones", page_token="0\0")) == (422, "invalid-query")
+    assert problem(await api.enrol(SECOND, consent="contract\0")) == (422, "invalid-body")
+    assert problem(await api.decide(overdue("d\0"))) == (422, "invalid-body")

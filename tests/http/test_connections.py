@@ -28,7 +28,7 @@ POST = b"POST /v1/decisions HTTP/1.1\r\nHost: bridge\r\nTransfer-Encoding: chunk
 async def port(tmp_path: Path) -> AsyncIterator[int]:
     """The API on a real port."""
     with socket.create_server((LOOPBACK, 0)) as listening:
-        async with running_api(tmp_path) as api:
+        async with running_api(f"sqlite:///{tmp_path / 'paylatch.db'}", tmp_path) as api:
             server = _HttpServer(uvicorn.Config(api.app, log_config=None, lifespan="off", http=PunctualProtocol))
             task = asyncio.create_task(server.serve([listening]))
             yield int(listening.getsockname()[1])

@@ -127,7 +127,7 @@ async def test_no_metric_names_a_lender_a_phone_or_whatever_a_caller_makes_up(wa
 
 
 async def test_the_metrics_need_no_key_and_can_be_taken_away(tmp_path: Path) -> None:
-    async with running_api(tmp_path, show_metrics=False) as api:
+    async with running_api(f"sqlite:///{tmp_path / 'paylatch.db'}", tmp_path, show_metrics=False) as api:
         assert (await api.of(None).get("/metrics")).status_code == 404
 
 
@@ -250,7 +250,8 @@ async def test_refusals_are_counted_by_the_names_of_the_protocol_and_the_rest_as
 
 
 async def test_what_runs_is_told(watched: Watched) -> None:
-    assert (await watched.values())['paylatch_build_info{database="sqlite",version="1.2.3"}'] == 1
+    kind = watched.api.store.kind
+    assert (await watched.values())[f'paylatch_build_info{{database="{kind}",version="1.2.3"}}'] == 1
 
 
 async def test_both_connections_to_the_broker_are_told_of(watched: Watched) -> None:

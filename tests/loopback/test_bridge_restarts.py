@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import update
 
 from broker_bridge.adapters.store.tables import phones
-from broker_bridge.app.ports import Outgoing
+from broker_bridge.app.ports import Outgoing, StoreUnavailableError
 from broker_bridge.domain.commands import Status
 from broker_bridge.domain.lanes import Lane
 from device_sim.identities import simulated_imei
@@ -15,6 +15,7 @@ from lock_protocol.imei import Imei
 from lock_protocol.levels import Level
 from lock_protocol.topics import PhoneTopic
 from tests.loopback.world import LANE_LIMIT, TOPICS, World
+from tests.lost_answers import lose_the_answer_to_the_next_commit
 from tests.unit.broker_bridge.facts import overdue, payment, settled
 
 IMEIS = [simulated_imei(number) for number in range(6)]
@@ -41,6 +42,24 @@ def assert_converged(world: World) -> None:
 def desired_published(world: World) -> list[Imei]:
     """Whose states were published since the list was cleared, in order."""
     return [TOPICS.parse_phone(topic)[0] for topic, _ in world.published if topic.endswith(PhoneTopic.DESIRED)]
+
+
+# --- a commit whose answer is lost ---------------------------------------------------------------------------------
+
+
+def test_a_lock_that_was_committed_without_an_answer_reaches_its_phone_all_the_same(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.enrol(LATE)
+    world.connect(LATE)
+    world.exchange()
+    world.pass_time(2)
+    lose_the_answer_to_the_next_commit(world.store, monkeypatch)
+    with pytest.raises(StoreUnavailableError):
+        world.tell(overdue(90, at=1, imei=LATE))
+    world.pass_time(2)
+    assert world.phones[LATE].level is Level.LOCKED
+    assert world.tell(overdue(90, at=1, imei=LATE)).repeated
 
 
 # --- kill -9 of the bridge -----------------------------------------------------------------------------------------

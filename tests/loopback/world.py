@@ -202,6 +202,7 @@ class World:
             numbers=PublishNumbers(self.loop.run(self.store.newest_publish_number())),
         )
         self.store.on_committed(self._offer)
+        self.store.on_doubt(self.deliverer.look_again)
         self.listener = Listener(self.store, self.deliverer, judge)
         self.connect_bridge()
 

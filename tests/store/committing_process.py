@@ -1,6 +1,6 @@
 """A process that commits decisions until it is killed, and says of each on standard output that it is acknowledged.
 
-With `--small-disk` it works until the database cannot grow any more, then gives it room again and goes on.
+With `--small-disk` it works until its files cannot grow any more, then gives them room again and goes on.
 """
 
 import asyncio
@@ -43,8 +43,8 @@ class Committer:
         while True:
             await asyncio.gather(*(self.one(next(numbers)) for _ in range(PHONES)))
 
-    async def on_a_small_disk(self, database: Path) -> None:
-        written = max(path.stat().st_size for path in database.parent.iterdir())
+    async def on_a_small_disk(self, directory: Path) -> None:
+        written = await asyncio.to_thread(_largest_in, directory)
         _, most = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (written + ROOM_BYTES, most))
         numbers = count(1)
@@ -61,15 +61,19 @@ class Committer:
             await self.one(next(numbers))
 
 
-async def main(database: Path, *, small_disk: bool) -> None:
+def _largest_in(directory: Path) -> int:
+    return max(path.stat().st_size for path in directory.iterdir())
+
+
+async def main(url: str, *, small_disk: Path | None) -> None:
     office = Office()
-    async with SqlStore(f"sqlite:///{database}") as store:
+    async with SqlStore(url) as store:
         await store.add_lender(ACME, b"k" * 32, at=1)
         for number in range(PHONES):
             await store.commit(office.enrol(simulated_imei(number)))
         committer = Committer(store, office)
-        await (committer.on_a_small_disk(database) if small_disk else committer.until_killed())
+        await (committer.until_killed() if small_disk is None else committer.on_a_small_disk(small_disk))
 
 
 if __name__ == "__main__":
-    asyncio.run(main(Path(sys.argv[1]), small_disk="--small-disk" in sys.argv))
+    asyncio.run(main(sys.argv[1], small_disk=Path(sys.argv[3]) if "--small-disk" in sys.argv else None))

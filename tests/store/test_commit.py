@@ -12,11 +12,20 @@ from sqlalchemy.exc import IntegrityError
 from broker_bridge.adapters.store import tables
 from broker_bridge.adapters.store.store import SqlStore
 from broker_bridge.app.decide import Decided, DecisionConflictError, UnknownPhoneError
-from broker_bridge.app.ports import AuditEntry, Job, Outgoing, OverloadedError, StoreUnavailableError, Transaction
+from broker_bridge.app.ports import (
+    AuditEntry,
+    Job,
+    Outgoing,
+    OverloadedError,
+    StoreUnavailableError,
+    Transaction,
+    UnstorableError,
+)
 from broker_bridge.domain.commands import Status
 from device_sim.identities import simulated_imei
 from lock_protocol.imei import Imei
 from lock_protocol.messages import LenderId
+from paylatch.ports import free_ports
 from tests.bridge_rig import ACME, Office, Work
 from tests.unit.broker_bridge.facts import overdue, payment
 
@@ -64,13 +73,13 @@ async def history(store: SqlStore) -> list[str]:
     return await store._read(lambda connection: [str(detail) for detail in connection.execute(query).scalars()])
 
 
-async def test_what_was_committed_is_there_after_reopening(store_url: str, office: Office) -> None:
-    async with SqlStore(store_url) as store:
+async def test_what_was_committed_is_there_after_reopening(database: str, office: Office) -> None:
+    async with SqlStore(database) as store:
         await store.add_lender(ACME, b"k" * 32, at=1)
         await store.commit(office.enrol(IMEI))
         decided = await store.commit(office.decide(overdue(90, at=1, imei=IMEI)))
         before = await store.phone(ACME, IMEI)
-    async with SqlStore(store_url) as store:
+    async with SqlStore(database) as store:
         assert await store.phone(ACME, IMEI) == before
         assert decided.command_id is not None
         command = await store.command(ACME, decided.command_id)
@@ -171,8 +180,13 @@ async def test_a_value_that_the_database_cannot_hold_fails_its_own_job_alone(sto
         Work(lambda tx: tx.put_phone(replace(phone, sequence=2**64)), [IMEI]),
         Work(lambda tx: tx.audit(audit("beside"))),
     )
-    assert isinstance(failed, OverflowError)
+    assert isinstance(failed, UnstorableError)
     assert await history(store) == ["beside"]
+
+
+async def test_more_phones_than_a_statement_may_have_parameters_are_read_at_once(store: SqlStore) -> None:
+    many = [simulated_imei(number) for number in range(70_000)]
+    assert await store.commit(Work(lambda tx: sum(tx.phone(imei) is not None for imei in many), many)) == 0
 
 
 async def test_a_row_that_cannot_be_read_fails_only_who_asks_for_it(store: SqlStore, office: Office) -> None:
@@ -212,8 +226,8 @@ async def test_more_than_the_store_promises_to_hold_is_refused_at_once(
     assert all(isinstance(answer, OverloadedError) for answer in answers[3:])
 
 
-async def test_leaving_finishes_what_was_submitted(store_url: str) -> None:
-    async with SqlStore(store_url) as store:
+async def test_leaving_finishes_what_was_submitted(database: str) -> None:
+    async with SqlStore(database) as store:
         pending = [asyncio.create_task(store.commit(Work(lambda _: "done"))) for _ in range(50)]
         await asyncio.sleep(0)  # each runs up to its wait for the answer
     assert await asyncio.gather(*pending) == ["done"] * 50
@@ -225,6 +239,15 @@ async def test_a_database_in_a_place_that_cannot_be_written_says_so() -> None:
             pytest.fail("it opened")
 
 
-def test_a_database_of_another_kind_is_refused_by_name() -> None:
-    with pytest.raises(ValueError, match="postgresql comes later"):
-        SqlStore("postgresql://localhost/paylatch")
+@pytest.mark.parametrize("url", ["mysql://localhost/paylatch", "paylatch.db", "sqlite://", "postgresql://db.example"])
+def test_what_is_no_database_of_ours_is_refused_with_what_it_must_be(url: str) -> None:
+    with pytest.raises(ValueError, match=r"sqlite:///FILE or postgresql://user@host:port/database"):
+        SqlStore(url)
+
+
+async def test_a_server_that_is_not_there_says_so_without_the_password() -> None:
+    (nobody,) = free_ports(1)
+    with pytest.raises(StoreUnavailableError, match="refused") as caught:
+        async with SqlStore(f"postgresql://paylatch:s3cret@127.0.0.1:{nobody}/paylatch"):
+            pytest.fail("it opened")
+    assert "s3cret" not in str(caught.value)

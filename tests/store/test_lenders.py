@@ -96,13 +96,13 @@ async def test_the_last_use_of_many_keys_is_remembered(store: SqlStore) -> None:
     assert {key.key_id: key.last_used_at for key in await all_keys(store)} == {FIRST: 100, reader().key_id: 200}
 
 
-async def test_a_key_of_before_there_were_scopes_still_does_everything(store_url: str) -> None:
-    engine = create_engine(store_url)
+async def test_a_key_of_before_there_were_scopes_still_does_everything(empty_database: str) -> None:
+    engine = create_engine(empty_database)
     with engine.begin() as connection:
         upgrade(connection, "0001")
         connection.execute(text("INSERT INTO lenders VALUES ('acme-mobile', 1)"))
         row = {"key": b"k" * 32}
         connection.execute(text("INSERT INTO api_keys VALUES (:key, 'acme-mobile', 1)"), row)
     engine.dispose()
-    async with SqlStore(store_url) as opened:
+    async with SqlStore(empty_database) as opened:
         assert await opened.working_key(b"k" * 32) == first_key(ACME, b"k" * 32, at=1)

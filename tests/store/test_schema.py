@@ -5,12 +5,13 @@ from pathlib import Path
 
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, create_engine, inspect
+from sqlalchemy import Connection, inspect
 
 from broker_bridge.adapters.store.migrate import upgrade
 from broker_bridge.adapters.store.store import SqlStore
 from broker_bridge.adapters.store.tables import metadata
 from tests.bridge_rig import ACME
+from tests.conftest import writing_engine
 
 
 def differences(connection: Connection) -> list[object]:
@@ -18,38 +19,33 @@ def differences(connection: Connection) -> list[object]:
     return list(compare_metadata(context, metadata))
 
 
-def test_the_migrations_make_exactly_the_tables_of_the_code(store_url: str) -> None:
-    engine = create_engine(store_url)
-    with engine.begin() as connection:
+def test_the_migrations_make_exactly_the_tables_of_the_code(empty_database: str) -> None:
+    with writing_engine(empty_database) as engine, engine.begin() as connection:
         upgrade(connection)
         assert differences(connection) == []
-    engine.dispose()
 
 
-def test_an_index_that_only_the_code_knows_would_be_found(store_url: str) -> None:
-    engine = create_engine(store_url)
-    with engine.begin() as connection:
+def test_an_index_that_only_the_code_knows_would_be_found(empty_database: str) -> None:
+    with writing_engine(empty_database) as engine, engine.begin() as connection:
         upgrade(connection)
         connection.exec_driver_sql("DROP INDEX ix_commands_due")
         assert [difference[0] for difference in differences(connection) if isinstance(difference, tuple)] == [
             "add_index"
         ]
-    engine.dispose()
 
 
-async def test_opening_an_up_to_date_database_again_changes_nothing(store_url: str) -> None:
-    async with SqlStore(store_url) as store:
+async def test_opening_an_up_to_date_database_again_changes_nothing(empty_database: str) -> None:
+    async with SqlStore(empty_database) as store:
         await store.add_lender(ACME, b"k" * 32, at=1)
-    async with SqlStore(store_url) as store:
+    async with SqlStore(empty_database) as store:
         assert await store.working_key(b"k" * 32) is not None
 
 
-async def test_opening_an_empty_database_makes_every_table(store_url: str) -> None:
-    async with SqlStore(store_url):
+async def test_opening_an_empty_database_makes_every_table(empty_database: str) -> None:
+    async with SqlStore(empty_database):
         pass
-    engine = create_engine(store_url)
-    assert set(metadata.tables) <= set(inspect(engine).get_table_names())
-    engine.dispose()
+    with writing_engine(empty_database) as engine:
+        assert set(metadata.tables) <= set(inspect(engine).get_table_names())
 
 
 def modes_in(directory: Path) -> dict[str, int]:

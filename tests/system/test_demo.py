@@ -3,6 +3,7 @@
 import csv
 import difflib
 import re
+import socket
 import tempfile
 from collections.abc import Iterator
 from itertools import pairwise
@@ -16,6 +17,8 @@ from lock_protocol.levels import Level
 from paylatch import resources
 from paylatch.broker_config import render
 from paylatch.oracle import required_levels
+from paylatch.ports import LOOPBACK
+from paylatch.postgres_process import PostgresProcess
 from tests.system.demo import FinishedDemo, is_closed, run_demo, running_demo
 
 PHONES, MONTHS = 40, 2
@@ -149,3 +152,27 @@ def test_an_interrupted_demo_cleans_up(short_path: Path) -> None:
     assert found == ""
     assert "Traceback" not in said
     assert not (short_path / "fleet.sock").exists()
+
+
+def test_it_plays_on_an_empty_postgresql_and_on_no_other(postgres: PostgresProcess) -> None:
+    arguments = ("--quiet", "--phones", "20", "--months", "1", "--database", postgres.create("demo"))
+    with tempfile.TemporaryDirectory(prefix="paylatch-test-") as directory:
+        played = run_demo(Path(directory), *arguments)
+        assert (played.code, played.found, played.said) == (0, "", "")
+        assert played.figures["violations"] == []
+        assert not (played.directory / "kept" / "bridge.db").exists()
+    with tempfile.TemporaryDirectory(prefix="paylatch-test-") as directory:
+        refused = run_demo(Path(directory), *arguments)
+    assert (refused.code, refused.found) == (2, "")
+    assert "holds tables already" in refused.said
+
+
+def test_it_brings_a_postgresql_of_its_own_when_asked() -> None:
+    with tempfile.TemporaryDirectory(prefix="paylatch-test-") as directory:
+        played = run_demo(Path(directory), "--quiet", "--phones", "10", "--months", "1", "--database", "postgresql")
+        settings = (played.directory / "kept" / "bridge.toml").read_text(encoding="utf-8")
+    assert (played.code, played.found, played.said) == (0, "", "")
+    port = re.search(r'^database = "postgresql://.*:(\d+)/demo"$', settings, re.MULTILINE)
+    assert port is not None
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((LOOPBACK, int(port[1])))

@@ -69,6 +69,9 @@ PROBLEMS: Final[Mapping[str, Problem]] = {
     "link-not-delegated": Problem(
         HTTPStatus.UNPROCESSABLE_ENTITY, "The payment link's host is none that your delegation names."
     ),
+    "unstorable": Problem(
+        HTTPStatus.UNPROCESSABLE_ENTITY, "The database cannot hold a value: too long, too large, or a NUL."
+    ),
     "invalid-policy": Problem(
         HTTPStatus.UNPROCESSABLE_ENTITY, "The document is no policy; the detail names each line that is wrong."
     ),
@@ -95,7 +98,7 @@ OF_ALL: Final = ("not-http", "too-many-connections")
 """What may be answered wherever one asks."""
 OF_KEYS: Final = ("unauthorized", "forbidden")
 """What every route answers that asks for a key."""
-OF_DATA: Final = ("store-unavailable",)
+OF_DATA: Final = ("unstorable", "store-unavailable")
 """What every route answers that asks the database."""
 _OF_ALL_BODIES: Final = ("incomplete-body", "too-slow", "too-large", "unsupported-media-type")
 OF_BODIES: Final = ("not-json", *_OF_ALL_BODIES, "invalid-body")

@@ -25,6 +25,7 @@ from broker_bridge.app.ports import (
     StoreUnavailableError,
     TooManyImportsError,
     UnknownLenderError,
+    UnstorableError,
     UploadCutError,
 )
 from broker_bridge.app.set_policy import PolicyRefusedError
@@ -81,6 +82,7 @@ _MEANINGS: dict[type[Exception], _Meaning] = {
     StoreUnavailableError: _Meaning(HTTPStatus.SERVICE_UNAVAILABLE, "store-unavailable"),
     LinkNotDelegatedError: _Meaning(HTTPStatus.UNPROCESSABLE_ENTITY, "link-not-delegated"),
     NotDelegatedError: _Meaning(HTTPStatus.SERVICE_UNAVAILABLE, "not-delegated"),
+    UnstorableError: _Meaning(HTTPStatus.UNPROCESSABLE_ENTITY, "unstorable"),
     PolicyError: _Meaning(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-policy"),
     PolicyRefusedError: _Meaning(HTTPStatus.UNPROCESSABLE_ENTITY, "policy-refused"),
     UnknownLenderError: _Meaning(HTTPStatus.SERVICE_UNAVAILABLE, "no-signing-keys"),

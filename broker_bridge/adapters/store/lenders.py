@@ -5,6 +5,7 @@ from dataclasses import fields
 
 from sqlalchemy import Connection, RowMapping, bindparam, exists, func, insert, select, update
 
+from broker_bridge.adapters.store.statements import insert_missing
 from broker_bridge.adapters.store.tables import api_keys, lenders, phones
 from broker_bridge.app.ports import LenderSummary, UnknownLenderError
 from broker_bridge.domain.access import ApiKey, KeyId, LastAdminKeyError, Scope
@@ -27,8 +28,7 @@ def keys_of(connection: Connection, lender: LenderId, after: str, limit: int) ->
 
 def insert_lender(connection: Connection, lender: LenderId, at: int) -> None:
     """Add a lender, unless it is there."""
-    if not _is_known(connection, lender):
-        connection.execute(insert(lenders).values(lender=lender, created_at=at))
+    insert_missing(connection, lenders, lender=lender, created_at=at)
 
 
 def all_lenders(connection: Connection) -> list[LenderSummary]:

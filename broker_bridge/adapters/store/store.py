@@ -1,30 +1,51 @@
-"""The store: SQLite (WAL, `synchronous=FULL`) behind one writer thread with group commit.
+"""The store: SQLite or PostgreSQL behind one writer thread with group commit.
 
 Jobs that come while a commit is under way share the next one. A single commit costs as much as one with fifty jobs, so
 the busier the bridge, the cheaper each decision; and an idle bridge waits for nobody.
 """
 
 import asyncio
-import os
 import queue
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any, Self, TypeVar, cast
 
-from sqlalchemy import Connection, Engine, create_engine, delete, event, func, insert, or_, select, text
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    delete,
+    exists,
+    func,
+    insert,
+    literal,
+    literal_column,
+    or_,
+    select,
+    text,
+)
+from sqlalchemy.exc import (
+    DataError,
+    DBAPIError,
+    IntegrityError,
+    InternalError,
+    OperationalError,
+    SQLAlchemyError,
+)
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from broker_bridge.adapters.store import lenders, tables
 from broker_bridge.adapters.store.database_file import is_to_be_made
+from broker_bridge.adapters.store.engine import READERS, database_url, engines, make_file
 from broker_bridge.adapters.store.imports import SqlImports
 from broker_bridge.adapters.store.migrate import newest_revision, upgrade, writable_revision
 from broker_bridge.adapters.store.rows import audit_of, command_of, decision_of, outgoing_of, phone_of, policy_of
-from broker_bridge.adapters.store.transaction import SharedTransaction, put_fact, read_lender
+from broker_bridge.adapters.store.statements import among, insert_missing
+from broker_bridge.adapters.store.transaction import SharedTransaction, read_lender
 from broker_bridge.app.ports import (
     AuditEntry,
     Command,
@@ -37,6 +58,7 @@ from broker_bridge.app.ports import (
     PolicyVersion,
     RecordedDecision,
     StoreUnavailableError,
+    UnstorableError,
 )
 from broker_bridge.domain.access import ApiKey, KeyId, first_key
 from broker_bridge.domain.commands import Status
@@ -52,6 +74,13 @@ T = TypeVar("T")
 MAX_BATCH = 500
 MAX_WAITING = 20_000
 CANARIES_KEPT = 1000
+# Written into the statement, as the partial indexes have them: with a parameter in their place PostgreSQL's prepared
+# statements could not know that the index holds what is asked for.
+_ZERO: ColumnElement[int] = literal_column("0")
+_SENT = literal(Status.SENT.value, literal_execute=True)
+_NOT_NEWEST = ~exists().where(
+    tables.phones.c.imei == tables.commands.c.imei, tables.phones.c.command_id == tables.commands.c.command_id
+)
 _MAX_DIGITS = 19
 _OPEN_LEVELS = [int(level) for level in Level if level.is_open or level is Level.RELEASED]
 
@@ -113,13 +142,18 @@ class SqlStore:
     """The `Store` of `broker_bridge.app.ports`. Open it with `async with`."""
 
     def __init__(self, url: str) -> None:
-        """Take a database URL, like `sqlite:///paylatch.db`."""
-        self._url = make_url(url)
-        self._engine = _engine(self._url)
-        self._writing = self._engine.execution_options(writing=True)
+        """Take a database URL, like `sqlite:///paylatch.db` or `postgresql://paylatch@db.example:5432/paylatch`.
+
+        Raises:
+            ValueError: it is neither.
+        """
+        self._url = database_url(url)
+        self._engine, self._writing = engines(self._url)
         self._inbox: queue.Queue[_Submitted | None] = queue.Queue(MAX_WAITING)
+        self._short = ThreadPoolExecutor(READERS, thread_name_prefix="store.short")
         self._writer = threading.Thread(target=self._write_until_closed, name="store.writer", daemon=True)
         self._on_committed: Callable[[Outgoing], object] = lambda _: None
+        self._on_doubt: Callable[[], object] = lambda: None
         self._on_step: Callable[[Command], object] = lambda _: None
         self._on_commit: Callable[[Commit], object] = lambda _: None
 
@@ -129,8 +163,12 @@ class SqlStore:
         Raises:
             StoreUnavailableError: the database cannot be opened or migrated.
         """
-        _make_file(self._url)
-        await self._write(upgrade)
+        make_file(self._url)
+        try:
+            await self._write(upgrade)
+        except BaseException:
+            await self._close()
+            raise
         self._writer.start()
         return self
 
@@ -138,6 +176,11 @@ class SqlStore:
         """Finish what has been submitted and close."""
         await asyncio.to_thread(self._inbox.put, None)
         await asyncio.to_thread(self._writer.join)
+        await self._close()
+
+    async def _close(self) -> None:
+        """Close all connections, once what has begun is over: who asked may be gone, its question is still asked."""
+        await asyncio.to_thread(self._short.shutdown)
         self._engine.dispose()
 
     async def revisions(self) -> tuple[str | None, str | None]:
@@ -153,11 +196,19 @@ class SqlStore:
         try:
             return await self._write(writable_revision), newest_revision()
         finally:
-            self._engine.dispose()
+            await self._close()
 
     def on_committed(self, publish: Callable[[Outgoing], object]) -> None:
         """Say who takes the states that committed jobs want published."""
         self._on_committed = publish
+
+    def on_doubt(self, look_again: Callable[[], object]) -> None:
+        """Say who is told that a commit has failed in a way that leaves open whether it was made.
+
+        A connection may end between PostgreSQL's commit and its answer. What it wrote is there then, waits to be
+        published, and nobody has offered it.
+        """
+        self._on_doubt = look_again
 
     def on_step(self, tell: Callable[[Command], object]) -> None:
         """Say who takes each committed change of a command's status whose lender is told of it."""
@@ -220,18 +271,33 @@ class SqlStore:
         started = time.perf_counter()
         try:
             commit = self._run_together(batch, started)
-        except Exception as error:  # noqa: BLE001 - the writer outlives whatever a batch holds
-            if isinstance(error, SQLAlchemyError) and not isinstance(error, IntegrityError | DataError):
-                commit = _fail(batch, StoreUnavailableError(_reason(error)), started)
-            elif len(batch) > 1:
-                # One of them has a row that cannot be read, or wrote what the database will not take; alone, each
-                # answers for itself.
-                for submitted in batch:
-                    self._commit_batch([submitted])
-                return
-            else:
-                commit = _fail(batch, error, started)
-        batch[0].loop.call_soon_threadsafe(self._settle, batch, commit)
+        except _AWAY as error:
+            batch[0].loop.call_soon_threadsafe(self._settle_in_doubt, batch, _unavailable(error), started)
+        except Exception:  # noqa: BLE001 - the writer outlives whatever a batch holds
+            # One of them has a row that cannot be read, or wrote what the database will not take: a phone that another
+            # bridge has enrolled meanwhile, say. Alone, and knowing that by then, each answers for itself.
+            for submitted in batch:
+                self._commit_alone(submitted)
+        else:
+            batch[0].loop.call_soon_threadsafe(self._settle, batch, commit)
+
+    def _commit_alone(self, submitted: _Submitted) -> None:
+        started = time.perf_counter()
+        commit = Commit(jobs=1, duration_s=0, failed=True)
+        try:
+            commit = self._run_together([submitted], started)
+        except _AWAY as error:
+            submitted.loop.call_soon_threadsafe(self._settle_in_doubt, [submitted], _unavailable(error), started)
+            return
+        except IntegrityError as error:
+            submitted.error = error
+        except (DataError, OverflowError) as error:  # the first is PostgreSQL's, the second SQLite's
+            submitted.error = _unstorable(error)
+        except SQLAlchemyError as error:
+            submitted.error = _unavailable(error)
+        except Exception as error:  # noqa: BLE001 - the same
+            submitted.error = error
+        submitted.loop.call_soon_threadsafe(self._settle, [submitted], commit)
 
     def _run_together(self, batch: list[_Submitted], started: float) -> Commit:
         with self._writing.begin() as connection:
@@ -262,6 +328,12 @@ class SqlStore:
             submitted.settle()
         self._on_commit(commit)
 
+    def _settle_in_doubt(self, batch: list[_Submitted], error: StoreUnavailableError, started: float) -> None:
+        self._on_doubt()
+        for submitted in batch:
+            submitted.error = error
+        self._settle(batch, Commit(jobs=len(batch), duration_s=time.perf_counter() - started, failed=True))
+
     # --- reading ---
 
     async def phone(self, lender: LenderId, imei: Imei) -> Phone | None:
@@ -273,7 +345,8 @@ class SqlStore:
     async def phones(self, lender: LenderId, after: str, limit: int) -> Page[Phone]:
         """Return a lender's phones by IMEI, from the one behind `after` on."""
         table = tables.phones
-        mine = select(table).where(table.c.lender == lender, table.c.imei > after)
+        # PostgreSQL takes no NUL in a text; what comes before one sorts like the whole, since no IMEI has any.
+        mine = select(table).where(table.c.lender == lender, table.c.imei > after.partition("\0")[0])
         found = await self._read(lambda one: _all(one, mine.order_by(table.c.imei).limit(limit + 1), phone_of))
         items = found[:limit]
         return Page(items, items[-1].imei if len(found) > limit else None)
@@ -281,6 +354,8 @@ class SqlStore:
     async def command(self, lender: LenderId, command_id: CommandId) -> Command | None:
         """Return a lender's command."""
         table = tables.commands
+        if "\0" in command_id:  # no id has one, and PostgreSQL takes none even in a question
+            return None
         query = select(table).where(table.c.command_id == command_id, table.c.lender == lender)
         return await self._read(lambda connection: _first(connection, query, command_of))
 
@@ -338,7 +413,7 @@ class SqlStore:
     async def to_judge(self, now: int, limit: int) -> Sequence[Imei]:
         """Return phones that are to be judged again at `now`, the longest waiting first."""
         table = tables.phones
-        query = select(table.c.imei).where(table.c.look_at > 0, table.c.look_at <= now).order_by(table.c.look_at)
+        query = select(table.c.imei).where(table.c.look_at > _ZERO, table.c.look_at <= now).order_by(table.c.look_at)
         return await self._read(lambda connection: list(connection.execute(query.limit(limit)).scalars()))
 
     async def credentials(self) -> dict[Imei, str]:
@@ -353,7 +428,7 @@ class SqlStore:
         query = (
             select(phone.c.lender, phone.c.imei, phone.c.epoch, phone.c.version, phone.c.envelope)
             .join_from(command, phone, phone.c.command_id == command.c.command_id)
-            .where(command.c.lane == int(lane), command.c.due_at > 0, command.c.due_at <= now)
+            .where(command.c.lane == int(lane), command.c.due_at > _ZERO, command.c.due_at <= now)
             .order_by(command.c.due_at)
             .limit(limit)
         )
@@ -366,7 +441,7 @@ class SqlStore:
     async def sent_before(self, at: int, limit: int) -> Sequence[Imei]:
         """Return phones whose newest command was sent before `at` and is still `sent`."""
         table = tables.commands
-        query = select(table.c.imei).where(table.c.status == Status.SENT.value, table.c.sent_at < at).limit(limit)
+        query = select(table.c.imei).where(table.c.status == _SENT, table.c.sent_at < at).limit(limit)
         return await self._read(lambda connection: list(connection.execute(query).scalars()))
 
     async def published_after(
@@ -416,6 +491,24 @@ class SqlStore:
         query = select(tables.canaries.c.number).where(tables.canaries.c.token == token)
         return cast("int | None", await self._read(lambda connection: connection.execute(query).scalar()))
 
+    async def finished_commands(
+        self, statuses: Collection[Status], *, since: int, before: int, limit: int
+    ) -> Sequence[tuple[int, CommandId]]:
+        """Return when they ended, and the ids, of commands that have one of these statuses and are no phone's newest.
+
+        The oldest first, from those that ended at `since` (above 0) on, up to `before` and without it.
+        """
+        table = tables.commands
+        query = (
+            select(table.c.finished_at, table.c.command_id)
+            .where(table.c.status.in_([status.value for status in statuses]))
+            .where(table.c.finished_at > _ZERO)
+            .where(table.c.finished_at >= since, table.c.finished_at < before, _NOT_NEWEST)
+            .order_by(table.c.finished_at)
+            .limit(limit)
+        )
+        return await self._read(lambda connection: [(row[0], row[1]) for row in connection.execute(query)])
+
     async def ping(self) -> None:
         """Return when the database answers."""
         await self._read(lambda connection: connection.execute(select(1)))
@@ -433,6 +526,15 @@ class SqlStore:
                 connection.execute(delete(tables.canaries).where(tables.canaries.c.number <= edge))
 
         await self._write(write)
+
+    async def forget_commands(self, commands: Collection[CommandId]) -> int:
+        """Delete those of these commands that are no phone's newest; return how many they were."""
+
+        def write(connection: Connection) -> int:
+            wanted = among(connection, tables.commands.c.command_id, commands)
+            return connection.execute(delete(tables.commands).where(wanted, _NOT_NEWEST)).rowcount
+
+        return await self._write(write)
 
     async def add_lender(self, lender: LenderId, key_hash: bytes, at: int) -> None:
         """Add a lender if it is new, and an API key of it that may do everything."""
@@ -463,20 +565,19 @@ class SqlStore:
         """Return one of the bridge's single values, storing `default` when it has none yet."""
 
         def read_or_write(connection: Connection) -> str:
-            value = connection.execute(select(tables.facts.c.value).where(tables.facts.c.name == name)).scalar()
-            if value is None:
-                put_fact(connection, name, default)
-            return cast("str", default if value is None else value)
+            insert_missing(connection, tables.facts, name=name, value=default)
+            value = connection.execute(select(tables.facts.c.value).where(tables.facts.c.name == name)).scalar_one()
+            return cast("str", value)
 
         return await self._write(read_or_write)
 
     async def _read(self, query: Callable[[Connection], T]) -> T:
         """Run something short in a transaction of its own, on a thread."""
-        return await asyncio.to_thread(_in_transaction, self._engine, query)
+        return await asyncio.get_running_loop().run_in_executor(self._short, _in_transaction, self._engine, query)
 
     async def _write(self, query: Callable[[Connection], T]) -> T:
         """Run something short that writes in a transaction of its own, on a thread."""
-        return await asyncio.to_thread(_in_transaction, self._writing, query)
+        return await asyncio.get_running_loop().run_in_executor(self._short, _in_transaction, self._writing, query)
 
 
 def _entry_number(token: str) -> int:
@@ -484,23 +585,30 @@ def _entry_number(token: str) -> int:
     return int(token) if token.isascii() and token.isdecimal() and len(token) < _MAX_DIGITS else 0
 
 
+# The database itself, not what it was given: each job of a batch would meet the same.
+_AWAY = (OperationalError, InternalError, PoolTimeoutError, StoreUnavailableError)
+
+
 def _in_transaction(engine: Engine, query: Callable[[Connection], T]) -> T:
     try:
         with engine.begin() as connection:
             return query(connection)
+    except DataError as error:
+        raise _unstorable(error) from error
     except SQLAlchemyError as error:
-        raise StoreUnavailableError(_reason(error)) from error
+        raise _unavailable(error) from error
 
 
-def _fail(batch: list[_Submitted], error: Exception, started: float) -> Commit:
-    for submitted in batch:
-        submitted.error = error
-    return Commit(jobs=len(batch), duration_s=time.perf_counter() - started, failed=True)
+def _unstorable(error: DataError | OverflowError) -> UnstorableError:
+    return UnstorableError(f"the database cannot hold this: {error.orig if isinstance(error, DataError) else error}")
 
 
-def _reason(error: SQLAlchemyError) -> str:
-    """Return the database's own words, without the statement and its parameters."""
-    return f"the database does not answer: {error.orig if isinstance(error, DBAPIError) else error}"
+def _unavailable(error: SQLAlchemyError | StoreUnavailableError) -> StoreUnavailableError:
+    """Return an error in the database's own words, without the statement and its parameters."""
+    if isinstance(error, StoreUnavailableError):
+        return error
+    reason = error.orig if isinstance(error, DBAPIError) else error
+    return StoreUnavailableError(f"the database does not answer: {reason}")
 
 
 def _first(connection: Connection, query: Any, make: Callable[..., T]) -> T | None:
@@ -525,45 +633,3 @@ def _oldest_of(connection: Connection, lane: Lane) -> Oldest:
     pending = select(func.min(table.c.created_at)).where(mine, text("finished_at = 0"))
     due = select(func.min(table.c.due_at)).where(mine, text("due_at > 0"))
     return Oldest(connection.execute(pending).scalar(), connection.execute(due).scalar())
-
-
-def _make_file(url: URL) -> None:
-    """Make the database's file, if there is none, for its owner alone; SQLite gives the same mode to those beside it.
-
-    Who borrows from whom is in it, and the MQTT client id with which whoever knows it ends the bridge's session.
-    """
-    if not url.database or url.database == ":memory:" or url.database.startswith("file:"):
-        return
-    path = Path(url.database)
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # O_EXCL: closing a file that SQLite has open in this process would drop its locks.
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600))
-    except FileExistsError:
-        return
-    except OSError as error:
-        raise StoreUnavailableError(f"{path}: {error.strerror}") from error
-
-
-def _engine(url: URL) -> Engine:
-    """Return an engine whose commits are durable when they return."""
-    if url.get_backend_name() != "sqlite":
-        raise ValueError(
-            f"this version keeps its data in SQLite (sqlite:///file); {url.get_backend_name()} comes later"
-        )
-    engine = create_engine(url, connect_args={"isolation_level": None, "check_same_thread": False, "timeout": 10})
-
-    @event.listens_for(engine, "connect")
-    def _durable(connection: Any, _: object) -> None:
-        cursor = connection.cursor()
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
-
-    @event.listens_for(engine, "begin")
-    def _begin(connection: Connection) -> None:
-        # A writer takes the lock at once: one that reads first and writes then can be refused without waiting.
-        writing = connection.get_execution_options().get("writing")
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
-
-    return engine

@@ -172,6 +172,13 @@ Index(
     sqlite_where=text("status = 'sent'"),
     postgresql_where=text("status = 'sent'"),
 )
+Index(
+    "ix_commands_finished",
+    commands.c.status,
+    commands.c.finished_at,
+    sqlite_where=text("finished_at > 0"),
+    postgresql_where=text("finished_at > 0"),
+)
 
 # Only what no phone has proven yet is in this one: how long the oldest has waited is asked every few seconds.
 Index(

@@ -18,6 +18,7 @@ from broker_bridge.adapters.store.rows import (
     policy_row,
     result_row,
 )
+from broker_bridge.adapters.store.statements import among, raise_fact
 from broker_bridge.app.ports import (
     AuditEntry,
     Command,
@@ -59,7 +60,7 @@ class SharedTransaction:
         self._new_decisions: list[RecordedDecision] = []
         self._row_results: list[RowResult] = []
         self._audit: list[AuditEntry] = []
-        self._facts: dict[str, str] = {}
+        self._facts: dict[str, int] = {}
         self._lenders: dict[LenderId, LenderRecord] = {}
         self._heard: dict[LenderId, int] = {}
         self._policies: list[PolicyVersion] = []
@@ -143,7 +144,7 @@ class SharedTransaction:
     def put_last_signed_at(self, at: int) -> None:
         """Remember the newest time that was signed with. It stays even if its job fails: time was used."""
         self._last_signed_at = at
-        self._facts[_LAST_SIGNED_AT] = str(at)
+        self._facts[_LAST_SIGNED_AT] = at
 
     def publish_after_commit(self, state: Outgoing) -> None:
         """Hand a state to the publisher after the commit."""
@@ -167,13 +168,18 @@ class SharedTransaction:
         return [one for one in changed if one.status is not self._statuses.get(one.command_id)]
 
     def flush(self) -> None:
-        """Write everything, table by table, as few statements as there are tables."""
+        """Write everything, table by table, as few statements as there are tables.
+
+        New rows go in sorted by their keys, and the facts last: two bridges that insert the same ones wait for each
+        other, but never in a circle.
+        """
         self._find_whom_to_tell()
         changed = [self._phones[imei] for imei in self._changed_phones]
         self._write(tables.phones, "imei", [phone_row(phone) for phone in changed], self._stored_phones)
         moved = [self._commands[command_id] for command_id in self._changed_commands]
         self._write(tables.commands, "command_id", [command_row(one) for one in moved], self._stored_commands)
-        self._insert(tables.decisions, [decision_row(decision) for decision in self._new_decisions])
+        decided = sorted(self._new_decisions, key=lambda one: (one.decision_id, one.lender))
+        self._insert(tables.decisions, [decision_row(decision) for decision in decided])
         self._insert(tables.import_rows, [result_row(result) for result in self._row_results])
         self._insert(
             tables.audit,
@@ -183,7 +189,7 @@ class SharedTransaction:
             ],
         )
         for name, value in self._facts.items():
-            put_fact(self._connection, name, value)
+            raise_fact(self._connection, name, value)
         self._flush_lenders()
 
     def _flush_lenders(self) -> None:
@@ -192,9 +198,9 @@ class SharedTransaction:
         for policy in self._policies:
             mine = update(table).where(table.c.lender == policy.lender)
             self._connection.execute(mine.values(policy_version=policy.version))
-        for lender, at in self._heard.items():
+        for lender, at in sorted(self._heard.items()):
             self._connection.execute(update(table).where(table.c.lender == lender).values(heard_at=at))
-        for lender, at in self._judge_again.items():
+        for lender, at in sorted(self._judge_again.items()):
             look_at = tables.phones.c.look_at
             later = (tables.phones.c.lender == lender, or_(look_at == 0, look_at > at))
             self._connection.execute(update(tables.phones).where(*later).values(look_at=at))
@@ -216,7 +222,7 @@ class SharedTransaction:
     def _read_phones(self, imeis: set[Imei]) -> dict[Imei, Phone]:
         if not imeis:
             return {}
-        wanted = tables.phones.c.imei.in_(sorted(imeis))
+        wanted = among(self._connection, tables.phones.c.imei, sorted(imeis))
         query = select(tables.phones).where(wanted).order_by(tables.phones.c.imei).with_for_update()
         return {row["imei"]: phone_of(row) for row in self._connection.execute(query).mappings()}
 
@@ -225,20 +231,22 @@ class SharedTransaction:
     ) -> dict[tuple[LenderId, DecisionId], RecordedDecision]:
         if not keys:
             return {}
-        query = select(tables.decisions).where(tables.decisions.c.decision_id.in_([key[1] for key in keys]))
+        wanted = among(self._connection, tables.decisions.c.decision_id, {key[1] for key in keys})
+        query = select(tables.decisions).where(wanted)
         rows = self._connection.execute(query).mappings()
         return {(row["lender"], row["decision_id"]): decision_of(row) for row in rows}
 
     def _read_commands(self, ids: set[CommandId]) -> dict[CommandId, Command]:
         if not ids:
             return {}
-        query = select(tables.commands).where(tables.commands.c.command_id.in_(ids))
+        query = select(tables.commands).where(among(self._connection, tables.commands.c.command_id, ids))
         return {row["command_id"]: command_of(row) for row in self._connection.execute(query).mappings()}
 
     # --- writing ---
 
     def _write(self, table: Table, key: str, rows: Sequence[Row], stored: Collection[Any]) -> None:
-        self._insert(table, [row for row in rows if row[key] not in stored])
+        new = [row for row in rows if row[key] not in stored]
+        self._insert(table, sorted(new, key=lambda row: str(row[key])))
         known = [{**row, "key_": row[key]} for row in rows if row[key] in stored]
         if known:
             self._connection.execute(update(table).where(table.c[key] == bindparam("key_")), known)
@@ -278,10 +286,3 @@ def read_lender(connection: Connection, lender: LenderId) -> LenderRecord:
     return LenderRecord(
         lender=lender, policy_version=row.policy_version, policy_document=row.document or "", heard_at=row.heard_at
     )
-
-
-def put_fact(connection: Connection, name: str, value: str) -> None:
-    """Insert or replace one of the bridge's single values."""
-    changed = connection.execute(update(tables.facts).where(tables.facts.c.name == name).values(value=value))
-    if changed.rowcount == 0:
-        connection.execute(insert(tables.facts).values(name=name, value=value))

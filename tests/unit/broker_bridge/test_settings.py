@@ -47,7 +47,7 @@ def test_what_is_not_said_has_a_default(write: Path) -> None:
         (MINIMAL + "window = -5\n", "broker.window"),
         ("development = 'perhaps'\n" + MINIMAL, "development"),
         ("policy = 'strict'\n" + MINIMAL, "policy"),
-        ("database = 'postgresql://db/paylatch'\n" + MINIMAL, "database"),
+        ("database = 'mysql://db/paylatch'\n" + MINIMAL, "database"),
         ("database = 'paylatch.db'\n" + MINIMAL, "database"),
         ("topic_prefix = 'a/+/b'\n" + MINIMAL, "topic_prefix"),
         ("[broker]\npassword_file = 'x'\n", "broker.phones_passwords"),

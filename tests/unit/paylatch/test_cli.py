@@ -58,6 +58,7 @@ def test_the_version_is_told() -> None:
         ("demo", "--months", "many"),
         ("demo", "--quiet", "--months", "7"),
         ("demo", "--quiet", "--phones", "20001"),
+        ("demo", "--quiet", "--database", "paylatch.db"),
         ("demo", "--quiet", "--histories", __file__),
         ("demo", "--quiet", "--json", "/nowhere/figures.json"),
         ("bridge", "run", "--config", "/nowhere/bridge.toml"),

@@ -54,15 +54,15 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Go back."""
-    with op.batch_alter_table("phones") as batch_op:
+    """Go back. No table is copied: SQLite would not let go of one that others refer to."""
+    with op.batch_alter_table("phones", recreate="never") as batch_op:
         batch_op.drop_index("ix_phones_look_at", sqlite_where=_DUE, postgresql_where=_DUE)
         for column in ("look_at", "wanted", "episode", "holds", "time_zone", "evidence"):
             batch_op.drop_column(column)
-    with op.batch_alter_table("decisions") as batch_op:
+    with op.batch_alter_table("decisions", recreate="never") as batch_op:
         for column in ("held", "wanted"):
             batch_op.drop_column(column)
-    with op.batch_alter_table("lenders") as batch_op:
+    with op.batch_alter_table("lenders", recreate="never") as batch_op:
         for column in ("heard_at", "policy_version"):
             batch_op.drop_column(column)
     op.drop_table("policies")

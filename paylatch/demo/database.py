@@ -1,0 +1,42 @@
+"""The database of the demo's bridge."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+from broker_bridge.adapters.store.engine import database_url, is_empty
+from paylatch.demo.options import OWN_POSTGRES, DemoUsageError, Options
+from paylatch.postgres_process import PostgresProcess
+
+
+@asynccontextmanager
+async def database_of(options: Options, file: Path) -> AsyncIterator[str]:
+    """Give the URL of an empty database for the bridge.
+
+    Args:
+        options: say which.
+        file: where it is kept if they do not.
+
+    Raises:
+        DemoUsageError: it is not empty, or no URL of a database.
+        StoreUnavailableError: it does not answer.
+        PostgresError: the demo's own PostgreSQL does not start.
+    """
+    if options.database == OWN_POSTGRES:
+        async with AsyncExitStack() as stack:
+            server = await asyncio.to_thread(stack.enter_context, PostgresProcess())
+            yield await asyncio.to_thread(server.create, "demo")
+        return
+    if options.database is not None:
+        await _require_empty(options.database)
+    yield options.database or f"sqlite:///{file}"
+
+
+async def _require_empty(database: str) -> None:
+    try:
+        url = database_url(database)
+    except ValueError as error:
+        raise DemoUsageError(f"--database: {error}, or {OWN_POSTGRES} for a server of the demo's own") from error
+    if not await asyncio.to_thread(is_empty, url):
+        raise DemoUsageError(f"--database: {url!r} holds tables already; the demo needs an empty one")

@@ -15,7 +15,7 @@ from random import Random
 import structlog
 import uvicorn
 
-from broker_bridge.adapters.http.access import Access, api_key_hash, new_api_key
+from broker_bridge.adapters.http.access import Access
 from broker_bridge.adapters.http.api import create_api
 from broker_bridge.adapters.http.gateway import Gateway, PhonesBroker
 from broker_bridge.adapters.mqtt.credentials import PasswordFile
@@ -37,8 +37,7 @@ from broker_bridge.app.schedule import Scheduler
 from broker_bridge.app.session import Bridge
 from broker_bridge.app.set_policy import PolicyDesk
 from broker_bridge.app.sign import Queue, SigningClock
-from broker_bridge.settings import BrokerSettings, Settings, SettingsError
-from lock_protocol.messages import LenderId
+from broker_bridge.settings import BrokerSettings, Settings, SettingsError, broker_password
 from lock_protocol.topics import Topics
 
 LANE_LIMIT = 10_000
@@ -89,6 +88,7 @@ async def run(settings: Settings) -> None:
             numbers=PublishNumbers(await store.newest_publish_number()),
         )
         store.on_committed(deliverer.offer)
+        signer.load_at_start_only(await store.lenders_with_phones())
         await refuse_older_delegations(store, signer)
         await sign_all_again(store, signer, queue, log)
         address = await _broker_address(settings.broker, store)
@@ -136,29 +136,8 @@ async def run(settings: Settings) -> None:
         log.info("stopped")
 
 
-async def add_lender(settings: Settings, lender: LenderId) -> str:
-    """Add a lender (or another API key of one) and return the key, which is shown this once.
-
-    Raises:
-        SettingsError: a name that a service of the broker has already.
-        StoreUnavailableError: the database does not answer.
-    """
-    if lender in _SERVICES:
-        raise SettingsError(f"{lender}: is the name of a service at the broker; choose another for the lender")
-    key = new_api_key()
-    async with SqlStore(settings.database) as store:
-        await store.add_lender(lender, api_key_hash(key), SystemClock().now())
-    return key
-
-
-_SERVICES = ("bridge", "auditor")
-
-
 async def _broker_address(settings: BrokerSettings, store: SqlStore) -> BrokerAddress:
-    try:
-        password = settings.password_file.read_text(encoding="utf-8").strip()
-    except OSError as error:
-        raise SettingsError(f"broker.password_file: {settings.password_file}: {error.strerror}") from error
+    password = broker_password(settings)
     # Drawn once and kept: whoever shares the database shares the fence, and nobody else can guess it.
     client_id = await store.fact(_CLIENT_ID, f"paylatch-{secrets.token_hex(8)}")
     return BrokerAddress(

@@ -1,14 +1,26 @@
-"""Settings of the bridge: flags above environment above file above defaults."""
+"""Settings of the bridge, and what is not safe among them."""
 
+import re
+import stat
 import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from types import MappingProxyType
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import SettingsError as UnreadableVariableError
 
 from broker_bridge.adapters.policies.profiles import UnknownProfileError, profile
+from broker_bridge.addresses import is_loopback
+from broker_bridge.layers import Layer, Values, merged, origins
 from lock_protocol.topics import DEFAULT_PREFIX, Topics
+
+ENV_PREFIX = "PAYLATCH_"
+_PASSWORD = re.compile(r"(?P<before>//[^:/@]*:|[?&]password=)[^@&]*(?=@|&|$)")
+NOTHING: Values = MappingProxyType({})
 
 
 class SettingsError(Exception):
@@ -26,6 +38,8 @@ class HttpSettings(Section):
 
     host: str = "127.0.0.1"
     port: int = Field(default=8080, ge=1, le=65535)
+    behind_tls_proxy: bool = False
+    """Says that whoever comes to this address comes through TLS: the bridge itself speaks plain HTTP."""
 
 
 class BrokerSettings(Section):
@@ -60,11 +74,10 @@ class Settings(BaseSettings):
     """Everything the bridge is told from outside."""
 
     model_config = SettingsConfigDict(
-        env_prefix="PAYLATCH_",
+        env_prefix=ENV_PREFIX,
         env_nested_delimiter="__",
         extra="forbid",
         frozen=True,
-        nested_model_default_partial_update=True,
     )
 
     development: bool = False
@@ -85,29 +98,67 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Put the environment above the file's content, which `load` hands over as arguments."""
-        del settings_cls, dotenv_settings, file_secret_settings  # neither is a way to configure the bridge
-        return env_settings, init_settings
+        """Take what `configure` has put together, and nothing beside it."""
+        del settings_cls, env_settings, dotenv_settings, file_secret_settings
+        return (init_settings,)
 
 
-def load(path: Path | None) -> Settings:
-    """Return the settings from a TOML file (if one is named) and the environment.
+@dataclass(frozen=True, slots=True)
+class Configuration:
+    """Settings, and where each comes from."""
+
+    settings: Settings
+    origins: Mapping[str, str]
+    """The source of each option that some source names, by dotted name; the others have their defaults."""
+
+
+def load(path: Path | None, flags: Values = NOTHING) -> Settings:
+    """Return the settings from a TOML file (if one is named), the environment and flags.
+
+    Raises:
+        SettingsError: the file cannot be read, or something in it cannot be used, or is not safe.
+    """
+    settings = configure(path, flags).settings
+    refuse_unsafe(settings)
+    return settings
+
+
+def configure(path: Path | None, flags: Values = NOTHING) -> Configuration:
+    """Return the same, safe or not, with where each setting comes from.
 
     Raises:
         SettingsError: the file cannot be read, or something in it cannot be used.
     """
+    layers = [] if path is None else [Layer(f"file {path}", _content(path))]
+    layers += [Layer("environment", _environment()), Layer("flag", flags)]
+    where = origins(layers)
     try:
-        content = {} if path is None else tomllib.loads(path.read_text(encoding="utf-8"))
-        settings = Settings(**content)
+        return Configuration(Settings(**merged(layers)), where)
+    except ValidationError as error:
+        faults = "; ".join(_fault(".".join(map(str, one["loc"])), one["msg"], where) for one in error.errors())
+        raise SettingsError(f"{path or 'no file (--config) and environment'}: {faults}") from error
+
+
+def _content(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise SettingsError(f"{path}: {error.strerror}") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path}: {error}") from error
-    except ValidationError as error:
-        lines = [f"{'.'.join(map(str, one['loc']))}: {one['msg']}" for one in error.errors()]
-        raise SettingsError(f"{path or 'no file (--config) and environment'}: {'; '.join(lines)}") from error
-    refuse_unsafe(settings)
-    return settings
+
+
+def _environment() -> dict[str, Any]:
+    try:
+        return EnvSettingsSource(Settings)()
+    except UnreadableVariableError as error:
+        raise SettingsError(f"environment: {error}") from error
+
+
+def _fault(option: str, message: str, where: Mapping[str, str]) -> str:
+    """Return what is wrong with an option, and whose word it is where that is not the file's."""
+    source = where.get(option, "file")
+    return f"{option}: {message}" if source.startswith("file") else f"{option} ({source}): {message}"
 
 
 def refuse_unsafe(settings: Settings) -> None:
@@ -116,13 +167,68 @@ def refuse_unsafe(settings: Settings) -> None:
     Raises:
         SettingsError: naming the setting and the way out.
     """
+    for fault in unsafe(settings):
+        raise SettingsError(fault)
+
+
+def unsafe(settings: Settings) -> Iterator[str]:
+    """Return everything that `refuse_unsafe` refuses, each with its setting and the way out."""
+    yield from _unsafe_policy(settings)
+    yield from _unsafe_address(settings)
+    if not settings.development:
+        yield from _unsafe_password_file(settings.broker.password_file)
+
+
+def _unsafe_policy(settings: Settings) -> Iterator[str]:
     try:
         policy = profile(settings.policy)
     except UnknownProfileError as error:
-        raise SettingsError(f"policy: {error}") from error
+        yield f"policy: {error}"
+        return
     if policy.development_only and not settings.development:
-        raise SettingsError(f"policy: {policy.name!r} has no gates; it runs with development = true only")
-    if settings.development and settings.http.host not in ("127.0.0.1", "::1", "localhost"):
-        raise SettingsError(
-            f"http.host: {settings.http.host} is not loopback, and development mode serves nothing else"
+        yield f"policy: {policy.name!r} has no gates; it runs with development = true only"
+
+
+def _unsafe_address(settings: Settings) -> Iterator[str]:
+    http = settings.http
+    if is_loopback(http.host):
+        return
+    if settings.development:
+        yield f"http.host: {http.host} is not loopback, and development mode serves nothing else"
+    elif not http.behind_tls_proxy:
+        yield (
+            f"http.host: {http.host} is not loopback, and the bridge speaks plain HTTP: API keys would cross the "
+            "network in the clear; serve 127.0.0.1, or say behind_tls_proxy = true under [http] when TLS ends before it"
         )
+
+
+def _unsafe_password_file(path: Path) -> Iterator[str]:
+    try:
+        mode = stat.S_IMODE(path.stat().st_mode)
+    except OSError:
+        return  # whoever needs it says so
+    if mode & 0o077:
+        yield f"broker.password_file: {path} has mode {mode:o}; a password is for its owner alone: chmod 600 {path}"
+
+
+def broker_password(broker: BrokerSettings) -> str:
+    """Return the bridge's password at the broker.
+
+    Raises:
+        SettingsError: its file cannot be read, or is empty.
+    """
+    path = broker.password_file
+    try:
+        password = path.read_text(encoding="utf-8").strip()
+    except OSError as error:
+        raise SettingsError(f"broker.password_file: {path}: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise SettingsError(f"broker.password_file: {path}: {error}") from error
+    if not password:
+        raise SettingsError(f"broker.password_file: {path} is empty")
+    return password
+
+
+def without_password(url: str) -> str:
+    """Return a database's URL as it may be shown."""
+    return _PASSWORD.sub(r"\g<before>***", url)

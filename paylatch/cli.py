@@ -1,31 +1,24 @@
 """The command line: what a person runs.
 
-Data goes to standard output, messages to standard error. Exit codes: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
-Each command imports what it needs when it runs, so that `--help` is quick.
+Data goes to standard output, messages to standard error. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a part of a
+bulk failed, 4 not allowed, 130 interrupted. Each command imports what it needs when it runs, so that `--help` is quick.
 """
 
-import asyncio
 import json
-import signal
 import sys
 import time
-from collections.abc import Coroutine
 from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated, Any, NoReturn, TypeVar
+from typing import IO, Annotated, NoReturn
 
 import typer
 
 from paylatch import resources
-
-if TYPE_CHECKING:
-    from broker_bridge.settings import Settings
-    from lock_protocol.messages import LenderId
-
-FAILED, USAGE, INTERRUPTED, TERMINATED = 1, 2, 130, 143
-
-T = TypeVar("T")
+from paylatch.commands import completion, key, lender
+from paylatch.commands import config as config_commands
+from paylatch.commands.options import ConfigOption, as_flag, given, lender_named, settings_from
+from paylatch.commands.outcome import FAILED, INTERRUPTED, USAGE, fail, finish
 
 app = typer.Typer(
     name="paylatch",
@@ -39,19 +32,18 @@ app = typer.Typer(
 bridge_app = typer.Typer(help="The bridge between lenders and phones.", no_args_is_help=True, rich_markup_mode=None)
 fleet_app = typer.Typer(help="Simulated phones.", no_args_is_help=True, rich_markup_mode=None)
 keys_app = typer.Typer(help="The keys that phones trust.", no_args_is_help=True, rich_markup_mode=None)
-lender_app = typer.Typer(help="The lenders that may use a bridge.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(bridge_app, name="bridge")
 app.add_typer(fleet_app, name="fleet")
 app.add_typer(keys_app, name="keys")
-app.add_typer(lender_app, name="lender")
-
-ConfigOption = Annotated[
-    Path | None, typer.Option("--config", metavar="FILE", help="The bridge's settings, in TOML.", show_default=False)
-]
+app.add_typer(lender.app, name="lender")
+app.add_typer(key.app, name="key")
+app.add_typer(config_commands.app, name="config")
+app.add_typer(completion.app)
 
 
 def main() -> NoReturn:
     """Run the command line and exit."""
+    completion.answer_shells()
     try:
         app()
     except KeyboardInterrupt:
@@ -117,7 +109,7 @@ def demo(
         audit_file = _create(stack, audit)
         json_file = _create(stack, json_path)
         with view:
-            result = _finish(run(options, view, audit_file), failures, usage=(DemoUsageError, HistoryError))
+            result = finish(run(options, view, audit_file), failures, usage=(DemoUsageError, HistoryError))
             view.summary(result)
         if json_file is not None:
             json_file.write(json.dumps(result.to_json(), indent=2) + "\n")
@@ -125,21 +117,51 @@ def demo(
         raise typer.Exit(FAILED)
 
 
-@bridge_app.command("run", epilog="Example: paylatch bridge run --config bridge.toml")
-def bridge_run(*, config: ConfigOption = None) -> None:
+@bridge_app.command("run", epilog="Example: paylatch bridge run --config bridge.toml --http-port 8081")
+def bridge_run(
+    *,
+    config: ConfigOption = None,
+    database: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Where everything is kept; a password in it is no flag.", show_default=False),
+    ] = None,
+    keys: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="The keys that it signs with.", show_default=False)
+    ] = None,
+    policy: Annotated[str | None, typer.Option(metavar="NAME", help="Which profile.", show_default=False)] = None,
+    http_host: Annotated[str | None, typer.Option(metavar="HOST", help="Where it serves.", show_default=False)] = None,
+    http_port: Annotated[int | None, typer.Option(metavar="PORT", help="The same.", show_default=False)] = None,
+    broker_host: Annotated[
+        str | None, typer.Option(metavar="HOST", help="The MQTT broker.", show_default=False)
+    ] = None,
+    broker_port: Annotated[int | None, typer.Option(metavar="PORT", help="The same.", show_default=False)] = None,
+    development: Annotated[
+        bool | None,
+        typer.Option("--development/--no-development", help="For this machine alone.", show_default=False),
+    ] = None,
+) -> None:
     """Run the bridge until it is told to stop (SIGTERM, Ctrl-C). Logs go to standard error, one JSON object a line.
 
-    What the file does not say comes from the environment: PAYLATCH_HTTP__PORT=8081 is `port` under `[http]`.
+    Options here stand above the environment (PAYLATCH_HTTP__PORT=8081 is `port` under `[http]`), and that above the
+    file. `paylatch config show` tells what a bridge would run with, `paylatch config check` whether it could.
     """
+    flags = {
+        "database": database and as_flag(database),
+        "keys": keys,
+        "policy": policy,
+        "development": development,
+        "http": {"host": http_host, "port": http_port},
+        "broker": {"host": broker_host, "port": broker_port},
+    }
     from broker_bridge.adapters.signing.keys import KeyFileError  # noqa: PLC0415 - see the module's docstring
     from broker_bridge.app.ports import StoreUnavailableError  # noqa: PLC0415
     from broker_bridge.app.resign import DelegationBehindError  # noqa: PLC0415
     from broker_bridge.main import run  # noqa: PLC0415
     from broker_bridge.settings import SettingsError  # noqa: PLC0415
 
-    settings = _settings(config)
+    settings = settings_from(config, given(flags))
     expected = (KeyFileError, DelegationBehindError, StoreUnavailableError, OSError)
-    _finish(run(settings), expected, usage=(SettingsError,))
+    finish(run(settings), expected, usage=(SettingsError,))
 
 
 @fleet_app.command(
@@ -168,45 +190,10 @@ def keys_init(
     from broker_bridge.adapters.signing.keys import KeyFileError, init_development_keys  # noqa: PLC0415 - as above
 
     try:
-        init_development_keys(directory, _lender(lender), now=int(time.time()), hosts=host or ["pay.example"])
+        init_development_keys(directory, lender_named(lender), now=int(time.time()), hosts=host or ["pay.example"])
     except (KeyFileError, OSError, ValueError) as error:
-        _fail(error, FAILED)
+        fail(error, FAILED)
     typer.echo(f"made development keys for {lender} in {directory}; never use them in production", err=True)
-
-
-@lender_app.command("add", epilog="Example: paylatch lender add acme --config bridge.toml > acme.key")
-def lender_add(
-    name: Annotated[str, typer.Argument(help="3 to 32 of a-z, 0-9 and '-'.", metavar="NAME", show_default=False)],
-    *,
-    config: ConfigOption = None,
-) -> None:
-    """Let a lender use the bridge. Its API key is printed this once; only its hash is stored."""
-    from broker_bridge.app.ports import StoreUnavailableError  # noqa: PLC0415 - see the module's docstring
-    from broker_bridge.main import add_lender  # noqa: PLC0415
-    from broker_bridge.settings import SettingsError  # noqa: PLC0415
-
-    lender = _lender(name)
-    settings = _settings(config)
-    key = _finish(add_lender(settings, lender), (StoreUnavailableError, OSError), usage=(SettingsError,))
-    typer.echo(key)
-    typer.echo(f"this is the API key of {name}; it is shown this once", err=True)
-
-
-def _settings(config: Path | None) -> "Settings":
-    from broker_bridge.settings import SettingsError, load  # noqa: PLC0415 - see the module's docstring
-
-    try:
-        return load(config)
-    except SettingsError as error:
-        _fail(error, USAGE)
-
-
-def _lender(name: str) -> "LenderId":
-    from lock_protocol.messages import LENDER, LenderId  # noqa: PLC0415 - see the module's docstring
-
-    if not LENDER.fullmatch(name):
-        _fail(ValueError(f"lender {name!r}: expected 3 to 32 of a-z, 0-9 and '-'"), USAGE)
-    return LenderId(name)
 
 
 def _create(stack: ExitStack, path: Path | None) -> IO[str] | None:
@@ -216,49 +203,4 @@ def _create(stack: ExitStack, path: Path | None) -> IO[str] | None:
     try:
         return stack.enter_context(path.open("w", encoding="utf-8", newline=""))
     except OSError as error:
-        _fail(error, USAGE)
-
-
-def _finish(
-    work: Coroutine[Any, Any, T],
-    failures: tuple[type[Exception], ...],
-    *,
-    usage: tuple[type[Exception], ...],
-) -> T:
-    """Run `work` and return its result; end with a message and no traceback for the errors that may be expected.
-
-    The loop is asyncio's own. uvloop 0.22 is no faster here, and one time in seventy it closes its watch over a socket
-    whose broker was killed without telling the MQTT client, which is then deaf until its keep-alive runs out.
-    """
-    try:
-        return asyncio.run(_cancelled_by_sigterm(work))
-    except KeyboardInterrupt:
-        raise typer.Exit(INTERRUPTED) from None
-    except asyncio.CancelledError:
-        raise typer.Exit(TERMINATED) from None
-    except Exception as error:
-        first = _first_of(error, (*usage, *failures))
-        if first is None:
-            raise
-        _fail(first, USAGE if isinstance(first, usage) else FAILED)
-
-
-async def _cancelled_by_sigterm(work: Coroutine[Any, Any, T]) -> T:
-    """Do `work`, and clean up on SIGTERM as on Ctrl-C."""
-    task = asyncio.ensure_future(work)
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
-    return await task
-
-
-def _first_of(error: Exception, expected: tuple[type[Exception], ...]) -> Exception | None:
-    """Return the first error in a group of them when all in it are expected; None when any is not."""
-    if not isinstance(error, ExceptionGroup):
-        return error if isinstance(error, expected) else None
-    leaves = [_first_of(each, expected) for each in error.exceptions]
-    return None if None in leaves else leaves[0]
-
-
-def _fail(error: Exception, code: int) -> NoReturn:
-    """Say what is wrong, and end."""
-    typer.echo(f"paylatch: {error}", err=True)
-    raise typer.Exit(code)
+        fail(error, USAGE)

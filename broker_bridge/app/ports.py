@@ -115,6 +115,17 @@ class AuditEntry:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LenderSummary:
+    """A lender, as whoever runs the bridge sees it."""
+
+    lender: LenderId
+    created_at: int
+    phones: int
+    keys: int
+    """API keys that work."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Outgoing:
     """A signed state that is to be published."""
 
@@ -236,6 +247,12 @@ class Store(Protocol):
 
     async def command(self, lender: LenderId, command_id: CommandId) -> Command | None:
         """Return a lender's command."""
+
+    async def lenders(self) -> Sequence[LenderSummary]:
+        """Return every lender."""
+
+    async def lenders_with_phones(self) -> Sequence[LenderId]:
+        """Return the lenders that have enrolled a phone."""
 
     async def working_key(self, key_hash: bytes) -> ApiKey | None:
         """Return the API key that has this SHA-256, unless it is revoked."""

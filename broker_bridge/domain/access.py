@@ -7,6 +7,8 @@ from typing import NewType
 
 from lock_protocol.messages import LenderId
 
+from broker_bridge.domain.decisions import DecisionType
+
 KeyId = NewType("KeyId", str)
 """The public name of a key, `key_…`: it can be shown, logged and revoked by, and opens nothing."""
 
@@ -49,8 +51,15 @@ _IMPLIED: dict[Scope, frozenset[Scope]] = {
     Scope.ADMIN: frozenset(Scope),
 }
 
-SUPPORT_DECISIONS = frozenset({"resend", "grace_granted", "dispute_opened", "dispute_closed"})
-"""The types of decision that `support` may send: none of them locks a phone."""
+SUPPORT_DECISIONS = frozenset(
+    {
+        DecisionType.RESEND,
+        DecisionType.GRACE_GRANTED,
+        DecisionType.DISPUTE_OPENED,
+        DecisionType.DISPUTE_CLOSED,
+    }
+)
+"""The types of decision that `support` may send: none of them says that anything is overdue, or paid."""
 
 
 def effective(scopes: Collection[Scope]) -> frozenset[Scope]:
@@ -58,7 +67,7 @@ def effective(scopes: Collection[Scope]) -> frozenset[Scope]:
     return frozenset().union(*(_IMPLIED[scope] for scope in scopes))
 
 
-def may_decide(scopes: Collection[Scope], decision_type: str) -> bool:
+def may_decide(scopes: Collection[Scope], decision_type: DecisionType) -> bool:
     """Tell whether these scopes allow to send a decision of this type."""
     held = effective(scopes)
     return Scope.DECISIONS_WRITE in held or (Scope.SUPPORT in held and decision_type in SUPPORT_DECISIONS)

@@ -15,8 +15,8 @@ import aiomqtt
 import httpx
 
 from broker_bridge.adapters.signing.keys import init_development_keys
-from broker_bridge.main import add_lender
 from broker_bridge.settings import load
+from broker_bridge.tenants import add_lender
 from lock_protocol.imei import Imei
 from lock_protocol.levels import Level
 from lock_protocol.topics import PhoneTopic

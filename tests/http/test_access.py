@@ -131,6 +131,18 @@ async def test_support_sees_phones_and_neither_locks_nor_opens_one(api: Api) -> 
     assert (await support.get(f"/v1/phones/{IMEI}")).json()["desired"]["version"] == 1
 
 
+async def test_support_grants_grace_and_opens_disputes(api: Api) -> None:
+    support = await with_scopes(api, Scope.SUPPORT)
+    common = {"imei": IMEI, "occurred_at": "2023-01-01T00:00:00Z"}
+    results = await support.decide(
+        {"decision_id": "g", "type": "grace_granted", "until": "2023-01-20T00:00:00Z", **common},
+        {"decision_id": "o", "type": "dispute_opened", **common},
+        {"decision_id": "c", "type": "dispute_closed", **common},
+        {"decision_id": "r", "type": "resend", **common},
+    )
+    assert [one["status"] for one in results.json()["results"]] == [200] * 4
+
+
 async def test_each_item_of_supports_list_is_judged_by_itself(api: Api) -> None:
     support = await with_scopes(api, Scope.SUPPORT)
     response = await support.decide(overdue(), payment())

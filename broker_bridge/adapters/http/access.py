@@ -13,7 +13,8 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, SecurityS
 
 from broker_bridge.adapters.http.problems import ProblemError
 from broker_bridge.app.ports import Clock, Log, StoreUnavailableError
-from broker_bridge.domain.access import ApiKey, KeyId, Scope, effective, may_decide
+from broker_bridge.domain.access import ApiKey, KeyId, Scope, effective, key_id_of, may_decide
+from broker_bridge.domain.decisions import DecisionType
 from lock_protocol.messages import LenderId
 
 KEY_BELIEVED_S = 1.0
@@ -32,7 +33,7 @@ class Caller:
     scopes: frozenset[Scope]
     """With those that they imply."""
 
-    def check_decision(self, decision_type: str) -> None:
+    def check_decision(self, decision_type: DecisionType) -> None:
         """Refuse a decision that this caller may not send.
 
         Raises:
@@ -157,9 +158,19 @@ def forbidden(needed: Collection[str], purpose: str) -> ProblemError:
     )
 
 
-def new_api_key() -> str:
-    """Return a new API key; only its hash is stored."""
-    return "pl_" + secrets.token_urlsafe(_SECRET_BYTES)
+def new_key(lender: LenderId, name: str, scopes: Collection[Scope], at: int) -> tuple[ApiKey, str]:
+    """Return a new key as it is stored, and the key itself, which only its holder keeps."""
+    secret = "pl_" + secrets.token_urlsafe(_SECRET_BYTES)
+    key_hash = api_key_hash(secret)
+    key = ApiKey(
+        key_id=key_id_of(key_hash),
+        key_hash=key_hash,
+        lender=lender,
+        name=name,
+        scopes=frozenset(scopes),
+        created_at=at,
+    )
+    return key, secret
 
 
 def api_key_hash(key: str) -> bytes:

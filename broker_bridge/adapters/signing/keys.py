@@ -11,7 +11,8 @@ A key file holds the 32-byte seed in hexadecimal and is readable by its owner al
 
 import os
 import stat
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from lock_protocol.messages import DelegatedKey, Delegation, DesiredState, Fresh
 from lock_protocol.refusals import Refusal
 from lock_protocol.trust import follow_root, pinned_root, verify_delegation
 
+PRODUCTION_THRESHOLD = 2
 DEVELOPMENT_DELEGATION_S = 365 * 86_400
 DEVELOPMENT_LEASE_S = 200 * 86_400
 _KEY_OPS = {"lock": Ops.LOCK, "unlock": Ops.UNLOCK | Ops.RELEASE, "fresh": Ops.FRESH}
@@ -52,14 +54,20 @@ class FileSigner:
         Raises:
             KeyFileError: something is missing, readable by others, or not signed by the root.
         """
-        if not development and (directory / _ROOT_KEY).exists():
-            raise KeyFileError(f"{directory / _ROOT_KEY}: the root's private key must not be where the bridge runs")
-        self.roots = _load_roots(directory)
+        self.roots = trusted_roots(directory, development=development)
         self.root = self.roots[-1].root
-        self._lenders = {
-            LenderId(path.parent.name): _load_lender(self.root, path.parent)
-            for path in sorted(directory.glob(f"*/{_DELEGATION_ENVELOPE}"))
-        }
+        self._directory = directory
+        self._lenders = {lender: _load_lender(self.root, directory / lender) for lender in lenders_in(directory)}
+        self._loading = threading.Lock()
+        self._at_start_only: frozenset[LenderId] = frozenset()
+
+    def load_at_start_only(self, lenders: Iterable[LenderId]) -> None:
+        """Take keys that come later of new lenders only, and never of these.
+
+        The states of phones that are enrolled have to be compared with a delegation, and signed again under a newer
+        one, before anything else is signed under it: that is what the start does.
+        """
+        self._at_start_only = frozenset(lenders)
 
     def delegation(self, lender: LenderId) -> Delegation:
         """Return the lender's newest delegation."""
@@ -67,7 +75,7 @@ class FileSigner:
 
     def delegations(self) -> Sequence[Delegation]:
         """Return the newest delegation of every lender."""
-        return [lender.delegation for lender in self._lenders.values()]
+        return [lender.delegation for lender in list(self._lenders.values())]
 
     def sign_state(self, state: DesiredState) -> bytes:
         """Return the envelope of a state, signed by the keys that its operations need."""
@@ -82,10 +90,60 @@ class FileSigner:
         return seal(FRESH, fresh, [lender.keys[Ops.FRESH]], lender.envelope)
 
     def _of(self, lender: LenderId) -> _Lender:
-        try:
+        found = self._lenders.get(lender)
+        return self._load_later(lender) if found is None else found
+
+    def _load_later(self, lender: LenderId) -> _Lender:
+        """Load a lender that was added after the start.
+
+        States are signed on the store's thread and answers to hellos on the event loop's: one of them loads.
+        """
+        home = self._directory / lender
+        if lender in self._at_start_only or not (home / _DELEGATION_ENVELOPE).exists():
+            raise UnknownLenderError(f"the bridge has no keys and delegation for lender {lender}")
+        with self._loading:
+            if lender not in self._lenders:
+                try:
+                    self._lenders[lender] = _load_lender(self.root, home)
+                except KeyFileError as error:
+                    # Lenders read this, and where the bridge keeps its keys is not their business.
+                    raise UnknownLenderError(
+                        f"the bridge cannot use its keys for lender {lender}; `paylatch config check` says why"
+                    ) from error
             return self._lenders[lender]
-        except KeyError:
-            raise UnknownLenderError(f"the bridge has no keys and delegation for lender {lender}") from None
+
+
+def trusted_roots(directory: Path, *, development: bool) -> list[PublishedRoot]:
+    """Return the chain of roots below `directory`, the newest last.
+
+    Raises:
+        KeyFileError: something is missing, does not follow, or must not be outside development.
+    """
+    if not development and (directory / _ROOT_KEY).exists():
+        raise KeyFileError(f"{directory / _ROOT_KEY}: the root's private key must not be where the bridge runs")
+    roots = _load_roots(directory)
+    newest = roots[-1].root
+    if not development and newest.threshold < PRODUCTION_THRESHOLD:
+        raise KeyFileError(
+            f"{directory}: one signature is enough for root {newest.root_version}; outside development it takes "
+            f"{PRODUCTION_THRESHOLD} people at least to say whom phones obey"
+        )
+    return roots
+
+
+def lenders_in(directory: Path) -> list[LenderId]:
+    """Return the lenders that have a delegation below `directory`, whether it can be used or not."""
+    return [LenderId(path.parent.name) for path in sorted(directory.glob(f"*/{_DELEGATION_ENVELOPE}"))]
+
+
+def usable_delegation(directory: Path, lender: LenderId) -> Delegation | None:
+    """Return the delegation under which a bridge could sign for a lender; None where it has nothing for it.
+
+    Raises:
+        KeyFileError: something is missing, readable by others, or not signed by the root.
+    """
+    home = directory / lender
+    return _load_lender(_load_roots(directory)[-1].root, home).delegation if home.exists() else None
 
 
 def init_development_keys(

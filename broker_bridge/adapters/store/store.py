@@ -18,8 +18,9 @@ from sqlalchemy import Connection, Engine, create_engine, delete, event, func, i
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
 
-from broker_bridge.adapters.store import api_keys, tables
-from broker_bridge.adapters.store.migrate import upgrade
+from broker_bridge.adapters.store import lenders, tables
+from broker_bridge.adapters.store.database_file import is_to_be_made
+from broker_bridge.adapters.store.migrate import newest_revision, upgrade, writable_revision
 from broker_bridge.adapters.store.rows import audit_of, command_of, decision_of, outgoing_of, phone_of, policy_of
 from broker_bridge.adapters.store.transaction import SharedTransaction, put_fact, read_lender
 from broker_bridge.app.ports import (
@@ -27,6 +28,7 @@ from broker_bridge.app.ports import (
     Command,
     Job,
     LenderRecord,
+    LenderSummary,
     Outgoing,
     OverloadedError,
     Page,
@@ -100,6 +102,21 @@ class SqlStore:
         await asyncio.to_thread(self._inbox.put, None)
         await asyncio.to_thread(self._writer.join)
         self._engine.dispose()
+
+    async def revisions(self) -> tuple[str | None, str | None]:
+        """Return the revision that the database is at (None: it is new), and the newest that there is.
+
+        Changes nothing, and is for a store that is not open.
+
+        Raises:
+            StoreUnavailableError: the database cannot be opened, or not be written to.
+        """
+        if is_to_be_made(self._url):
+            return None, newest_revision()
+        try:
+            return await self._write(writable_revision), newest_revision()
+        finally:
+            self._engine.dispose()
 
     def on_committed(self, publish: Callable[[Outgoing], object]) -> None:
         """Say who takes the states that committed jobs want published."""
@@ -197,13 +214,21 @@ class SqlStore:
         query = select(table).where(table.c.command_id == command_id, table.c.lender == lender)
         return await self._read(lambda connection: _first(connection, query, command_of))
 
+    async def lenders(self) -> Sequence[LenderSummary]:
+        """Return every lender."""
+        return await self._read(lenders.all_lenders)
+
+    async def lenders_with_phones(self) -> Sequence[LenderId]:
+        """Return the lenders that have enrolled a phone."""
+        return await self._read(lenders.lenders_with_phones)
+
     async def working_key(self, key_hash: bytes) -> ApiKey | None:
         """Return the API key that has this SHA-256, unless it is revoked."""
-        return await self._read(lambda connection: api_keys.working_key(connection, key_hash))
+        return await self._read(lambda connection: lenders.working_key(connection, key_hash))
 
     async def keys_of(self, lender: LenderId, after: str, limit: int) -> Page[ApiKey]:
         """Return a lender's API keys by id, from the one behind `after` on; revoked ones too."""
-        found = await self._read(lambda connection: api_keys.keys_of(connection, lender, after, limit + 1))
+        found = await self._read(lambda connection: lenders.keys_of(connection, lender, after, limit + 1))
         items = found[:limit]
         return Page(items, items[-1].key_id if len(found) > limit else None)
 
@@ -332,26 +357,26 @@ class SqlStore:
         """Add a lender if it is new, and an API key of it that may do everything."""
 
         def write(connection: Connection) -> None:
-            api_keys.insert_lender(connection, lender, at)
-            api_keys.insert_key(connection, first_key(lender, key_hash, at))
+            lenders.insert_lender(connection, lender, at)
+            lenders.insert_key(connection, first_key(lender, key_hash, at))
 
         await self._write(write)
 
     async def add_key(self, key: ApiKey) -> None:
         """Add an API key."""
-        await self._write(lambda connection: api_keys.insert_key(connection, key))
+        await self._write(lambda connection: lenders.insert_key(connection, key))
 
     async def revoke_key(
         self, lender: LenderId, key_id: KeyId, at: int, *, even_last_admin: bool = False
     ) -> ApiKey | None:
         """Revoke an API key and return it as it is now. None: the lender has none such."""
         return await self._write(
-            lambda connection: api_keys.revoke_key(connection, lender, key_id, at, even_last_admin=even_last_admin)
+            lambda connection: lenders.revoke_key(connection, lender, key_id, at, even_last_admin=even_last_admin)
         )
 
     async def put_last_uses(self, uses: Mapping[KeyId, int]) -> None:
         """Remember when API keys were last used."""
-        await self._write(lambda connection: api_keys.put_last_uses(connection, uses))
+        await self._write(lambda connection: lenders.put_last_uses(connection, uses))
 
     async def fact(self, name: str, default: str) -> str:
         """Return one of the bridge's single values, storing `default` when it has none yet."""

@@ -1,11 +1,13 @@
 """Keys in files: what is missing, unsafe or does not fit is refused at the start."""
 
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Barrier
 
 import pytest
 
-from broker_bridge.adapters.signing.keys import FileSigner, KeyFileError, init_development_keys
+from broker_bridge.adapters.signing.keys import FileSigner, KeyFileError, init_development_keys, usable_delegation
 from broker_bridge.app.ports import UnknownLenderError
 from lock_protocol.acceptance import PhoneStanding, accept_state
 from lock_protocol.levels import Level, Ops
@@ -31,11 +33,6 @@ def make(directory: Path, lender: LenderId) -> None:
 
 def signer(directory: Path) -> FileSigner:
     return FileSigner(directory, development=True)
-
-
-def in_production(directory: Path) -> FileSigner:
-    (directory / "root.key").unlink()
-    return FileSigner(directory, development=False)
 
 
 def test_what_is_made_can_be_loaded_and_names_its_lender(keys: Path) -> None:
@@ -102,7 +99,6 @@ def test_a_key_that_others_can_read_is_refused(keys: Path, mode: int) -> None:
 def test_the_roots_private_key_has_no_place_in_production(keys: Path) -> None:
     with pytest.raises(KeyFileError, match=r"root\.key.*must not be"):
         FileSigner(keys, development=False)
-    assert in_production(keys).delegation(ACME).version == 1
 
 
 def test_a_delegation_in_another_lenders_directory_is_refused(keys: Path) -> None:
@@ -164,3 +160,59 @@ def test_each_key_may_do_its_own_work_only(keys: Path) -> None:
         Ops.UNLOCK | Ops.RELEASE,
         Ops.FRESH,
     ]
+
+
+# --- lenders that come later ---------------------------------------------------------------------------------------
+
+
+def test_a_lender_that_is_added_while_the_bridge_runs_needs_no_restart(keys: Path) -> None:
+    running = signer(keys)
+    with pytest.raises(UnknownLenderError):
+        running.delegation(OTHER)
+    make(keys, OTHER)
+    assert running.delegation(OTHER).lender == OTHER
+    assert {one.lender for one in running.delegations()} == {ACME, OTHER}
+
+
+def test_threads_that_meet_a_new_lender_at_once_load_it_once(keys: Path) -> None:
+    running = signer(keys)
+    make(keys, OTHER)
+    together = Barrier(8)
+
+    def ask(_: int) -> int:
+        together.wait()
+        return id(running.delegation(OTHER))
+
+    with ThreadPoolExecutor(8) as threads:
+        assert len(set(threads.map(ask, range(8)))) == 1
+
+
+def test_keys_that_cannot_be_used_are_no_fault_of_the_others_and_may_be_mended(keys: Path) -> None:
+    running = signer(keys)
+    make(keys, OTHER)
+    (keys / OTHER / "lock.key").chmod(0o644)
+    with pytest.raises(UnknownLenderError, match="paylatch config check") as caught:
+        running.delegation(OTHER)
+    assert str(keys) not in str(caught.value), "lenders read this"
+    assert "chmod 600" in str(caught.value.__cause__)
+    assert running.delegation(ACME).lender == ACME
+    (keys / OTHER / "lock.key").chmod(0o600)
+    assert running.delegation(OTHER).lender == OTHER
+
+
+def test_a_lender_whose_phones_are_enrolled_gets_no_delegation_without_a_start(keys: Path) -> None:
+    running = signer(keys)
+    running.load_at_start_only([OTHER])
+    make(keys, OTHER)
+    with pytest.raises(UnknownLenderError, match=OTHER):
+        running.delegation(OTHER)
+    assert signer(keys).delegation(OTHER).lender == OTHER
+
+
+def test_whether_a_lender_can_be_signed_for_is_told(keys: Path) -> None:
+    usable = usable_delegation(keys, ACME)
+    assert usable == signer(keys).delegation(ACME)
+    assert usable_delegation(keys, OTHER) is None
+    (keys / ACME / "lock.key").unlink()
+    with pytest.raises(KeyFileError, match="no delegated key for lock"):
+        usable_delegation(keys, ACME)

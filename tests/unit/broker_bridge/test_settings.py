@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from broker_bridge.settings import Settings, SettingsError, load
+from broker_bridge.settings import Settings, SettingsError, configure, load, without_password
 
 MINIMAL = """
 [broker]
@@ -82,7 +82,7 @@ def test_development_serves_loopback_only(write: Path, host: str) -> None:
     text = f'[http]\nhost = "{host}"\n'
     with pytest.raises(SettingsError, match="not loopback"):
         loaded(write, REPLAY + MINIMAL + text)
-    assert loaded(write, MINIMAL + text).http.host == host
+    assert loaded(write, f"{MINIMAL}{text}behind_tls_proxy = true\n").http.host == host
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
@@ -114,3 +114,78 @@ def test_a_wrong_value_in_the_environment_is_named(write: Path, monkeypatch: pyt
     monkeypatch.setenv("PAYLATCH_BROKER__WINDOW", "wide")
     with pytest.raises(SettingsError, match=r"broker\.window"):
         loaded(write, MINIMAL)
+
+
+# --- flags, and where a value comes from ---------------------------------------------------------------------------
+
+
+def test_a_flag_stands_above_the_environment_and_the_file(write: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PAYLATCH_HTTP__PORT", "2000")
+    monkeypatch.setenv("PAYLATCH_HTTP__HOST", "localhost")
+    write.write_text(f"{MINIMAL}[http]\nport = 1000\n")
+    http = load(write, {"http": {"port": 3000}}).http
+    assert (http.port, http.host) == (3000, "localhost"), "the rest of the section stays the environment's"
+
+
+def test_a_flag_cannot_weaken_what_is_refused(write: Path) -> None:
+    write.write_text(MINIMAL)
+    with pytest.raises(SettingsError, match="development = true only"):
+        load(write, {"policy": "replay"})
+
+
+def test_a_wrong_flag_is_said_to_be_one(write: Path) -> None:
+    write.write_text(MINIMAL)
+    with pytest.raises(SettingsError, match=r"http\.port \(flag\)"):
+        load(write, {"http": {"port": 0}})
+
+
+def test_each_value_is_told_with_its_source(write: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PAYLATCH_BROKER__WINDOW", "9")
+    write.write_text(f"{MINIMAL}window = 7\n[http]\nport = 1000\n")
+    configuration = configure(write, {"http": {"host": "::1"}})
+    assert configuration.origins == {
+        "broker.password_file": f"file {write}",
+        "broker.phones_passwords": f"file {write}",
+        "broker.window": "environment",
+        "http.port": f"file {write}",
+        "http.host": "flag",
+    }
+    assert configuration.settings.broker.window == 9
+
+
+def test_a_variable_that_holds_a_whole_section_is_read(write: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PAYLATCH_HTTP", '{"port": 2000}')
+    assert (
+        loaded(write, MINIMAL + '[http]\nhost = "::1"\n').http.model_dump()
+        == configure(write, {"http": {"port": 2000, "host": "::1"}}).settings.http.model_dump()
+    )
+
+
+def test_a_variable_that_should_be_json_and_is_not_is_named(write: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PAYLATCH_HTTP", "{")
+    with pytest.raises(SettingsError, match=r"environment: .*http"):
+        loaded(write, MINIMAL)
+
+
+def test_what_is_not_safe_can_still_be_shown(write: Path) -> None:
+    write.write_text('policy = "replay"\n' + MINIMAL)
+    assert configure(write).settings.policy == "replay"
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("sqlite:///paylatch.db", "sqlite:///paylatch.db"),
+        ("postgresql://bridge@db:5432/paylatch", "postgresql://bridge@db:5432/paylatch"),
+        ("postgresql://bridge:secret@db:5432/paylatch", "postgresql://bridge:***@db:5432/paylatch"),
+        (
+            "postgresql://bridge:se:cr%40et@db/paylatch?sslmode=require",
+            "postgresql://bridge:***@db/paylatch?sslmode=require",
+        ),
+        ("postgresql://:secret@/paylatch", "postgresql://:***@/paylatch"),
+        ("postgresql://db/paylatch?user=bridge&password=secret", "postgresql://db/paylatch?user=bridge&password=***"),
+        ("postgresql://db/paylatch?password=secret&user=bridge", "postgresql://db/paylatch?password=***&user=bridge"),
+    ],
+)
+def test_a_databases_password_is_not_shown(url: str, shown: str) -> None:
+    assert without_password(url) == shown

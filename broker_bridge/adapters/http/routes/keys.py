@@ -9,12 +9,12 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from broker_bridge.adapters.http.access import Admin, api_key_hash, new_api_key
+from broker_bridge.adapters.http.access import Admin, new_key
 from broker_bridge.adapters.http.answers import api_key_answer
 from broker_bridge.adapters.http.bodies import Body, check, read_json
 from broker_bridge.adapters.http.gateway import Gateway
 from broker_bridge.adapters.http.problems import not_found
-from broker_bridge.domain.access import ApiKey, KeyId, Scope, key_id_of, key_name, parse_scope
+from broker_bridge.domain.access import KeyId, Scope, key_name, parse_scope
 
 MAX_PAGE = 500
 
@@ -34,16 +34,8 @@ def routes(gateway: Gateway) -> APIRouter:
     @router.post("/keys", status_code=HTTPStatus.CREATED)
     async def create_key(request: Request, caller: Admin) -> dict[str, Any]:
         """Make an API key; the answer holds it, shown once: only its hash is stored."""
-        body, secret = check(KeyBody, await read_json(request.stream())), new_api_key()
-        key_hash = api_key_hash(secret)
-        key = ApiKey(
-            key_id=key_id_of(key_hash),
-            key_hash=key_hash,
-            lender=caller.lender,
-            name=body.name,
-            scopes=frozenset(body.scopes),
-            created_at=gateway.clock.now(),
-        )
+        body = check(KeyBody, await read_json(request.stream()))
+        key, secret = new_key(caller.lender, body.name, body.scopes, gateway.clock.now())
         await gateway.store.add_key(key)
         return api_key_answer(key) | {"key": secret}
 

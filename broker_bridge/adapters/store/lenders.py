@@ -1,12 +1,12 @@
-"""API keys in the database."""
+"""Lenders and their API keys in the database."""
 
 from collections.abc import Mapping
 from dataclasses import fields
 
-from sqlalchemy import Connection, RowMapping, bindparam, insert, select, update
+from sqlalchemy import Connection, RowMapping, bindparam, exists, func, insert, select, update
 
-from broker_bridge.adapters.store.tables import api_keys, lenders
-from broker_bridge.app.ports import UnknownLenderError
+from broker_bridge.adapters.store.tables import api_keys, lenders, phones
+from broker_bridge.app.ports import LenderSummary, UnknownLenderError
 from broker_bridge.domain.access import ApiKey, KeyId, LastAdminKeyError, Scope
 from lock_protocol.messages import LenderId
 
@@ -29,6 +29,21 @@ def insert_lender(connection: Connection, lender: LenderId, at: int) -> None:
     """Add a lender, unless it is there."""
     if not _is_known(connection, lender):
         connection.execute(insert(lenders).values(lender=lender, created_at=at))
+
+
+def all_lenders(connection: Connection) -> list[LenderSummary]:
+    """Return every lender, with how many phones and working keys it has."""
+    working = select(func.count()).where(api_keys.c.lender == lenders.c.lender, api_keys.c.revoked_at == 0)
+    enrolled = select(func.count()).where(phones.c.lender == lenders.c.lender)
+    counts = enrolled.scalar_subquery().label("phones"), working.scalar_subquery().label("keys")
+    query = select(lenders.c.lender, lenders.c.created_at, *counts).order_by(lenders.c.lender)
+    return [LenderSummary(**row) for row in connection.execute(query).mappings()]
+
+
+def lenders_with_phones(connection: Connection) -> list[LenderId]:
+    """Return the lenders that have enrolled a phone."""
+    query = select(lenders.c.lender).where(exists().where(phones.c.lender == lenders.c.lender))
+    return list(connection.execute(query).scalars())
 
 
 def insert_key(connection: Connection, key: ApiKey) -> None:

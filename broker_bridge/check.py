@@ -1,0 +1,171 @@
+"""Whether a bridge could start with its settings, and would be safe: looked at without starting it."""
+
+import os
+import stat
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from tempfile import TemporaryFile
+
+from broker_bridge.adapters.http.answers import time_text
+from broker_bridge.adapters.mqtt.broker_conf import exposures
+from broker_bridge.adapters.mqtt.probe import probe
+from broker_bridge.adapters.signing.keys import KeyFileError, lenders_in, trusted_roots, usable_delegation
+from broker_bridge.adapters.store.store import SqlStore
+from broker_bridge.app.ports import BrokerUnavailableError, StoreUnavailableError
+from broker_bridge.settings import ENV_PREFIX, Settings, SettingsError, broker_password, unsafe
+from lock_protocol.messages import Delegation, LenderId
+
+SOON_S = 30 * 86_400
+"""A delegation that ends so soon is told: a new one needs people with root keys to meet."""
+_OF_CLIENTS = frozenset({"PAYLATCH_URL", "PAYLATCH_KEY", "PAYLATCH_KEY_FILE"})
+
+
+class Severity(StrEnum):
+    """How bad a finding is."""
+
+    OK = "ok"
+    WARNING = "warning"
+    ERROR = "error"
+    """The bridge would not start, or must not."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at: how it is, and what to do about it."""
+
+    severity: Severity
+    about: str
+    text: str
+
+
+async def check(settings: Settings, *, online: bool = False) -> Sequence[Finding]:
+    """Look at everything that the bridge needs; `online` also at the broker."""
+    findings = [
+        *_safety(settings),
+        *unknown_variables(os.environ),
+        *_keys(settings),
+        await _database(settings),
+        *_password(settings),
+        *_phones_passwords(settings.broker.phones_passwords),
+    ]
+    if online:
+        findings.append(await _broker(settings))
+    return findings
+
+
+def check_broker_conf(path: Path) -> Sequence[Finding]:
+    """Look at the text of the broker's configuration."""
+    about = str(path)
+    try:
+        found = [Finding(Severity.ERROR, about, text) for text in exposures(path.read_text(encoding="utf-8"))]
+    except (OSError, UnicodeDecodeError) as error:
+        return [Finding(Severity.ERROR, about, f"cannot be read: {error}")]
+    return found or [Finding(Severity.OK, about, "lets nobody in who should not be")]
+
+
+def unknown_variables(environment: Iterable[str]) -> Iterator[Finding]:
+    """Return the variables that look like settings and are none."""
+    known = {f"{ENV_PREFIX}{option}".upper() for option in Settings.model_fields}
+    for name in sorted(environment):
+        section = name.upper().partition("__")[0]
+        if section.startswith(ENV_PREFIX) and section not in known | _OF_CLIENTS:
+            yield Finding(Severity.WARNING, name, "is no option of the bridge, and nobody reads it")
+
+
+def _safety(settings: Settings) -> Iterator[Finding]:
+    faults = [Finding(Severity.ERROR, "safety", fault) for fault in unsafe(settings)]
+    yield from faults
+    if settings.development:
+        yield Finding(Severity.WARNING, "safety", "development mode: for this machine alone, never for real phones")
+    elif not faults:
+        yield Finding(Severity.OK, "safety", "nothing that must not be outside development")
+
+
+def _keys(settings: Settings) -> Iterator[Finding]:
+    try:
+        root = trusted_roots(settings.keys, development=settings.development)[-1].root
+    except KeyFileError as error:
+        yield Finding(Severity.ERROR, "keys", str(error))
+        return
+    signatures = f"{root.threshold} of {len(root.keys)} keys sign"
+    yield Finding(Severity.OK, "keys", f"root {root.root_version} of {time_text(root.issued_at)}: {signatures}")
+    lenders = lenders_in(settings.keys)
+    if not lenders:
+        yield Finding(Severity.WARNING, "keys", f"{settings.keys} has no lender's keys: no phone can be enrolled")
+    for lender in lenders:
+        yield _lenders_keys(settings.keys, lender)
+
+
+def _lenders_keys(directory: Path, lender: LenderId) -> Finding:
+    about = f"keys of {lender}"
+    try:
+        delegation = usable_delegation(directory, lender)
+    except KeyFileError as error:
+        return Finding(Severity.ERROR, about, str(error))
+    if delegation is None:  # taken away while we look
+        return Finding(Severity.WARNING, about, "are gone")
+    return _standing(delegation, about, time.time())
+
+
+def _standing(delegation: Delegation, about: str, now: float) -> Finding:
+    end = f"delegation {delegation.version} of epoch {delegation.epoch}"
+    until = time_text(delegation.expires_at)
+    if now >= delegation.expires_at:
+        return Finding(
+            Severity.WARNING, about, f"{end} expired {until}: phones still open, none locks; install a new one"
+        )
+    if now >= delegation.expires_at - SOON_S:
+        return Finding(Severity.WARNING, about, f"{end} ends {until}; after that no phone locks: install a new one")
+    return Finding(Severity.OK, about, f"{end}, until {until}")
+
+
+async def _database(settings: Settings) -> Finding:
+    try:
+        current, newest = await SqlStore(settings.database).revisions()
+    except (StoreUnavailableError, ValueError) as error:
+        return Finding(Severity.ERROR, "database", str(error))
+    if current is None:
+        return Finding(Severity.OK, "database", f"is new; the bridge makes its tables, revision {newest}")
+    if current == newest:
+        return Finding(Severity.OK, "database", f"answers, at revision {current}")
+    if newest is not None and current < newest:
+        return Finding(Severity.OK, "database", f"answers, at revision {current}; the bridge brings it to {newest}")
+    return Finding(
+        Severity.ERROR, "database", f"is at revision {current}, which is newer than this version's {newest}; upgrade"
+    )
+
+
+def _password(settings: Settings) -> Iterator[Finding]:
+    try:
+        broker_password(settings.broker)
+    except SettingsError as error:
+        yield Finding(Severity.ERROR, "broker", str(error))
+    else:
+        yield Finding(Severity.OK, "broker", f"the password is in {settings.broker.password_file}")
+
+
+def _phones_passwords(path: Path) -> Iterator[Finding]:
+    """The file is replaced by renaming another over it, so it is the directory that must be writable."""
+    directory = path.absolute().parent
+    try:
+        with TemporaryFile(dir=directory):
+            pass
+    except OSError as error:
+        yield Finding(
+            Severity.ERROR, "broker.phones_passwords", f"{directory}: {error.strerror}; the bridge writes there"
+        )
+        return
+    if path.exists() and stat.S_IMODE(path.stat().st_mode) & 0o007:
+        yield Finding(Severity.WARNING, "broker.phones_passwords", f"everybody can read {path}: chmod o= {path}")
+
+
+async def _broker(settings: Settings) -> Finding:
+    broker = settings.broker
+    try:
+        await probe(broker.host, broker.port, broker.username, broker_password(broker))
+    except (BrokerUnavailableError, SettingsError) as error:
+        return Finding(Severity.ERROR, "broker", str(error))
+    return Finding(Severity.OK, "broker", f"{broker.host}:{broker.port} lets {broker.username} in")

@@ -1,0 +1,49 @@
+"""Where a setting comes from: flags above environment above file above defaults."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+Values = Mapping[str, Any]
+"""Settings by name; a section's are a mapping in it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """What one source says."""
+
+    source: str
+    values: Values
+
+
+def merged(layers: Sequence[Layer]) -> dict[str, Any]:
+    """Return what all say together; of two that say something about one option, the later one counts."""
+    result: dict[str, Any] = {}
+    for layer in layers:
+        _put(result, layer.values)
+    return result
+
+
+def origins(layers: Sequence[Layer]) -> dict[str, str]:
+    """Return which source each option's value comes from, by dotted name."""
+    return {option: layer.source for layer in layers for option, _ in options(layer.values)}
+
+
+def options(values: Values, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Return each option's dotted name, like `http.port`, and its value."""
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from options(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", value
+
+
+def _put(result: dict[str, Any], values: Values) -> None:
+    for name, value in values.items():
+        below = result.get(name)
+        if isinstance(value, Mapping):
+            section = dict(below) if isinstance(below, Mapping) else {}
+            _put(section, value)
+            result[name] = section
+        else:
+            result[name] = value

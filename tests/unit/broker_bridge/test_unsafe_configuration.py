@@ -1,0 +1,254 @@
+"""Configuration that is not safe is refused outside development, by name, with the way out; and told by `check`."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from broker_bridge.adapters.mqtt.broker_conf import exposures
+from broker_bridge.adapters.signing.keys import FileSigner, KeyFileError, init_development_keys
+from broker_bridge.adapters.store.store import SqlStore
+from broker_bridge.app.ports import StoreUnavailableError
+from broker_bridge.check import Finding, Severity, check, check_broker_conf, unknown_variables
+from broker_bridge.domain.authority import NotDelegatedError, require_authority
+from broker_bridge.domain.policy import Wish
+from broker_bridge.settings import Settings, SettingsError, configure, load
+from lock_protocol.levels import Level, Reason
+from lock_protocol.messages import LenderId, Notice
+from paylatch import resources
+from tests.installation import make_production_keys, read_only_directory, write_settings
+from tests.unit.lock_protocol.golden import read
+
+ACME = LenderId("acme-mobile")
+DAY = 86_400
+
+
+@pytest.fixture
+def installed(tmp_path: Path) -> Path:
+    """A directory with everything that a bridge in production needs."""
+    make_production_keys(tmp_path / "keys", ACME, now=int(time.time()))
+    write_settings(tmp_path)
+    return tmp_path
+
+
+def settings_of(directory: Path) -> Settings:
+    return load(directory / "bridge.toml")
+
+
+def files_in(directory: Path) -> dict[Path, bytes]:
+    return {path: path.read_bytes() for path in directory.rglob("*") if path.is_file()}
+
+
+async def findings(directory: Path) -> list[Finding]:
+    return list(await check(configure(directory / "bridge.toml").settings))
+
+
+async def errors(directory: Path) -> str:
+    """What `check` would not let start, as one text."""
+    return "\n".join(f"{one.about}: {one.text}" for one in await findings(directory) if one.severity is Severity.ERROR)
+
+
+async def test_what_is_as_it_should_be_has_no_errors_and_no_warnings(installed: Path) -> None:
+    assert {one.severity for one in await findings(installed)} == {Severity.OK}
+    assert FileSigner(settings_of(installed).keys, development=False).delegation(ACME).version == 1
+
+
+async def test_looking_changes_nothing(installed: Path) -> None:
+    before = files_in(installed)
+    await check(settings_of(installed), online=True)
+    assert files_in(installed) == before
+
+
+async def test_a_world_readable_key_is_refused(installed: Path) -> None:
+    (installed / "keys" / ACME / "lock.key").chmod(0o644)
+    with pytest.raises(KeyFileError, match="chmod 600"):
+        FileSigner(settings_of(installed).keys, development=False)
+    assert "chmod 600" in await errors(installed)
+
+
+@pytest.mark.parametrize("mode", [0o604, 0o640, 0o644])
+async def test_a_password_file_that_others_can_read_is_refused(installed: Path, mode: int) -> None:
+    (installed / "bridge.secret").chmod(mode)
+    with pytest.raises(SettingsError, match=r"broker\.password_file.*chmod 600"):
+        settings_of(installed)
+    assert "chmod 600" in await errors(installed)
+
+
+def test_a_password_file_that_others_can_read_will_do_in_development(installed: Path) -> None:
+    (installed / "bridge.secret").chmod(0o644)
+    write_settings(installed, "development = true")
+    assert settings_of(installed).development
+
+
+async def test_a_test_root_in_production_is_refused(tmp_path: Path) -> None:
+    init_development_keys(tmp_path / "keys", ACME, now=int(time.time()), hosts=["pay.example"])
+    write_settings(tmp_path)
+    with pytest.raises(KeyFileError, match=r"root\.key: the root's private key must not be"):
+        FileSigner(settings_of(tmp_path).keys, development=False)
+    assert "root.key" in await errors(tmp_path)
+
+
+async def test_a_root_that_one_person_speaks_for_is_refused_in_production(tmp_path: Path) -> None:
+    make_production_keys(tmp_path / "keys", ACME, now=int(time.time()), threshold=1)
+    write_settings(tmp_path)
+    with pytest.raises(KeyFileError, match="one signature is enough"):
+        FileSigner(settings_of(tmp_path).keys, development=False)
+    assert "one signature is enough" in await errors(tmp_path)
+    assert FileSigner(settings_of(tmp_path).keys, development=True).root.threshold == 1
+
+
+@pytest.mark.parametrize("defect", ["threshold 0", "threshold above the number of keys"])
+async def test_a_root_with_an_impossible_threshold_is_refused(installed: Path, defect: str) -> None:
+    (message,) = [one["message"] for one in read("roots") if one["name"] == defect]
+    (installed / "keys" / "root.envelope").write_bytes(bytes.fromhex(message))
+    for development in (True, False):
+        with pytest.raises(KeyFileError, match="BadRoot"):
+            FileSigner(settings_of(installed).keys, development=development)
+    assert "BadRoot" in await errors(installed)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1", "::", "bridge.example"])  # noqa: S104 - what must be refused
+async def test_plain_http_on_a_public_address_is_refused(installed: Path, host: str) -> None:
+    write_settings(installed, http=f'host = "{host}"')
+    with pytest.raises(SettingsError, match=r"http\.host.*behind_tls_proxy = true"):
+        settings_of(installed)
+    assert "behind_tls_proxy" in await errors(installed)
+    write_settings(installed, http=f'host = "{host}"\nbehind_tls_proxy = true')
+    assert settings_of(installed).http.host == host
+
+
+def test_an_unknown_option_is_refused(installed: Path) -> None:
+    write_settings(installed, http="prot = 8081")
+    with pytest.raises(SettingsError, match=r"http\.prot: Extra inputs"):
+        settings_of(installed)
+
+
+def test_an_unknown_variable_is_told() -> None:
+    said = {
+        "PAYLATCH_DATABSE": "x",
+        "PAYLATCH_HTTP__PORT": "1",
+        "PAYLATCH_KEY": "pl_",
+        "PATH": "/bin",
+        "paylatch_x": "",
+    }
+    assert [(one.severity, one.about) for one in unknown_variables(said)] == [
+        (Severity.WARNING, "PAYLATCH_DATABSE"),
+        (Severity.WARNING, "paylatch_x"),
+    ]
+
+
+@pytest.mark.parametrize("option", ["port = -1", "window = -5", "window = -0.5", "phones_port = 65536"])
+def test_a_number_that_cannot_be_is_refused(installed: Path, option: str) -> None:
+    write_settings(installed, broker=option)
+    with pytest.raises(SettingsError, match=rf"broker\.{option.split(maxsplit=1)[0]}"):
+        settings_of(installed)
+
+
+async def test_an_expired_delegation_is_told_and_still_opens(tmp_path: Path) -> None:
+    make_production_keys(tmp_path / "keys", ACME, now=int(time.time()) - 366 * DAY)
+    write_settings(tmp_path)
+    (told,) = [one for one in await findings(tmp_path) if one.severity is not Severity.OK]
+    assert told.severity is Severity.WARNING
+    assert "expired" in told.text
+    assert "install a new one" in told.text
+    delegation = FileSigner(settings_of(tmp_path).keys, development=False).delegation(ACME)
+    now = int(time.time())
+    require_authority(Wish(level=Level.UNLOCKED, reason=Reason.PAID, remind_s=0, notice=Notice()), delegation, now)
+    with pytest.raises(NotDelegatedError):
+        require_authority(Wish(level=Level.LOCKED, reason=Reason.OVERDUE, remind_s=0, notice=Notice()), delegation, now)
+
+
+async def test_a_delegation_that_ends_soon_is_told(tmp_path: Path) -> None:
+    make_production_keys(tmp_path / "keys", ACME, now=int(time.time()) - 350 * DAY)
+    write_settings(tmp_path)
+    (told,) = [one for one in await findings(tmp_path) if one.severity is not Severity.OK]
+    assert (told.severity, "install a new one" in told.text) == (Severity.WARNING, True)
+
+
+async def test_a_new_database_on_a_read_only_path_is_refused(tmp_path: Path) -> None:
+    # Elsewhere it is none; and whoever the test becomes may not even be able to import what this imports.
+    async with SqlStore(f"sqlite:///{tmp_path}/paylatch.db") as store:
+        assert (await store.revisions())[0] is not None
+    with read_only_directory() as directory:
+        url = f"sqlite:///{directory}/paylatch.db"
+        with pytest.raises(StoreUnavailableError, match=r"Permission denied|Read-only"):
+            await SqlStore(url).__aenter__()
+        with pytest.raises(StoreUnavailableError, match="no file can be made there"):
+            await SqlStore(url).revisions()
+
+
+async def test_a_database_that_can_only_be_read_is_told(installed: Path) -> None:
+    database = f"sqlite:///file:{installed}/paylatch.db?mode=ro&uri=true"
+    async with SqlStore(f"sqlite:///{installed}/paylatch.db"):
+        pass
+    write_settings(installed, f'database = "{database}"')
+    assert "database: the database does not answer: attempt to write a readonly database" in await errors(installed)
+
+
+async def test_the_schemas_revision_is_told(installed: Path) -> None:
+    assert "is new" in (await _about(installed, "database")).text
+    async with SqlStore(settings_of(installed).database) as store:
+        newest = (await store.revisions())[1]
+        assert f"answers, at revision {newest}" in (await _about(installed, "database")).text
+        await store._write(lambda one: one.exec_driver_sql("UPDATE alembic_version SET version_num = '0001'"))
+        assert f"the bridge brings it to {newest}" in (await _about(installed, "database")).text
+        await store._write(lambda one: one.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'"))
+        assert "newer than this version's" in await errors(installed)
+
+
+async def _about(directory: Path, about: str) -> Finding:
+    (found,) = [one for one in await findings(directory) if one.about == about]
+    return found
+
+
+@pytest.mark.parametrize(("content", "said"), [(None, "No such file"), ("", "is empty"), ("\n", "is empty")])
+async def test_a_password_that_is_not_there_is_told(installed: Path, content: str | None, said: str) -> None:
+    (installed / "bridge.secret").unlink()
+    if content is not None:
+        (installed / "bridge.secret").touch(0o600)
+        (installed / "bridge.secret").write_text(content, encoding="utf-8")
+    assert said in await errors(installed)
+
+
+async def test_a_broker_that_is_not_there_is_told_when_asked_for(installed: Path) -> None:
+    write_settings(installed, broker="port = 1")
+    found = await check(settings_of(installed), online=True)
+    (told,) = [one for one in found if one.severity is Severity.ERROR]
+    assert told.about == "broker"
+    assert "127.0.0.1:1" in told.text
+
+
+# --- the broker's own configuration --------------------------------------------------------------------------------
+
+
+def test_the_committed_broker_configuration_lets_nobody_in_who_should_not_be() -> None:
+    assert [one.severity for one in check_broker_conf(resources.MOSQUITTO_CONF)] == [Severity.OK]
+
+
+@pytest.mark.parametrize("address", ["", " 0.0.0.0", " 192.0.2.1", " broker.example"])
+@pytest.mark.parametrize("each", [True, False])
+def test_a_listener_on_a_public_address_that_lets_everybody_in_is_told(address: str, *, each: bool) -> None:
+    settings = f"per_listener_settings {str(each).lower()}\nlistener 1883{address}\nallow_anonymous true\n"
+    assert any("allow_anonymous true lets everybody in" in one for one in exposures(settings))
+
+
+def test_whoever_is_let_in_on_loopback_is_this_machine() -> None:
+    assert list(exposures("listener 1883 127.0.0.1\nallow_anonymous true\n")) == []
+
+
+def test_each_listener_has_options_of_its_own() -> None:
+    public = "listener 8883\nallow_anonymous false\nacl_file a\ncertfile c\n"
+    conf = f"per_listener_settings true\n{public}listener 1884 127.0.0.1\nallow_anonymous true\n"
+    assert list(exposures(conf)) == []
+
+
+def test_a_public_listener_needs_an_acl_and_a_certificate() -> None:
+    told = list(exposures("listener 1883 0.0.0.0\nallow_anonymous false\n"))
+    assert len(told) == 2
+    assert "acl_file" in told[0]
+    assert "certfile" in told[1]
+
+
+def test_a_broker_configuration_that_is_not_there_is_told(tmp_path: Path) -> None:
+    (told,) = check_broker_conf(tmp_path / "mosquitto.conf")
+    assert told.severity is Severity.ERROR

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
+from functools import partial
 from importlib.metadata import version
 from random import Random
 
@@ -18,8 +19,11 @@ import uvicorn
 from broker_bridge.adapters.http.access import Access
 from broker_bridge.adapters.http.api import create_api
 from broker_bridge.adapters.http.gateway import Gateway, PhonesBroker
+from broker_bridge.adapters.mqtt.client import BrokerAddress
 from broker_bridge.adapters.mqtt.credentials import PasswordFile
-from broker_bridge.adapters.mqtt.link import BrokerAddress, Link
+from broker_bridge.adapters.mqtt.intake import Intake
+from broker_bridge.adapters.mqtt.lenders_link import LendersLink
+from broker_bridge.adapters.mqtt.link import Link
 from broker_bridge.adapters.policies.profiles import profile, profile_document
 from broker_bridge.adapters.policies.reading import read_policy
 from broker_bridge.adapters.signing.keys import FileSigner
@@ -33,6 +37,7 @@ from broker_bridge.app.policies import Policies
 from broker_bridge.app.ports import Log
 from broker_bridge.app.reconsider import Reconsider
 from broker_bridge.app.resign import refuse_older_delegations, sign_all_again
+from broker_bridge.app.results import Results
 from broker_bridge.app.schedule import Scheduler
 from broker_bridge.app.session import Bridge
 from broker_bridge.app.set_policy import PolicyDesk
@@ -117,6 +122,10 @@ async def run(settings: Settings) -> None:
         )
         access = Access(store, clock, log)
         listener = Listener(store, deliverer, judge)
+        results = Results(topics, log)
+        intake = Intake(topics, store, partial(gateway.decide, told=True), results, clock, log)
+        store.on_step(intake.tell)
+        lenders = LendersLink(address, topics, random=Random(), log=log)  # noqa: S311 - jitter
 
         scheduler = Scheduler(store, reconsider, log)
         bridge = Bridge(store, deliverer, listener, signer.roots)
@@ -129,6 +138,8 @@ async def run(settings: Settings) -> None:
                 listening,
                 mqtt=link.run(bridge.session),
                 credentials=credentials.run(),
+                lenders=lenders.run(intake.receive, results.session),
+                intake=intake.run(),
                 schedule=scheduler.run(),
                 access=access.run(),
             )

@@ -56,6 +56,8 @@ class Command:
     """How often it was published and acknowledged."""
     due_at: int = 0
     """When it is to be published (again): not before this."""
+    told: bool = False
+    """Whether its lender is told of each step, because the decision behind it came by MQTT. The store fills it in."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,6 +78,8 @@ class RecordedDecision:
     """The level that the arrears asked for."""
     held: str
     """What that level waited for, as a JSON array."""
+    told: bool = False
+    """Whether it came by MQTT, where its lender is told of each step of what follows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -253,6 +257,9 @@ class Store(Protocol):
 
     async def lenders_with_phones(self) -> Sequence[LenderId]:
         """Return the lenders that have enrolled a phone."""
+
+    async def newest_command(self, lender: LenderId, imei: Imei, decision_id: DecisionId) -> Command | None:
+        """Return the newest command that stands for a decision: it may have been held, or signed again."""
 
     async def working_key(self, key_hash: bytes) -> ApiKey | None:
         """Return the API key that has this SHA-256, unless it is revoked."""

@@ -39,18 +39,20 @@ class Reconsider:
         Args:
             tx: the job's transaction; the phone's row is locked in it.
             phone: as it is to be judged, with what is new about it.
-            decision: what caused it, if a decision did.
+            decision: what caused it, if a decision did. What follows by itself later, when nothing holds it back any
+                more, follows from the decision that was held.
             resend: whether it is to be sent another version even when it should be what it is.
 
         Raises:
             ClockSuspectError, NotDelegatedError, LinkNotDelegatedError: what should follow must not be signed now.
         """
-        now, record = self.clock.now(), tx.lender(phone.lender)
+        now, record, cause = self.clock.now(), tx.lender(phone.lender), decision or phone.held_decision
         judgement = self.judgement(phone, record)
-        judged = replace(phone, episode=judgement.episode, wanted=judgement.wanted)
+        held_decision = cause if judgement.missing else None
+        judged = replace(phone, episode=judgement.episode, wanted=judgement.wanted, held_decision=held_decision)
         wish = within(judgement.wish, self.queue.signer.delegation(phone.lender), now)
         if resend or needs_new_state(phone.desired.state, wish, now):
-            judged = self.queue.next(tx, judged, wish, decision=decision)
+            judged = self.queue.next(tx, judged, wish, decision=cause)
         looks = (judgement.look_at, lease_look(judged.desired.state, wish, now))
         judged = replace(judged, look_at=min((look for look in looks if look), default=0))
         tx.put_phone(judged)

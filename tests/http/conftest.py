@@ -17,8 +17,9 @@ from fastapi import FastAPI
 from broker_bridge.adapters.http.access import Access, api_key_hash
 from broker_bridge.adapters.http.api import create_api
 from broker_bridge.adapters.http.gateway import Gateway, PhonesBroker
+from broker_bridge.adapters.mqtt.client import BrokerAddress
 from broker_bridge.adapters.mqtt.credentials import PasswordFile
-from broker_bridge.adapters.mqtt.link import BrokerAddress, Link
+from broker_bridge.adapters.mqtt.link import Link
 from broker_bridge.adapters.policies.profiles import profile_document
 from broker_bridge.adapters.store.store import SqlStore
 from broker_bridge.app.set_policy import PolicyDesk

@@ -2,11 +2,10 @@
 
 import base64
 import binascii
-import json
 from collections.abc import AsyncIterable
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
-from typing import Annotated, Any, Final, Literal, NoReturn, Self, TypeVar, get_args
+from typing import Annotated, Any, Final, Literal, Self, TypeVar, get_args
 
 from pydantic import (
     AfterValidator,
@@ -19,8 +18,9 @@ from pydantic import (
     model_validator,
 )
 
-from broker_bridge.adapters.http.problems import ProblemError, faults_of, shortened
+from broker_bridge.adapters.http.problems import ProblemError, faults_of
 from broker_bridge.adapters.policies.reading import zone_name
+from broker_bridge.adapters.strict_json import NotJsonError, parse_json
 from broker_bridge.domain.decisions import Decision, DecisionId, DecisionType, Payment
 from lock_protocol.imei import Imei, parse_imei
 from lock_protocol.keys import PUBLIC_KEY_BYTES, PublicKey, is_usable
@@ -278,8 +278,8 @@ async def read_json(chunks: AsyncIterable[bytes]) -> Any:
     """
     raw = await _read(chunks, MAX_BODY_BYTES)
     try:
-        return json.loads(raw.decode(), object_pairs_hook=_without_repetition, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
+        return parse_json(raw)
+    except NotJsonError as error:
         raise ProblemError(HTTPStatus.BAD_REQUEST, "not-json", f"the body is not JSON: {error}") from error
 
 
@@ -334,16 +334,3 @@ def decision_of(value: object, lender: LenderId) -> Decision:
             HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-body", f"type: must be one of {', '.join(DECISION_BODIES)}"
         )
     return check(model, value).decision(lender)
-
-
-def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in result:
-            raise ValueError(f"key {shortened(key)} stands there twice")
-        result[key] = value
-    return result
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no number that JSON has")

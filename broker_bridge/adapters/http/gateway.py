@@ -51,9 +51,9 @@ class Gateway:
     link: Link
     broker: PhonesBroker
 
-    async def decide(self, decision: Decision) -> Decided:
-        """Take one decision."""
-        return await self.store.commit(Decide(decision, self.reconsider))
+    async def decide(self, decision: Decision, *, told: bool = False) -> Decided:
+        """Take one decision; `told` when its lender is told of each step of what follows."""
+        return await self.store.commit(Decide(decision, self.reconsider, told=told))
 
     async def decide_for(self, caller: Caller, value: object) -> Decided:
         """Take a JSON value as one decision of a caller that may send it.

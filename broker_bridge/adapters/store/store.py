@@ -85,6 +85,7 @@ class SqlStore:
         self._inbox: queue.Queue[_Submitted | None] = queue.Queue(MAX_WAITING)
         self._writer = threading.Thread(target=self._write_until_closed, name="store.writer", daemon=True)
         self._on_committed: Callable[[Outgoing], object] = lambda _: None
+        self._on_step: Callable[[Command], object] = lambda _: None
 
     async def __aenter__(self) -> Self:
         """Bring the schema up to date and start the writer.
@@ -122,6 +123,10 @@ class SqlStore:
         """Say who takes the states that committed jobs want published."""
         self._on_committed = publish
 
+    def on_step(self, tell: Callable[[Command], object]) -> None:
+        """Say who takes each committed change of a command's status whose lender is told of it."""
+        self._on_step = tell
+
     # --- writing ---
 
     async def commit(self, job: Job[T]) -> T:
@@ -158,10 +163,10 @@ class SqlStore:
 
     def _commit_batch(self, batch: list[_Submitted]) -> None:
         try:
-            to_publish = self._run_together(batch)
+            to_publish, to_tell = self._run_together(batch)
         except Exception as error:  # noqa: BLE001 - the writer outlives whatever a batch holds
             if isinstance(error, SQLAlchemyError) and not isinstance(error, IntegrityError | DataError):
-                to_publish = _fail(batch, StoreUnavailableError(_reason(error)))
+                to_publish, to_tell = _fail(batch, StoreUnavailableError(_reason(error)))
             elif len(batch) > 1:
                 # One of them has a row that cannot be read, or wrote what the database will not take; alone, each
                 # answers for itself.
@@ -169,10 +174,10 @@ class SqlStore:
                     self._commit_batch([submitted])
                 return
             else:
-                to_publish = _fail(batch, error)
-        batch[0].loop.call_soon_threadsafe(self._settle, batch, to_publish)
+                to_publish, to_tell = _fail(batch, error)
+        batch[0].loop.call_soon_threadsafe(self._settle, batch, to_publish, to_tell)
 
-    def _run_together(self, batch: list[_Submitted]) -> list[Outgoing]:
+    def _run_together(self, batch: list[_Submitted]) -> tuple[list[Outgoing], list[Command]]:
         with self._writing.begin() as connection:
             tx = SharedTransaction(connection, [submitted.job for submitted in batch])
             for submitted in batch:
@@ -184,11 +189,13 @@ class SqlStore:
                 except Exception as error:  # noqa: BLE001 - whatever a job raises is its submitter's answer
                     submitted.error = error
             tx.flush()
-        return tx.to_publish
+        return tx.to_publish, tx.to_tell
 
-    def _settle(self, batch: list[_Submitted], to_publish: list[Outgoing]) -> None:
+    def _settle(self, batch: list[_Submitted], to_publish: list[Outgoing], to_tell: list[Command]) -> None:
         for state in to_publish:
             self._on_committed(state)
+        for step in to_tell:
+            self._on_step(step)
         for submitted in batch:
             submitted.settle()
 
@@ -221,6 +228,13 @@ class SqlStore:
     async def lenders_with_phones(self) -> Sequence[LenderId]:
         """Return the lenders that have enrolled a phone."""
         return await self._read(lenders.lenders_with_phones)
+
+    async def newest_command(self, lender: LenderId, imei: Imei, decision_id: DecisionId) -> Command | None:
+        """Return the newest command that stands for a decision: it may have been held, or signed again."""
+        table = tables.commands
+        mine = (table.c.imei == imei, table.c.lender == lender, table.c.decision_id == decision_id)
+        query = select(table).where(*mine).order_by(table.c.epoch.desc(), table.c.version.desc()).limit(1)
+        return await self._read(lambda connection: _first(connection, query, command_of))
 
     async def working_key(self, key_hash: bytes) -> ApiKey | None:
         """Return the API key that has this SHA-256, unless it is revoked."""
@@ -411,10 +425,10 @@ def _in_transaction(engine: Engine, query: Callable[[Connection], T]) -> T:
         raise StoreUnavailableError(_reason(error)) from error
 
 
-def _fail(batch: list[_Submitted], error: Exception) -> list[Outgoing]:
+def _fail(batch: list[_Submitted], error: Exception) -> tuple[list[Outgoing], list[Command]]:
     for submitted in batch:
         submitted.error = error
-    return []
+    return [], []
 
 
 def _reason(error: SQLAlchemyError) -> str:

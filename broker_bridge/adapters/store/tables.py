@@ -13,6 +13,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    false,
     text,
 )
 
@@ -82,6 +83,7 @@ phones = Table(
     Column("holds", Text, nullable=False, server_default="{}"),
     Column("episode", Text, nullable=False, server_default="{}"),
     Column("wanted", SmallInteger, nullable=False, server_default="0"),
+    Column("held_decision", String(64)),
     Column("look_at", BigInteger, nullable=False, server_default="0"),
     # the desired state; level, epoch and version stand in the envelope as well, here they can be selected
     Column("epoch", BigInteger, nullable=False),
@@ -130,6 +132,7 @@ decisions = Table(
     Column("received_at", BigInteger, nullable=False),
     Column("wanted", SmallInteger, nullable=False, server_default="0"),
     Column("held", Text, nullable=False, server_default="[]"),
+    Column("told", Boolean, nullable=False, server_default=false()),
 )
 Index("ix_decisions_imei", decisions.c.imei)
 
@@ -152,6 +155,7 @@ commands = Table(
     Column("finished_at", BigInteger, nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("due_at", BigInteger, nullable=False),
+    Column("told", Boolean, nullable=False, server_default=false()),
 )
 Index("ix_commands_imei", commands.c.imei)
 # Only what is due is in this index, so finding it costs the same however many commands have been.

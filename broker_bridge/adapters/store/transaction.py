@@ -62,6 +62,9 @@ class SharedTransaction:
         self._judge_again: dict[LenderId, int] = {}
         self._last_signed_at: int | None = None
         self.to_publish: list[Outgoing] = []
+        self._steps: list[Command] = []
+        self.to_tell: list[Command] = []
+        """Steps of commands whose lenders are told of them; complete once everything is written."""
 
     # --- what jobs call ---
 
@@ -88,7 +91,10 @@ class SharedTransaction:
         return self._commands.get(command_id)
 
     def put_command(self, command: Command) -> None:
-        """Insert or replace a command."""
+        """Insert or replace a command. Whatever changes a status comes through here, so no step goes untold."""
+        before = self._commands.get(command.command_id)
+        if command.decision_id is not None and (before is None or before.status is not command.status):
+            self._append(self._steps, command)
         self._set(self._commands, command.command_id, command)
         self._set(self._changed_commands, command.command_id, None)
 
@@ -149,6 +155,7 @@ class SharedTransaction:
 
     def flush(self) -> None:
         """Write everything, table by table, as few statements as there are tables."""
+        self._find_whom_to_tell()
         changed = [self._phones[imei] for imei in self._changed_phones]
         self._write(tables.phones, "imei", [phone_row(phone) for phone in changed], self._stored_phones)
         moved = [self._commands[command_id] for command_id in self._changed_commands]
@@ -177,6 +184,18 @@ class SharedTransaction:
             look_at = tables.phones.c.look_at
             later = (tables.phones.c.lender == lender, or_(look_at == 0, look_at > at))
             self._connection.execute(update(tables.phones).where(*later).values(look_at=at))
+
+    def _find_whom_to_tell(self) -> None:
+        """Fill in which new commands stand for a decision that came by MQTT, and collect the steps to tell."""
+        new = [self._commands[one] for one in self._changed_commands if one not in self._stored_commands]
+        keys = {(one.lender, one.decision_id) for one in new if one.decision_id is not None}
+        # A decision that was held is older than this commit, and its command is not.
+        records = self._decisions | self._read_decisions(keys - self._decisions.keys())
+        for one in new:
+            record = None if one.decision_id is None else records.get((one.lender, one.decision_id))
+            if record is not None and record.told:
+                self._commands[one.command_id] = replace(one, told=True)
+        self.to_tell = [step for step in self._steps if self._commands[step.command_id].told]
 
     # --- reading ---
 

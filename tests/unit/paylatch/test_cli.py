@@ -27,6 +27,7 @@ def paylatch(*arguments: str) -> Result:
         ("config", "show"),
         ("config", "check"),
         ("completion",),
+        ("lender", "mqtt-password"),
     ],
 )
 def test_every_command_shows_an_example(command: tuple[str, ...]) -> None:
@@ -65,6 +66,8 @@ def test_the_version_is_told() -> None:
         ("config", "show", "--config", "/nowhere/bridge.toml"),
         ("config", "check", "--config", "/nowhere/bridge.toml"),
         ("completion", "csh"),
+        ("lender", "mqtt-password", "x", "--passwords", "/nowhere/services.passwd"),
+        ("lender", "mqtt-password", "acme"),
     ],
 )
 def test_what_cannot_be_is_a_usage_error_and_says_why(arguments: tuple[str, ...]) -> None:

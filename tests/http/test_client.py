@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -58,8 +58,8 @@ def asking(transport: httpx.AsyncBaseTransport, key: str | None = KEYS[ACME], pa
 
 
 @pytest.fixture
-async def bridge(api: Api) -> AsyncIterator[Bridge]:
-    yield asking(httpx.ASGITransport(api.app))
+async def bridge(api: Api) -> Bridge:
+    return asking(httpx.ASGITransport(api.app))
 
 
 # --- decisions -----------------------------------------------------------------------------------------------------

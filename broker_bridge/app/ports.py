@@ -252,14 +252,14 @@ class Store(Protocol):
     async def command(self, lender: LenderId, command_id: CommandId) -> Command | None:
         """Return a lender's command."""
 
+    async def newest_command(self, lender: LenderId, imei: Imei, decision_id: DecisionId) -> Command | None:
+        """Return the newest command that stands for a decision: it may have been held, or signed again."""
+
     async def lenders(self) -> Sequence[LenderSummary]:
         """Return every lender."""
 
     async def lenders_with_phones(self) -> Sequence[LenderId]:
         """Return the lenders that have enrolled a phone."""
-
-    async def newest_command(self, lender: LenderId, imei: Imei, decision_id: DecisionId) -> Command | None:
-        """Return the newest command that stands for a decision: it may have been held, or signed again."""
 
     async def working_key(self, key_hash: bytes) -> ApiKey | None:
         """Return the API key that has this SHA-256, unless it is revoked."""

@@ -7,6 +7,9 @@ from typing import Annotated
 
 import typer
 
+from paylatch.commands.options import LenderArgument, lender_named
+from paylatch.commands.outcome import FAILED, fail
+
 EXAMPLE = (
     "Example: paylatch lender mqtt-password acme --passwords /etc/mosquitto/paylatch/services.passwd "
     "--pid-file /run/mosquitto/mosquitto.pid > acme.secret"
@@ -15,7 +18,7 @@ _SECRET_BYTES = 24
 
 
 def mqtt_password(
-    lender: Annotated[str, typer.Argument(help="3 to 32 of a-z, 0-9 and '-'.", metavar="LENDER", show_default=False)],
+    lender: LenderArgument,
     *,
     passwords: Annotated[
         Path, typer.Option(metavar="FILE", help="The broker's password file for services.", show_default=False)
@@ -36,18 +39,14 @@ def mqtt_password(
         put_lender_password,
         reload_broker,
     )
-    from lock_protocol.messages import LENDER, LenderId  # noqa: PLC0415
 
-    if not LENDER.fullmatch(lender):
-        raise typer.BadParameter(f"lender {lender!r}: expected 3 to 32 of a-z, 0-9 and '-'")
-    secret = secrets.token_urlsafe(_SECRET_BYTES)
+    name, secret = lender_named(lender), secrets.token_urlsafe(_SECRET_BYTES)
     try:
-        put_lender_password(passwords, LenderId(lender), hash_password(secret, os.urandom(SALT_BYTES)))
+        put_lender_password(passwords, name, hash_password(secret, os.urandom(SALT_BYTES)))
         typer.echo(secret)
         reloaded = pid_file is not None and reload_broker(pid_file)
     except (PasswordEntryError, OSError) as error:
-        typer.echo(f"paylatch: {error}", err=True)
-        raise typer.Exit(1) from error
+        fail(error, FAILED)
     typer.echo(f"this is the broker password of {lender}; it is shown this once", err=True)
     if not reloaded:
         typer.echo("the broker was not told: it knows the password once it reloads its files (SIGHUP)", err=True)

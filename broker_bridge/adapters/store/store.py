@@ -221,6 +221,13 @@ class SqlStore:
         query = select(table).where(table.c.command_id == command_id, table.c.lender == lender)
         return await self._read(lambda connection: _first(connection, query, command_of))
 
+    async def newest_command(self, lender: LenderId, imei: Imei, decision_id: DecisionId) -> Command | None:
+        """Return the newest command that stands for a decision: it may have been held, or signed again."""
+        table = tables.commands
+        mine = (table.c.imei == imei, table.c.lender == lender, table.c.decision_id == decision_id)
+        query = select(table).where(*mine).order_by(table.c.epoch.desc(), table.c.version.desc()).limit(1)
+        return await self._read(lambda connection: _first(connection, query, command_of))
+
     async def lenders(self) -> Sequence[LenderSummary]:
         """Return every lender."""
         return await self._read(lenders.all_lenders)
@@ -228,13 +235,6 @@ class SqlStore:
     async def lenders_with_phones(self) -> Sequence[LenderId]:
         """Return the lenders that have enrolled a phone."""
         return await self._read(lenders.lenders_with_phones)
-
-    async def newest_command(self, lender: LenderId, imei: Imei, decision_id: DecisionId) -> Command | None:
-        """Return the newest command that stands for a decision: it may have been held, or signed again."""
-        table = tables.commands
-        mine = (table.c.imei == imei, table.c.lender == lender, table.c.decision_id == decision_id)
-        query = select(table).where(*mine).order_by(table.c.epoch.desc(), table.c.version.desc()).limit(1)
-        return await self._read(lambda connection: _first(connection, query, command_of))
 
     async def working_key(self, key_hash: bytes) -> ApiKey | None:
         """Return the API key that has this SHA-256, unless it is revoked."""

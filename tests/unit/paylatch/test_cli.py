@@ -21,13 +21,13 @@ def paylatch(*arguments: str) -> Result:
         ("keys", "init"),
         ("lender", "add"),
         ("lender", "list"),
+        ("lender", "mqtt-password"),
         ("key", "create"),
         ("key", "list"),
         ("key", "revoke"),
         ("config", "show"),
         ("config", "check"),
         ("completion",),
-        ("lender", "mqtt-password"),
     ],
 )
 def test_every_command_shows_an_example(command: tuple[str, ...]) -> None:
@@ -61,13 +61,13 @@ def test_the_version_is_told() -> None:
         ("bridge", "run", "--config", "/nowhere/bridge.toml"),
         ("keys", "init", "--directory", "/nowhere", "--lender", "No Lender"),
         ("lender", "add", "x"),
+        ("lender", "mqtt-password", "x", "--passwords", "/nowhere/services.passwd"),
+        ("lender", "mqtt-password", "acme"),
         ("bridge", "run", "--database", "postgresql://bridge:secret@db/paylatch"),
         ("bridge", "run", "--http-port", "0"),
         ("config", "show", "--config", "/nowhere/bridge.toml"),
         ("config", "check", "--config", "/nowhere/bridge.toml"),
         ("completion", "csh"),
-        ("lender", "mqtt-password", "x", "--passwords", "/nowhere/services.passwd"),
-        ("lender", "mqtt-password", "acme"),
     ],
 )
 def test_what_cannot_be_is_a_usage_error_and_says_why(arguments: tuple[str, ...]) -> None:

@@ -98,12 +98,13 @@ def demo(
     """
     from device_sim.fleet.control_client import FleetControlError  # noqa: PLC0415 - see the module's docstring
     from paylatch.broker_process import BrokerError  # noqa: PLC0415
+    from paylatch.client import PaylatchError  # noqa: PLC0415
     from paylatch.demo.options import DemoError, DemoUsageError, Options  # noqa: PLC0415
     from paylatch.demo.run import run  # noqa: PLC0415
     from paylatch.demo.view import choose_view  # noqa: PLC0415
     from paylatch.histories import HistoryError  # noqa: PLC0415
 
-    failures = (DemoError, BrokerError, FleetControlError, OSError)
+    failures = (DemoError, PaylatchError, BrokerError, FleetControlError, OSError)
     options = Options(phones=phones, months=months, histories=histories, seed=seed, keep=keep)
     with ExitStack() as stack:
         view = choose_view(quiet=quiet)

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import Base64Bytes, BeforeValidator, PlainSerializer, TypeAdapter, ValidationError
 
+from lock_protocol.imei import Imei, parse_imei
 from lock_protocol.levels import Condition, Level
 from paylatch.client.errors import UnexpectedAnswerError
 
@@ -28,6 +29,7 @@ def _name(value: Level | Condition) -> str:
     return value.name.lower()
 
 
+ImeiText = Annotated[Imei, BeforeValidator(parse_imei)]
 LevelName = Annotated[Level, BeforeValidator(_level), PlainSerializer(_name)]
 ConditionName = Annotated[Condition, BeforeValidator(_condition), PlainSerializer(_name)]
 
@@ -58,7 +60,7 @@ class Decided:
     """What became of a decision; it is durable."""
 
     decision_id: str
-    imei: str
+    imei: ImeiText
     type: str
     effect: str
     """`applied`, `noted`, `covered`, `stale`, `already_settled` or `resent`: see `docs/decisions.md`."""
@@ -145,7 +147,7 @@ class Reported:
 class Phone:
     """A phone."""
 
-    imei: str
+    imei: ImeiText
     lender: str
     loan_id: str
     status: str
@@ -206,7 +208,7 @@ class Command:
     """One version of a desired state on its way to its phone."""
 
     command_id: str
-    imei: str
+    imei: ImeiText
     status: str
     """`queued`, `sent`, `succeeded`, `failed`, `rejected`, `superseded` or `timed_out`."""
     pending: bool
@@ -256,7 +258,7 @@ class PolicyCheck:
 class WouldChange:
     """What a policy would make of one phone."""
 
-    imei: str
+    imei: ImeiText
     level: LevelName
     becomes: LevelName
     wanted_level: LevelName

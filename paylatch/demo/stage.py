@@ -21,7 +21,8 @@ from lock_protocol.topics import Topics
 from lock_protocol.trust import pinned_root
 from paylatch.broker_config import BrokerFiles, write_instance
 from paylatch.broker_process import MosquittoProcess
-from paylatch.demo.lender import Enrolment, Lender, connected
+from paylatch.client import Bridge, Enrolled
+from paylatch.demo.lender import connected, enrol
 from paylatch.demo.options import DemoError, DemoUsageError, Options
 from paylatch.demo.plan import Borrower
 from paylatch.demo.processes import ChildProcess, output_of, running
@@ -98,7 +99,8 @@ class Stage:
     """Everything that runs, and who may speak with it."""
 
     broker: MosquittoProcess
-    lender: Lender
+    bridge: Bridge
+    """As the lender has it."""
     fleet: FleetControl
     root: Root
     topics: Topics
@@ -152,15 +154,15 @@ async def built(files: Files, borrowers: Sequence[Borrower], view: View) -> Asyn
         broker = await _broker(stack, files, ports)
         arguments = ["bridge", "run", "--config", str(files.bridge_settings)]
         bridge_process = await stack.enter_async_context(running("bridge", arguments, files.log("bridge")))
-        lender = await stack.enter_async_context(connected(f"http://{LOOPBACK}:{ports.http}", api_key))
-        await bridge_process.wait_until(lender.is_ready)
+        bridge = await stack.enter_async_context(connected(f"http://{LOOPBACK}:{ports.http}", api_key))
+        await bridge_process.wait_until(bridge.is_ready)
         view.step(f"enrolling {len(borrowers)} phones")
-        root, topics = await _enrol(files, lender, borrowers)
+        root, topics = await _enrol(files, bridge, borrowers)
         view.step(f"connecting {len(borrowers)} phones")
         fleet_process = await _fleet(stack, files, ports, topics, len(borrowers))
         yield Stage(
             broker=broker,
-            lender=lender,
+            bridge=bridge,
             fleet=FleetControl(files.fleet_control),
             root=root,
             topics=topics,
@@ -212,29 +214,29 @@ async def _broker(stack: AsyncExitStack, files: Files, ports: _Ports) -> Mosquit
     return broker
 
 
-async def _enrol(files: Files, lender: Lender, borrowers: Sequence[Borrower]) -> tuple[Root, Topics]:
+async def _enrol(files: Files, bridge: Bridge, borrowers: Sequence[Borrower]) -> tuple[Root, Topics]:
     """Enrol all phones and write the fleet's file; return the root and the topics that phones are told."""
     seeds = [new_device_seed() for _ in borrowers]
     places = asyncio.Semaphore(_ENROLMENTS_AT_A_TIME)
 
-    async def enrol(borrower: Borrower, seed: bytes) -> Enrolment:
+    async def enrol_one(borrower: Borrower, seed: bytes) -> Enrolled:
         async with places:
-            return await lender.enrol(borrower, SigningKey.from_seed(seed).public)
+            return await enrol(bridge, borrower, SigningKey.from_seed(seed).public)
 
     async with asyncio.TaskGroup() as tasks:
         enrolling = [
-            tasks.create_task(enrol(borrower, seed), name=f"enrol {borrower.imei}")
+            tasks.create_task(enrol_one(borrower, seed), name=f"enrol {borrower.imei}")
             for borrower, seed in zip(borrowers, seeds, strict=True)
         ]
     enrolled = [task.result() for task in enrolling]
     write_fleet(
         files.fleet_phones,
         (
-            FleetLine(imei=one.imei, device_seed=seed, password=one.password, root=one.root)
+            FleetLine(imei=one.imei, device_seed=seed, password=one.mqtt.password, root=one.root)
             for one, seed in zip(enrolled, seeds, strict=True)
         ),
     )
-    return pinned_root(enrolled[0].root), Topics(enrolled[0].topic_prefix)
+    return pinned_root(enrolled[0].root), Topics(enrolled[0].mqtt.topic_prefix)
 
 
 async def _fleet(stack: AsyncExitStack, files: Files, ports: _Ports, topics: Topics, phones: int) -> ChildProcess:

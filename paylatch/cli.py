@@ -15,7 +15,7 @@ from typing import IO, Annotated, NoReturn
 import typer
 
 from paylatch import resources
-from paylatch.commands import completion, key, lender, lender_mqtt
+from paylatch.commands import completion, decide, key, lender, lender_mqtt, lookup, phone, policy
 from paylatch.commands import config as config_commands
 from paylatch.commands.options import ConfigOption, as_flag, given, lender_named, settings_from
 from paylatch.commands.outcome import FAILED, INTERRUPTED, USAGE, fail, finish
@@ -39,6 +39,11 @@ lender.app.command("mqtt-password", epilog=lender_mqtt.EXAMPLE)(lender_mqtt.mqtt
 app.add_typer(lender.app, name="lender")
 app.add_typer(key.app, name="key")
 app.add_typer(config_commands.app, name="config")
+app.command("decide", epilog=decide.EXAMPLE)(decide.decide)
+app.add_typer(phone.app, name="phone")
+app.add_typer(lookup.decision_app, name="decision")
+app.add_typer(lookup.command_app, name="command")
+app.add_typer(policy.app, name="policy")
 app.add_typer(completion.app)
 
 

@@ -15,7 +15,7 @@ from typing import IO, Annotated, NoReturn
 import typer
 
 from paylatch import resources
-from paylatch.commands import completion, decide, key, lender, lender_mqtt, lookup, phone, policy
+from paylatch.commands import completion, decide, key, lender, lender_mqtt, lookup, phone, policy, quickstart
 from paylatch.commands import config as config_commands
 from paylatch.commands.options import ConfigOption, as_flag, given, lender_named, settings_from
 from paylatch.commands.outcome import FAILED, INTERRUPTED, USAGE, fail, finish
@@ -39,6 +39,7 @@ lender.app.command("mqtt-password", epilog=lender_mqtt.EXAMPLE)(lender_mqtt.mqtt
 app.add_typer(lender.app, name="lender")
 app.add_typer(key.app, name="key")
 app.add_typer(config_commands.app, name="config")
+app.command("quickstart", epilog=quickstart.EXAMPLE)(quickstart.quickstart)
 app.command("decide", epilog=decide.EXAMPLE)(decide.decide)
 app.add_typer(phone.app, name="phone")
 app.add_typer(lookup.decision_app, name="decision")

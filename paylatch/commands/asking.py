@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, TypeVar
 
@@ -61,7 +62,8 @@ async def _answered(url: str, key: str, question: "Callable[[Bridge], Awaitable[
     except ValueError as error:
         fail(error, USAGE)
     except NotAllowedError as error:
-        fail(error, NOT_ALLOWED)
+        unknown = error.problem.status == HTTPStatus.UNAUTHORIZED
+        fail(f"the bridge at {url} does not know this API key" if unknown else error, NOT_ALLOWED)
     except UnavailableError as error:
         advice = "" if error.problem else "; is a bridge running there? --url or PAYLATCH_URL names another address"
         fail(f"{error}{advice}", FAILED)

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
+    from lock_protocol.levels import Level
     from paylatch.client import Command, Decided, Held, Phone
 
 _WITHOUT_MINOR_UNITS: Final = frozenset(
@@ -24,6 +25,7 @@ _BECAUSE: Final = {
     "tamper": "it was tampered with",
     "support": "support asked for it",
 }
+_AT_LEVEL: Final = {"notice": "showing a notice", "reminder": "showing reminders"}
 _EFFECTS: Final = {
     "applied": "taken",
     "noted": "taken; it changes nothing by itself",
@@ -93,15 +95,20 @@ def pending(command: "Command") -> str:
 
 
 def _is(phone: "Phone") -> str:
-    should, said = phone.desired.level.name.lower(), phone.reported
+    should, said = _at(phone.desired.level), phone.reported
     if said is None:
         return f"Never heard of; it should be {should}"
-    now = said.level.name.lower()
+    now = _at(said.level)
     if phone.is_proven:
         return f"{now.capitalize()}, as it should be"
     if said.level is phone.desired.level:
         return f"{now.capitalize()} ({said.condition.name.lower().replace('_', ' ')}), as it should be"
     return f"{now.capitalize()} when last heard of, but it should be {should}"
+
+
+def _at(level: "Level") -> str:
+    name = level.name.lower()
+    return _AT_LEVEL.get(name, name)
 
 
 def _why(phone: "Phone") -> str:

@@ -8,7 +8,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from broker_bridge.adapters.mqtt.passwords import SALT_BYTES, hash_password
@@ -23,7 +23,7 @@ from paylatch.broker_config import BrokerFiles, write_instance
 from paylatch.broker_process import MosquittoProcess
 from paylatch.client import Bridge, Enrolled
 from paylatch.demo.lender import connected, enrol
-from paylatch.demo.options import DemoError, DemoUsageError, Options
+from paylatch.demo.options import DemoError, DemoUsageError
 from paylatch.demo.plan import Borrower
 from paylatch.demo.processes import ChildProcess, output_of, running
 from paylatch.demo.services import ServiceAccess
@@ -42,7 +42,7 @@ _PHONE_CONNECTS_IN_S = 0.03
 # nobody watches.
 _RECONNECT_BACKOFF_S = 2.0
 
-_SERVICES = ("bridge", "auditor")
+_SERVICES = ("bridge", "auditor", LENDER)
 
 # What the operating systems leave for the path of a UNIX domain socket.
 _LONGEST_SOCKET_PATH = 100
@@ -104,6 +104,11 @@ class Stage:
     fleet: FleetControl
     root: Root
     topics: Topics
+    url: str
+    """The bridge's address."""
+    api_key: str = field(repr=False)
+    """The lender's."""
+    lender_access: ServiceAccess
     bridge_access: ServiceAccess
     """The bridge's own credentials: what the intruder has stolen."""
     auditor_access: ServiceAccess
@@ -120,23 +125,27 @@ class _Ports:
 
 
 @asynccontextmanager
-async def directory_of(options: Options) -> AsyncIterator[Files]:
+async def directory_of(keep: Path | None) -> AsyncIterator[Files]:
     """Give the directory of a run: the one to keep, or one that is gone in the end.
 
     Raises:
         DemoUsageError: the directory to keep is in use, or its path is too long.
     """
-    if options.keep is None:
+    if keep is None:
         with tempfile.TemporaryDirectory(prefix="paylatch-demo-") as temporary:
             yield Files(Path(temporary))
         return
-    files = Files(options.keep.resolve())
+    yield _kept(keep)
+
+
+def _kept(directory: Path) -> Files:
+    files = Files(directory.resolve())
     if len(os.fsencode(files.fleet_control)) > _LONGEST_SOCKET_PATH:
         raise DemoUsageError(f"{files.directory}: too long a path for a socket; choose a shorter one")
     files.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     if any(files.directory.iterdir()):
         raise DemoUsageError(f"{files.directory}: is not empty; each run needs a directory of its own")
-    yield files
+    return files
 
 
 @asynccontextmanager
@@ -151,10 +160,10 @@ async def built(files: Files, borrowers: Sequence[Borrower], view: View) -> Asyn
     api_key = await _prepare(files, ports, services)
     async with AsyncExitStack() as stack:
         view.step("starting Mosquitto and the bridge")
-        broker = await _broker(stack, files, ports)
+        broker, url = await _broker(stack, files, ports), f"http://{LOOPBACK}:{ports.http}"
         arguments = ["bridge", "run", "--config", str(files.bridge_settings)]
         bridge_process = await stack.enter_async_context(running("bridge", arguments, files.log("bridge")))
-        bridge = await stack.enter_async_context(connected(f"http://{LOOPBACK}:{ports.http}", api_key))
+        bridge = await stack.enter_async_context(connected(url, api_key))
         await bridge_process.wait_until(bridge.is_ready)
         view.step(f"enrolling {len(borrowers)} phones")
         root, topics = await _enrol(files, bridge, borrowers)
@@ -166,10 +175,23 @@ async def built(files: Files, borrowers: Sequence[Borrower], view: View) -> Asyn
             fleet=FleetControl(files.fleet_control),
             root=root,
             topics=topics,
+            url=url,
+            api_key=api_key,
+            lender_access=_access(ports, services, LENDER),
             bridge_access=_access(ports, services, "bridge"),
             auditor_access=_access(ports, services, "auditor"),
             processes=(bridge_process, fleet_process),
         )
+
+
+@asynccontextmanager
+async def watched(stage: Stage) -> AsyncIterator[None]:
+    """End what is done inside as soon as one of the stage's processes ends by itself."""
+    async with asyncio.TaskGroup() as tasks:
+        watching = [tasks.create_task(process.watch(), name="watch") for process in stage.processes]
+        yield
+        for task in watching:
+            task.cancel()
 
 
 async def _prepare(files: Files, ports: _Ports, services: dict[str, str]) -> str:
@@ -177,7 +199,7 @@ async def _prepare(files: Files, ports: _Ports, services: dict[str, str]) -> str
     init_development_keys(files.keys, LENDER, now=int(time.time()), hosts=(_PAY_HOST,))
     hashed = {name: hash_password(secret, secrets.token_bytes(SALT_BYTES)) for name, secret in services.items()}
     write_instance(files.broker.directory, phones_port=ports.phones, services_port=ports.services, services=hashed)
-    _write_secret(files.bridge_secret, services["bridge"])
+    write_secret(files.bridge_secret, services["bridge"])
     files.bridge_settings.write_text(_settings(files, ports), encoding="utf-8")
     key = await output_of(["lender", "add", LENDER, "--config", str(files.bridge_settings)], files.log("lender"))
     return key.strip()
@@ -267,7 +289,8 @@ def _access(ports: _Ports, services: dict[str, str], name: str) -> ServiceAccess
     return ServiceAccess(port=ports.services, username=name, secret=services[name])
 
 
-def _write_secret(path: Path, secret: str) -> None:
+def write_secret(path: Path, secret: str) -> None:
+    """Write a file that its owner alone may read."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="ascii") as file:
         file.write(secret)

@@ -168,9 +168,8 @@ def _details(phone: "Phone", command: "Command") -> "Table":
     for line in holds(phone):
         table.add_row("holds", "", line)
     if desired.lease is not None:
-        table.add_row(
-            "by itself", desired.lease.then.name.lower(), f"when it is offline until {moment(desired.lease.until)}"
-        )
+        lease = desired.lease
+        table.add_row("by itself", lease.then.name.lower(), f"{moment(lease.until)}, if nothing newer reaches it")
     if said is not None and said.signals:
         table.add_row("noticed", "", ", ".join(said.signals))
     table.add_row(

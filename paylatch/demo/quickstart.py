@@ -2,6 +2,7 @@
 
 import asyncio
 import shlex
+import sysconfig
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -63,7 +64,8 @@ def _hand_out(files: Files, stage: Stage) -> None:
     for client in ("mosquitto_pub", "mosquitto_sub"):
         write_secret(files.directory / client, _mosquitto_options(stage.lender_access))
     (files.directory / ENVIRONMENT).write_text(
-        _exports(
+        f"export PATH={shlex.quote(sysconfig.get_path('scripts'))}:$PATH\n"
+        + _exports(
             PAYLATCH_URL=stage.url,
             PAYLATCH_KEY_FILE=str(key),
             QUICKSTART=str(files.directory),

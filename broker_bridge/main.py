@@ -18,7 +18,10 @@ import uvicorn
 
 from broker_bridge.adapters.http.access import Access
 from broker_bridge.adapters.http.api import create_api
+from broker_bridge.adapters.http.connections import PunctualProtocol
 from broker_bridge.adapters.http.gateway import Gateway, PhonesBroker
+from broker_bridge.adapters.metrics.live import Parts
+from broker_bridge.adapters.metrics.metrics import Metrics
 from broker_bridge.adapters.mqtt.client import BrokerAddress
 from broker_bridge.adapters.mqtt.credentials import PasswordFile
 from broker_bridge.adapters.mqtt.intake import Intake
@@ -42,7 +45,7 @@ from broker_bridge.app.schedule import Scheduler
 from broker_bridge.app.session import Bridge
 from broker_bridge.app.set_policy import PolicyDesk
 from broker_bridge.app.sign import Queue, SigningClock
-from broker_bridge.settings import BrokerSettings, Settings, SettingsError, broker_password
+from broker_bridge.settings import BrokerSettings, HttpSettings, Settings, SettingsError, broker_password
 from lock_protocol.topics import Topics
 
 LANE_LIMIT = 10_000
@@ -93,6 +96,8 @@ async def run(settings: Settings) -> None:
             numbers=PublishNumbers(await store.newest_publish_number()),
         )
         store.on_committed(deliverer.offer)
+        metrics = Metrics(clock)
+        store.on_commit(metrics.meters.committed)
         signer.load_at_start_only(await store.lenders_with_phones())
         await refuse_older_delegations(store, signer)
         await sign_all_again(store, signer, queue, log)
@@ -119,20 +124,22 @@ async def run(settings: Settings) -> None:
                 topic_prefix=settings.topic_prefix,
                 root_envelope=signer.roots[-1].envelope,
             ),
+            metrics=metrics,
         )
         access = Access(store, clock, log)
         listener = Listener(store, deliverer, judge)
         results = Results(topics, log)
-        intake = Intake(topics, store, partial(gateway.decide, told=True), results, clock, log)
+        intake = Intake(topics, store, partial(gateway.decide, way="mqtt"), results, clock, log)
         store.on_step(intake.tell)
         lenders = LendersLink(address, topics, random=Random(), log=log)  # noqa: S311 - jitter
+        metrics.watch(Parts(store=store, deliverer=deliverer, listener=listener, link=link), version("paylatch"))
 
         scheduler = Scheduler(store, reconsider, log)
         bridge = Bridge(store, deliverer, listener, signer.roots)
         if settings.development:
             log.warning("development_mode", policy=policies.default.name, note="no gates, loopback only")
         with _listening(settings) as listening:
-            server = _HttpServer(_http_config(gateway, access))
+            server = _HttpServer(_http_config(gateway, access, settings.http))
             await _run_until_told_to_stop(
                 server,
                 listening,
@@ -167,14 +174,15 @@ def _listening(settings: Settings) -> socket.socket:
     return listening
 
 
-def _http_config(gateway: Gateway, access: Access) -> uvicorn.Config:
+def _http_config(gateway: Gateway, access: Access, settings: HttpSettings) -> uvicorn.Config:
     return uvicorn.Config(
-        create_api(gateway, access, version("paylatch")),
+        create_api(gateway, access, version("paylatch"), show_metrics=settings.metrics),
         log_config=None,
         access_log=False,
         lifespan="off",
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=FINISH_S,
+        http=PunctualProtocol,
     )
 
 

@@ -40,6 +40,8 @@ class HttpSettings(Section):
     port: int = Field(default=8080, ge=1, le=65535)
     behind_tls_proxy: bool = False
     """Says that whoever comes to this address comes through TLS: the bridge itself speaks plain HTTP."""
+    metrics: bool = True
+    """Whether `/metrics` is served, to whoever can reach the port: it names no lender and no phone."""
 
 
 class BrokerSettings(Section):

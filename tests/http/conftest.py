@@ -17,6 +17,7 @@ from fastapi import FastAPI
 from broker_bridge.adapters.http.access import Access, api_key_hash
 from broker_bridge.adapters.http.api import create_api
 from broker_bridge.adapters.http.gateway import Gateway, PhonesBroker
+from broker_bridge.adapters.metrics.metrics import Metrics
 from broker_bridge.adapters.mqtt.client import BrokerAddress
 from broker_bridge.adapters.mqtt.credentials import PasswordFile
 from broker_bridge.adapters.mqtt.link import Link
@@ -30,6 +31,7 @@ from tests.bridge_rig import ACME, DEVICE, KeptLog, Office, SetClock, signer_of
 from tests.loopback.lender import Lender
 
 OTHER = LenderId("other-lender")
+NOWHERE = BrokerAddress(host="127.0.0.1", port=1, username="bridge", password="none", client_id="bridge")
 KEYS = {ACME: "pl_acme", OTHER: "pl_other"}
 IMEI, SECOND, FOREIGN = (simulated_imei(number) for number in range(3))
 DEVICE_KEY = base64.b64encode(DEVICE.public).decode()
@@ -43,6 +45,7 @@ class Api:
     store: SqlStore
     clock: SetClock
     passwords: Path
+    metrics: Metrics
     app: FastAPI
     access: Access
     key: str | None = KEYS[ACME]
@@ -100,12 +103,12 @@ class _Parts:
 
 
 @asynccontextmanager
-async def running_api(directory: Path) -> AsyncIterator[Api]:
+async def running_api(directory: Path, *, show_metrics: bool = True) -> AsyncIterator[Api]:
     parts = _Parts()
     office = parts.office
     office.signer.lenders.update(signer_of(Lender(name=OTHER)).lenders)
     passwords = directory / "phones.passwd"
-    nowhere = BrokerAddress(host="127.0.0.1", port=1, username="bridge", password="none", client_id="bridge")
+    metrics = Metrics(office.clock)
     async with SqlStore(f"sqlite:///{directory / 'paylatch.db'}") as store:
         for lender, key in KEYS.items():
             await store.add_lender(lender, api_key_hash(key), at=1)
@@ -123,19 +126,20 @@ async def running_api(directory: Path) -> AsyncIterator[Api]:
             ),
             clock=office.clock,
             credentials=credentials,
-            link=Link(nowhere, Topics(), window=2, random=Random(1), log=parts.log),  # noqa: S311 - never connects
+            link=Link(NOWHERE, Topics(), window=2, random=Random(1), log=parts.log),  # noqa: S311 - never connects
             broker=PhonesBroker(
                 host="mqtt.example",
                 port=8883,
                 topic_prefix="paylatch/v1",
                 root_envelope=office.lender.authority.envelope,
             ),
+            metrics=metrics,
         )
         writing = asyncio.create_task(credentials.run())
         access = Access(store, office.clock, parts.log)
-        app = create_api(gateway, access, "0")
+        app = create_api(gateway, access, "0", show_metrics=show_metrics)
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://bridge") as http:
-            yield Api(http, store, office.clock, passwords, app, access)
+            yield Api(http, store, office.clock, passwords, metrics, app, access)
         writing.cancel()
 
 

@@ -16,7 +16,10 @@ from broker_bridge.adapters.policies.profiles import profile_document
 from broker_bridge.domain.access import Scope, effective
 from tests.http.conftest import DEVICE_KEY, FOREIGN, IMEI, KEYS, OTHER, SECOND, Api, overdue, problem
 
-PUBLIC = {"/livez", "/readyz", "/openapi.json"}
+PUBLIC = {
+    *("/livez", "/readyz", "/metrics", "/openapi.json"),
+    *("/docs", "/docs/start.js", "/docs/swagger-ui-bundle.js", "/docs/swagger-ui.css"),
+}
 """What needs no credential."""
 
 

@@ -45,6 +45,11 @@ class Link:
         """Whether there is a connection, subscribed and ready."""
         return self._supervisor.connected
 
+    @property
+    def connections(self) -> int:
+        """How many have been made so far."""
+        return self._supervisor.connections
+
     async def run(self, on_session: OnSession) -> None:
         """Connect, run `on_session`, and start over whenever the connection ends; until cancelled."""
         await self._supervisor.run(lambda: self._one_connection(on_session))

@@ -32,6 +32,8 @@ class Supervisor:
     address: BrokerAddress
     random: Random
     log: Log
+    connections: int = 0
+    """How many have been made so far."""
     _connected: asyncio.Event = field(default_factory=asyncio.Event)
 
     @property
@@ -42,6 +44,7 @@ class Supervisor:
     def ready(self) -> None:
         """Note that the connection is subscribed and ready."""
         self._connected.set()
+        self.connections += 1
         self.log.info(self.up, host=self.address.host, port=self.address.port)
 
     async def run(self, connect: Callable[[], Coroutine[Any, Any, None]]) -> None:

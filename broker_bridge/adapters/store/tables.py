@@ -173,6 +173,15 @@ Index(
     postgresql_where=text("status = 'sent'"),
 )
 
+# Only what no phone has proven yet is in this one: how long the oldest has waited is asked every few seconds.
+Index(
+    "ix_commands_pending",
+    commands.c.lane,
+    commands.c.created_at,
+    sqlite_where=text("finished_at = 0"),
+    postgresql_where=text("finished_at = 0"),
+)
+
 audit = Table(
     "audit",
     metadata,

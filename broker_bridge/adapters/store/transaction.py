@@ -51,6 +51,7 @@ class SharedTransaction:
         self._decisions = self._read_decisions({key for job in jobs for key in job.decisions})
         self._commands = self._read_commands({phone.command_id for phone in self._phones.values()})
         self._stored_phones, self._stored_commands = set(self._phones), set(self._commands)
+        self._statuses = {command_id: command.status for command_id, command in self._commands.items()}
         self._changed_phones: dict[Imei, None] = {}
         self._changed_commands: dict[CommandId, None] = {}
         self._new_decisions: list[RecordedDecision] = []
@@ -152,6 +153,11 @@ class SharedTransaction:
             for undo in reversed(self._undo):
                 undo()
             raise
+
+    def moved(self) -> list[Command]:
+        """Return the commands that are new or in another status than before."""
+        changed = (self._commands[command_id] for command_id in self._changed_commands)
+        return [one for one in changed if one.status is not self._statuses.get(one.command_id)]
 
     def flush(self) -> None:
         """Write everything, table by table, as few statements as there are tables."""

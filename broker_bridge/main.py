@@ -20,6 +20,8 @@ from broker_bridge.adapters.http.access import Access
 from broker_bridge.adapters.http.api import create_api
 from broker_bridge.adapters.http.connections import PunctualProtocol
 from broker_bridge.adapters.http.gateway import Gateway, PhonesBroker
+from broker_bridge.adapters.imports.desk import import_worker
+from broker_bridge.adapters.imports.spool import DirectorySpool
 from broker_bridge.adapters.metrics.live import Parts
 from broker_bridge.adapters.metrics.metrics import Metrics
 from broker_bridge.adapters.mqtt.client import BrokerAddress
@@ -35,6 +37,7 @@ from broker_bridge.app.canary import PublishNumbers
 from broker_bridge.app.confirm import Judge
 from broker_bridge.app.deliver import Deliverer
 from broker_bridge.app.hear import Listener
+from broker_bridge.app.import_worker import DAY_S
 from broker_bridge.app.outbox import Outbox
 from broker_bridge.app.policies import Policies
 from broker_bridge.app.ports import Log
@@ -45,7 +48,14 @@ from broker_bridge.app.schedule import Scheduler
 from broker_bridge.app.session import Bridge
 from broker_bridge.app.set_policy import PolicyDesk
 from broker_bridge.app.sign import Queue, SigningClock
-from broker_bridge.settings import BrokerSettings, HttpSettings, Settings, SettingsError, broker_password
+from broker_bridge.settings import (
+    BrokerSettings,
+    HttpSettings,
+    ImportSettings,
+    Settings,
+    SettingsError,
+    broker_password,
+)
 from lock_protocol.topics import Topics
 
 LANE_LIMIT = 10_000
@@ -104,6 +114,15 @@ async def run(settings: Settings) -> None:
         address = await _broker_address(settings.broker, store)
         link = Link(address, topics, window=settings.broker.window, random=Random(), log=log)  # noqa: S311 - jitter
         credentials = PasswordFile(settings.broker.phones_passwords, settings.broker.pid_file, store, log)
+        imports = import_worker(
+            store=store,
+            imports=store.imports,
+            spool=_spool(settings.imports),
+            reconsider=reconsider,
+            meters=metrics.meters,
+            log=log,
+            keep_s=settings.imports.results_days * DAY_S,
+        )
         gateway = Gateway(
             store=store,
             reconsider=reconsider,
@@ -125,6 +144,7 @@ async def run(settings: Settings) -> None:
                 root_envelope=signer.roots[-1].envelope,
             ),
             metrics=metrics,
+            imports=imports,
         )
         access = Access(store, clock, log)
         listener = Listener(store, deliverer, judge)
@@ -149,6 +169,7 @@ async def run(settings: Settings) -> None:
                 intake=intake.run(),
                 schedule=scheduler.run(),
                 access=access.run(),
+                imports=imports.run(),
             )
         await access.write_uses()
         log.info("stopped")
@@ -160,6 +181,16 @@ async def _broker_address(settings: BrokerSettings, store: SqlStore) -> BrokerAd
     client_id = await store.fact(_CLIENT_ID, f"paylatch-{secrets.token_hex(8)}")
     return BrokerAddress(
         host=settings.host, port=settings.port, username=settings.username, password=password, client_id=client_id
+    )
+
+
+def _spool(settings: ImportSettings) -> DirectorySpool:
+    return DirectorySpool(
+        directory=settings.directory,
+        max_bytes=settings.max_bytes,
+        max_rows=settings.max_rows,
+        idle_s=settings.idle_s,
+        upload_s=settings.upload_s,
     )
 
 

@@ -15,8 +15,9 @@ from typing import IO, Annotated, NoReturn
 import typer
 
 from paylatch import resources
-from paylatch.commands import completion, decide, key, lender, lender_mqtt, lookup, phone, policy, quickstart
+from paylatch.commands import completion, decide, imports, key, lender, lender_mqtt, lookup, phone, policy, quickstart
 from paylatch.commands import config as config_commands
+from paylatch.commands import histories as histories_commands
 from paylatch.commands.options import ConfigOption, as_flag, given, lender_named, settings_from
 from paylatch.commands.outcome import FAILED, INTERRUPTED, USAGE, fail, finish
 
@@ -45,6 +46,8 @@ app.add_typer(phone.app, name="phone")
 app.add_typer(lookup.decision_app, name="decision")
 app.add_typer(lookup.command_app, name="command")
 app.add_typer(policy.app, name="policy")
+app.add_typer(histories_commands.app, name="histories")
+app.command("import", epilog=imports.EXAMPLE)(imports.import_file)
 app.add_typer(completion.app)
 
 

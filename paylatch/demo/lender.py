@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from lock_protocol.keys import PublicKey
 from paylatch.client import Bridge, Decided, Enrolled, Patience, connect
 from paylatch.demo.options import DemoError
-from paylatch.demo.plan import Borrower, Fact
+from paylatch.facts import Borrower, Fact
 
 _TIMEOUT_S = 30.0
 _AT_ONCE = Patience(total_s=0)

@@ -12,10 +12,10 @@ from device_sim.fleet.control_client import FleetControl
 from device_sim.identities import simulated_imei
 from lock_protocol.imei import Imei
 from lock_protocol.levels import Level
-from paylatch.demo.plan import Borrower
 from paylatch.demo.services import ServiceAccess
 from paylatch.demo.stage import Files, Stage, built, directory_of, watched, write_secret
 from paylatch.demo.view import PlainView
+from paylatch.facts import Borrower
 from paylatch.ports import LOOPBACK
 
 PHONE = Borrower(account=1, imei=simulated_imei(0))

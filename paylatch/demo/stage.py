@@ -24,10 +24,10 @@ from paylatch.broker_process import MosquittoProcess
 from paylatch.client import Bridge, Enrolled
 from paylatch.demo.lender import connected, enrol
 from paylatch.demo.options import DemoError, DemoUsageError
-from paylatch.demo.plan import Borrower
 from paylatch.demo.processes import ChildProcess, output_of, running
 from paylatch.demo.services import ServiceAccess
 from paylatch.demo.view import View
+from paylatch.facts import Borrower
 from paylatch.ports import LOOPBACK, free_ports
 
 LENDER = LenderId("demo-lender")

@@ -61,7 +61,9 @@ async def install(broker: RealBroker, directory: Path, lender: LenderId = ACME) 
         "phones_passwords": str(broker.process.files.phones_passwords),
         "pid_file": str(broker.process.files.pid),
     }
-    settings.write_text("\n".join([*_toml(options), "[http]", *_toml(http), "[broker]", *_toml(mqtt)]))
+    imports: dict[str, object] = {"directory": str(directory / "imports")}
+    sections = ["[http]", *_toml(http), "[broker]", *_toml(mqtt), "[imports]", *_toml(imports)]
+    settings.write_text("\n".join([*_toml(options), *sections]))
     key = await add_lender(load(settings), lender)
     return Installation(settings, key, f"http://{LOOPBACK}:{port}", (keys / "root.envelope").read_bytes())
 

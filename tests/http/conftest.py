@@ -17,6 +17,8 @@ from fastapi import FastAPI
 from broker_bridge.adapters.http.access import Access, api_key_hash
 from broker_bridge.adapters.http.api import create_api
 from broker_bridge.adapters.http.gateway import Gateway, PhonesBroker
+from broker_bridge.adapters.imports.desk import import_worker
+from broker_bridge.adapters.imports.spool import DirectorySpool
 from broker_bridge.adapters.metrics.metrics import Metrics
 from broker_bridge.adapters.mqtt.client import BrokerAddress
 from broker_bridge.adapters.mqtt.credentials import PasswordFile
@@ -28,7 +30,7 @@ from device_sim.identities import simulated_imei
 from lock_protocol.messages import LenderId
 from lock_protocol.topics import Topics
 from tests.bridge_rig import ACME, DEVICE, KeptLog, Office, SetClock, signer_of
-from tests.loopback.lender import Lender
+from tests.loopback.lender import DAY, Lender
 
 OTHER = LenderId("other-lender")
 NOWHERE = BrokerAddress(host="127.0.0.1", port=1, username="bridge", password="none", client_id="bridge")
@@ -113,6 +115,15 @@ async def running_api(directory: Path, *, show_metrics: bool = True) -> AsyncIte
         for lender, key in KEYS.items():
             await store.add_lender(lender, api_key_hash(key), at=1)
         credentials = PasswordFile(passwords, None, store, parts.log)
+        imports = import_worker(
+            store=store,
+            imports=store.imports,
+            spool=spool_in(directory / "spool"),
+            reconsider=office.reconsider,
+            meters=metrics.meters,
+            log=parts.log,
+            keep_s=30 * DAY,
+        )
         gateway = Gateway(
             store=store,
             reconsider=office.reconsider,
@@ -134,13 +145,21 @@ async def running_api(directory: Path, *, show_metrics: bool = True) -> AsyncIte
                 root_envelope=office.lender.authority.envelope,
             ),
             metrics=metrics,
+            imports=imports,
         )
-        writing = asyncio.create_task(credentials.run())
+        services = [asyncio.create_task(credentials.run()), asyncio.create_task(imports.run())]
         access = Access(store, office.clock, parts.log)
         app = create_api(gateway, access, "0", show_metrics=show_metrics)
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://bridge") as http:
             yield Api(http, store, office.clock, passwords, metrics, app, access)
-        writing.cancel()
+        for service in services:
+            service.cancel()
+        await asyncio.gather(*services, return_exceptions=True)
+
+
+def spool_in(directory: Path) -> DirectorySpool:
+    """A spool that takes small files."""
+    return DirectorySpool(directory=directory, max_bytes=4_000_000, max_rows=10_000, idle_s=3, upload_s=30)
 
 
 @pytest.fixture

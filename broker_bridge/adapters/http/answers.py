@@ -1,5 +1,6 @@
 """What lenders are told."""
 
+import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
@@ -10,6 +11,7 @@ from broker_bridge.adapters.http.schemas import (
     HeldAnswer,
     HoldAnswer,
     HoldsAnswer,
+    ImportAnswer,
     KeyAnswer,
     LeaseAnswer,
     PhoneAnswer,
@@ -24,6 +26,7 @@ from broker_bridge.app.set_policy import WouldChange
 from broker_bridge.domain.access import ApiKey
 from broker_bridge.domain.gates import Missing, earliest_of
 from broker_bridge.domain.holds import Hold, Holds
+from broker_bridge.domain.imports import Import, Outcome
 from broker_bridge.domain.phones import Phone, Said
 from lock_protocol.levels import Level, Reason
 from lock_protocol.messages import DesiredState
@@ -141,6 +144,35 @@ def command_answer(command: Command) -> CommandAnswer:
         "created_at": time_text(command.created_at),
         "sent_at": time_text(command.sent_at),
         "finished_at": time_text(command.finished_at),
+    }
+
+
+def import_answer(one: Import, waiting_for: str | None = None) -> ImportAnswer:
+    """Return an import: how far it is, and what became of its rows.
+
+    Args:
+        one: the import.
+        waiting_for: why it does not move on just now.
+    """
+    return {
+        "import_id": one.import_id,
+        "state": one.state,
+        "format": one.upload.format,
+        "dry_run": one.upload.dry_run,
+        "idempotency_key": one.upload.idempotency_key,
+        "size_bytes": one.size_bytes,
+        "rows": one.rows,
+        "done": one.done,
+        "applied": one.counts[Outcome.APPLIED],
+        "unchanged": one.counts[Outcome.UNCHANGED],
+        "held": one.counts[Outcome.HELD],
+        "repeated": one.counts[Outcome.REPEATED],
+        "refused": one.counts[Outcome.REFUSED],
+        "waiting_for": waiting_for,
+        "problem": json.loads(one.problem) if one.problem else None,
+        "created_at": time_text(one.created_at),
+        "started_at": time_text(one.started_at),
+        "finished_at": time_text(one.finished_at),
     }
 
 

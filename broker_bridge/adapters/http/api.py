@@ -9,9 +9,19 @@ from broker_bridge.adapters.http.gateway import Gateway
 from broker_bridge.adapters.http.measured import Measured
 from broker_bridge.adapters.http.openapi import PaylatchApi
 from broker_bridge.adapters.http.problems import install
-from broker_bridge.adapters.http.routes import commands, decisions, docs, health, keys, metrics, phones, policy
+from broker_bridge.adapters.http.routes import (
+    commands,
+    decisions,
+    docs,
+    health,
+    imports,
+    keys,
+    metrics,
+    phones,
+    policy,
+)
 
-_MODULES = (decisions, phones, commands, policy, keys, health)
+_MODULES = (decisions, phones, commands, imports, policy, keys, health)
 
 
 def create_api(gateway: Gateway, access: Access, version: str, *, show_metrics: bool = True) -> FastAPI:

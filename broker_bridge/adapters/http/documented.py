@@ -13,7 +13,8 @@ from pydantic import TypeAdapter
 
 PROBLEMS_KEY: Final = "x-problems"
 BODY_KEY: Final = "x-body"
-"""Where `extra` leaves for `openapi.py` what it writes out; neither key stays in the document."""
+FILES_KEY: Final = "x-files"
+"""Where `extra` leaves for `openapi.py` what it writes out; none of these keys stays in the document."""
 REF_TEMPLATE: Final = "#/components/schemas/{model}"
 
 
@@ -36,6 +37,17 @@ PROBLEMS: Final[Mapping[str, Problem]] = {
     "unknown-decision": Problem(HTTPStatus.NOT_FOUND, "No decision of yours has this id."),
     "unknown-policy": Problem(HTTPStatus.NOT_FOUND, "Your policy has no such version."),
     "unknown-key": Problem(HTTPStatus.NOT_FOUND, "No API key of yours has this id."),
+    "unknown-import": Problem(HTTPStatus.NOT_FOUND, "No import of yours has this id."),
+    "idempotency-key": Problem(HTTPStatus.BAD_REQUEST, "The Idempotency-Key header is missing, or is none."),
+    "upload-running": Problem(HTTPStatus.CONFLICT, "Another request with this Idempotency-Key is still uploading."),
+    "upload-cut": Problem(HTTPStatus.REQUEST_TIMEOUT, "The file did not come whole, or not in time."),
+    "idempotency-key-reused": Problem(
+        HTTPStatus.UNPROCESSABLE_ENTITY, "The Idempotency-Key was used before, for another file."
+    ),
+    "too-many-imports": Problem(
+        HTTPStatus.TOO_MANY_REQUESTS, "As many imports of yours as may wait are waiting already."
+    ),
+    "disk-full": Problem(HTTPStatus.INSUFFICIENT_STORAGE, "The bridge has no room for the file. Nothing was done."),
     "too-slow": Problem(HTTPStatus.REQUEST_TIMEOUT, "The body did not come in time."),
     "enrolment-conflict": Problem(
         HTTPStatus.CONFLICT, "The IMEI is enrolled already, with another key, loan or lender."
@@ -129,6 +141,16 @@ def text_body(
     return extra(*problems, *OF_TEXTS) | {BODY_KEY: body}
 
 
+def files_body(examples: Mapping[str, str], *problems: str) -> dict[str, Any]:
+    """Return the `openapi_extra` of a route that takes a file in any of several formats.
+
+    Args:
+        examples: for each media type, a small file.
+        problems: the kinds of problem it answers with.
+    """
+    return extra(*problems) | {FILES_KEY: dict(examples)}
+
+
 def links(status: int, **targets: tuple[str, str]) -> dict[int | str, dict[str, Any]]:
     """Return a route's `responses`: where an answer of this status leads to.
 
@@ -181,11 +203,13 @@ def _header(description: str, schema: Mapping[str, Any], example: object) -> dic
     return {"description": description, "required": True, "schema": dict(schema), "example": example}
 
 
+_RETRY_AFTER: Final = {
+    "Retry-After": _header("After how many seconds to try again.", {"type": "string", "pattern": "^[0-9]+$"}, "1")
+}
 _HEADERS: Final = {
     HTTPStatus.UNAUTHORIZED: {
         "WWW-Authenticate": _header("How to authenticate.", {"type": "string", "const": "Bearer"}, "Bearer")
     },
-    HTTPStatus.SERVICE_UNAVAILABLE: {
-        "Retry-After": _header("After how many seconds to try again.", {"type": "string", "pattern": "^[0-9]+$"}, "1")
-    },
+    HTTPStatus.SERVICE_UNAVAILABLE: _RETRY_AFTER,
+    HTTPStatus.TOO_MANY_REQUESTS: _RETRY_AFTER,
 }

@@ -18,6 +18,7 @@ from broker_bridge.adapters.mqtt.link import Link
 from broker_bridge.adapters.mqtt.passwords import SALT_BYTES, hash_password
 from broker_bridge.app.decide import Decide, Decided
 from broker_bridge.app.enrol import Enrol
+from broker_bridge.app.import_worker import ImportWorker
 from broker_bridge.app.ports import Clock, Store
 from broker_bridge.app.reconsider import Reconsider
 from broker_bridge.app.set_policy import PolicyDesk
@@ -52,6 +53,7 @@ class Gateway:
     link: Link
     broker: PhonesBroker
     metrics: Metrics
+    imports: ImportWorker
 
     async def decide(self, decision: Decision, *, way: Way = "http") -> Decided:
         """Take one decision; by MQTT, its lender is told of each step of what follows."""

@@ -11,6 +11,7 @@ from pydantic import TypeAdapter
 
 from broker_bridge.adapters.http.documented import (
     BODY_KEY,
+    FILES_KEY,
     OF_ALL,
     OF_DATA,
     OF_KEYS,
@@ -44,6 +45,7 @@ What is answered with success is durable.
 
 TAGS: Final = {
     "Decisions": "What happened to loans.",
+    "Imports": "Files of decisions, taken as a whole and answered row by row.",
     "Phones": "What phones should be, and what they say they are.",
     "Commands": "Where one version of a phone's state is on its way.",
     "Policy": "A lender's rules: which arrears lead to which level, when, and after what.",
@@ -90,6 +92,9 @@ def _completed(document: dict[str, Any]) -> dict[str, Any]:
         body: dict[str, Any] | None = operation.pop(BODY_KEY, None)
         if body is not None:
             operation["requestBody"] = _request_body(body, schemas)
+        files: dict[str, str] | None = operation.pop(FILES_KEY, None)
+        if files is not None:
+            operation["requestBody"] = _file_body(files)
         operation["summary"] = _summary(operation["description"])
         _complete_problems(operation)
         _name_scopes(operation)
@@ -102,6 +107,12 @@ def _completed(document: dict[str, Any]) -> dict[str, Any]:
 def _operations(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
     for methods in document["paths"].values():
         yield from methods.values()
+
+
+def _file_body(files: dict[str, str]) -> dict[str, Any]:
+    """Return a request body that is a file in one of several formats."""
+    content = {kind: {"schema": {"type": "string"}, "example": example} for kind, example in files.items()}
+    return {"required": True, "content": content}
 
 
 def _request_body(body: dict[str, Any], schemas: dict[str, Any]) -> dict[str, Any]:

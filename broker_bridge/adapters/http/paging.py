@@ -13,6 +13,8 @@ PhonesToken = Annotated[str, Query(pattern=r"^([0-9]{15})?$", description=_TOKEN
 TimelineToken = Annotated[str, Query(pattern=r"^([0-9]{1,18})?$", description=_TOKEN)]
 KeysToken = Annotated[str, Query(pattern=r"^(key_[0-9a-f]{16})?$", description=_TOKEN)]
 
+ImportsToken = Annotated[str, Query(max_length=64, pattern=r"^[A-Za-z0-9_-]*$", description=_TOKEN)]
+
 ImeiPath = Annotated[
     str,
     Path(
@@ -23,4 +25,5 @@ ImeiPath = Annotated[
 ]
 CommandPath = Annotated[str, Path(description="The `command_id` that a decision was answered with.")]
 DecisionPath = Annotated[str, Path(description="The `decision_id` that you gave it.")]
+ImportPath = Annotated[str, Path(description="The `import_id` that a file was answered with.")]
 KeyPath = Annotated[str, Path(description="The `key_id` of a key.")]

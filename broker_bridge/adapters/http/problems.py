@@ -17,7 +17,16 @@ from broker_bridge.adapters.http.schemas import ProblemDocument
 from broker_bridge.adapters.mqtt.credentials import CredentialsError
 from broker_bridge.app.decide import DecisionConflictError, FutureDecisionError, UnknownPhoneError
 from broker_bridge.app.enrol import EnrolmentConflictError
-from broker_bridge.app.ports import OverloadedError, StoreUnavailableError, UnknownLenderError
+from broker_bridge.app.imports import ImportConflictError, UploadRunningError
+from broker_bridge.app.ports import (
+    FileTooLargeError,
+    OverloadedError,
+    SpoolFullError,
+    StoreUnavailableError,
+    TooManyImportsError,
+    UnknownLenderError,
+    UploadCutError,
+)
 from broker_bridge.app.set_policy import PolicyRefusedError
 from broker_bridge.app.sign import ClockSuspectError
 from broker_bridge.domain.access import LastAdminKeyError
@@ -59,6 +68,12 @@ _MEANINGS: dict[type[Exception], _Meaning] = {
     DecisionConflictError: _Meaning(HTTPStatus.UNPROCESSABLE_ENTITY, "decision-conflict"),
     FutureDecisionError: _Meaning(HTTPStatus.UNPROCESSABLE_ENTITY, "from-the-future"),
     EnrolmentConflictError: _Meaning(HTTPStatus.CONFLICT, "enrolment-conflict"),
+    ImportConflictError: _Meaning(HTTPStatus.UNPROCESSABLE_ENTITY, "idempotency-key-reused"),
+    UploadRunningError: _Meaning(HTTPStatus.CONFLICT, "upload-running"),
+    UploadCutError: _Meaning(HTTPStatus.REQUEST_TIMEOUT, "upload-cut"),
+    FileTooLargeError: _Meaning(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too-large"),
+    SpoolFullError: _Meaning(HTTPStatus.INSUFFICIENT_STORAGE, "disk-full"),
+    TooManyImportsError: _Meaning(HTTPStatus.TOO_MANY_REQUESTS, "too-many-imports"),
     LastAdminKeyError: _Meaning(HTTPStatus.CONFLICT, "last-admin-key"),
     ClockSuspectError: _Meaning(HTTPStatus.SERVICE_UNAVAILABLE, "clock-suspect"),
     CredentialsError: _Meaning(HTTPStatus.SERVICE_UNAVAILABLE, "broker-not-told"),

@@ -41,15 +41,15 @@ def refuse_other_types(request: Request, *media_types: str) -> None:
     encoding = request.headers.get("content-encoding", "identity").strip().lower()
     if encoding != "identity":
         # Unpacked it could be a thousand times as large as what was sent.
-        raise _unsupported(f"send the body as it is, without content-encoding {encoding[:32]!r}")
+        raise unsupported(f"send the body as it is, without content-encoding {encoding[:32]!r}")
     sent = request.headers.get("content-type")
     if sent is None:
         return
     kind, _, parameters = sent.partition(";")
     if kind.strip().lower() not in media_types:
-        raise _unsupported(f"send content-type {' or '.join(media_types)}; curl -d alone says something else")
+        raise unsupported(f"send content-type {' or '.join(media_types)}; curl -d alone says something else")
     if parameters.strip().lower().replace('"', "") not in ("", "charset=utf-8"):
-        raise _unsupported("send the body in UTF-8, which is the only charset here")
+        raise unsupported("send the body in UTF-8, which is the only charset here")
 
 
 async def _whole(request: Request, max_bytes: int) -> bytes:
@@ -61,5 +61,6 @@ async def _whole(request: Request, max_bytes: int) -> bytes:
     return bytes(raw)
 
 
-def _unsupported(detail: str) -> ProblemError:
+def unsupported(detail: str) -> ProblemError:
+    """Return the answer for a body of a type that this does not take."""
     return ProblemError(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", detail)

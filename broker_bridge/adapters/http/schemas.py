@@ -10,6 +10,7 @@ from broker_bridge.domain.access import Scope
 from broker_bridge.domain.commands import Status
 from broker_bridge.domain.decisions import DecisionType
 from broker_bridge.domain.gates import Condition as GateCondition
+from broker_bridge.domain.imports import Format, ImportState
 from broker_bridge.domain.loans import Effect
 from broker_bridge.domain.phones import PhoneStatus
 from lock_protocol.levels import Condition, Level, Reason, Signals
@@ -357,6 +358,45 @@ class TriedAnswer(TypedDict):
     judged: int
     """How many phones this page has judged."""
     would_change: list[WouldChangeAnswer]
+    next_page_token: NextPage
+
+
+@_documented
+class ImportAnswer(TypedDict):
+    """An import: how far it is, and what became of its rows."""
+
+    import_id: Annotated[str, Field(examples=["imp_00qpsdhg4kj2n8m6t0v1r5c7e3"])]
+    state: Annotated[str, WithJsonSchema({"type": "string", "enum": list(ImportState)})]
+    format: Annotated[str, WithJsonSchema({"type": "string", "enum": list(Format)})]
+    dry_run: bool
+    """Whether every row was judged and nothing written."""
+    idempotency_key: str
+    size_bytes: int
+    rows: int
+    """How many the file has: known from when the import runs."""
+    done: int
+    applied: int
+    unchanged: int
+    """Taken and recorded, without changing anything."""
+    held: int
+    """Taken, and waiting for what the policy asks for."""
+    repeated: int
+    """Taken before this import."""
+    refused: int
+    waiting_for: str | None
+    """Why it does not move on just now."""
+    problem: ProblemDocument | None
+    """Why the file as a whole could not be read."""
+    created_at: Time | None
+    started_at: Time | None
+    finished_at: Time | None
+
+
+@_documented
+class ImportsAnswer(TypedDict):
+    """A page of imports, the newest first."""
+
+    imports: list[ImportAnswer]
     next_page_token: NextPage
 
 

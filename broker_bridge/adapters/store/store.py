@@ -21,6 +21,7 @@ from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyErro
 
 from broker_bridge.adapters.store import lenders, tables
 from broker_bridge.adapters.store.database_file import is_to_be_made
+from broker_bridge.adapters.store.imports import SqlImports
 from broker_bridge.adapters.store.migrate import newest_revision, upgrade, writable_revision
 from broker_bridge.adapters.store.rows import audit_of, command_of, decision_of, outgoing_of, phone_of, policy_of
 from broker_bridge.adapters.store.transaction import SharedTransaction, put_fact, read_lender
@@ -175,6 +176,11 @@ class SqlStore:
     def waiting(self) -> int:
         """How many jobs wait for the next commit."""
         return self._inbox.qsize()
+
+    @property
+    def imports(self) -> SqlImports:
+        """The imports in this database."""
+        return SqlImports(self._read, self._write)
 
     # --- writing ---
 

@@ -194,6 +194,42 @@ audit = Table(
 )
 Index("ix_audit_imei", audit.c.imei)
 
+imports = Table(
+    "imports",
+    metadata,
+    Column("import_id", String(32), primary_key=True),
+    Column("lender", String(32), ForeignKey("lenders.lender"), nullable=False),
+    Column("idempotency_key", String(255), nullable=False),
+    Column("format", String(16), nullable=False),
+    Column("dry_run", Boolean, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("content_hash", LargeBinary(32), nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    # rows of the file, and what has become of those that are done
+    Column("rows", Integer, nullable=False),
+    Column("applied", Integer, nullable=False),
+    Column("unchanged", Integer, nullable=False),
+    Column("held", Integer, nullable=False),
+    Column("repeated", Integer, nullable=False),
+    Column("refused", Integer, nullable=False),
+    Column("problem", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("started_at", BigInteger, nullable=False),
+    Column("finished_at", BigInteger, nullable=False),
+)
+Index("ix_imports_lender_idempotency_key", imports.c.lender, imports.c.idempotency_key, unique=True)
+Index("ix_imports_state", imports.c.state)
+
+import_rows = Table(
+    "import_rows",
+    metadata,
+    Column("import_id", String(32), primary_key=True),
+    Column("row", Integer, primary_key=True, autoincrement=False),
+    Column("outcome", String(16), nullable=False),
+    Column("answer", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
+
 canaries = Table(
     "canaries",
     metadata,

@@ -16,6 +16,7 @@ from broker_bridge.adapters.store.rows import (
     phone_of,
     phone_row,
     policy_row,
+    result_row,
 )
 from broker_bridge.app.ports import (
     AuditEntry,
@@ -28,6 +29,7 @@ from broker_bridge.app.ports import (
     UnknownLenderError,
 )
 from broker_bridge.domain.decisions import DecisionId
+from broker_bridge.domain.imports import RowResult
 from broker_bridge.domain.phones import CommandId, Phone
 from lock_protocol.imei import Imei
 from lock_protocol.messages import LenderId
@@ -55,6 +57,7 @@ class SharedTransaction:
         self._changed_phones: dict[Imei, None] = {}
         self._changed_commands: dict[CommandId, None] = {}
         self._new_decisions: list[RecordedDecision] = []
+        self._row_results: list[RowResult] = []
         self._audit: list[AuditEntry] = []
         self._facts: dict[str, str] = {}
         self._lenders: dict[LenderId, LenderRecord] = {}
@@ -98,6 +101,10 @@ class SharedTransaction:
             self._append(self._steps, command)
         self._set(self._commands, command.command_id, command)
         self._set(self._changed_commands, command.command_id, None)
+
+    def put_row_result(self, result: RowResult) -> None:
+        """Insert what became of a row of an import."""
+        self._append(self._row_results, result)
 
     def audit(self, entry: AuditEntry) -> None:
         """Append to the history."""
@@ -167,6 +174,7 @@ class SharedTransaction:
         moved = [self._commands[command_id] for command_id in self._changed_commands]
         self._write(tables.commands, "command_id", [command_row(one) for one in moved], self._stored_commands)
         self._insert(tables.decisions, [decision_row(decision) for decision in self._new_decisions])
+        self._insert(tables.import_rows, [result_row(result) for result in self._row_results])
         self._insert(
             tables.audit,
             [

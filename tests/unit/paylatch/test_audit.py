@@ -13,7 +13,7 @@ from lock_protocol.levels import Condition, Level
 from lock_protocol.messages import Root, StateHash
 from paylatch.client import Desired, Holds, Loan, Phone, Reported
 from paylatch.demo.audit import Retained, compare, verify_retained, write_rows
-from paylatch.demo.plan import Borrower
+from paylatch.facts import Borrower
 from tests.loopback.lender import Lender
 
 IMEI = simulated_imei(1)

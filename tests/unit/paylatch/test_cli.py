@@ -27,6 +27,8 @@ def paylatch(*arguments: str) -> Result:
         ("key", "revoke"),
         ("config", "show"),
         ("config", "check"),
+        ("import",),
+        ("histories", "decisions"),
         ("completion",),
         ("quickstart",),
         ("decide",),

@@ -101,8 +101,8 @@ HELD = Held(
             ),
             COMMAND,
             (
-                "Showing reminders, as it should be, because it is 90 days overdue, INR 1,299.00 due; locked is held back: "
-                "it is night where the borrower is, no consent of the kind app is on file."
+                "Showing reminders, as it should be, because it is 90 days overdue, INR 1,299.00 due; "
+                "locked is held back: it is night where the borrower is, no consent of the kind app is on file."
             ),
         ),
         (

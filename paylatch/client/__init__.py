@@ -19,6 +19,7 @@ from paylatch.client.answers import (
     Held,
     Hold,
     Holds,
+    Import,
     Lease,
     Loan,
     Missing,
@@ -61,6 +62,7 @@ from paylatch.client.errors import (
     UnavailableError,
     UnexpectedAnswerError,
 )
+from paylatch.client.imports import Imports
 from paylatch.client.mqtt import MqttLender, connect_mqtt
 from paylatch.client.patience import Patience
 
@@ -80,6 +82,8 @@ __all__ = [
     "Held",
     "Hold",
     "Holds",
+    "Import",
+    "Imports",
     "InvalidError",
     "Lease",
     "Loan",

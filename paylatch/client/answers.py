@@ -12,7 +12,7 @@ from pydantic import Base64Bytes, BeforeValidator, PlainSerializer, TypeAdapter,
 
 from lock_protocol.imei import Imei, parse_imei
 from lock_protocol.levels import Condition, Level
-from paylatch.client.errors import UnexpectedAnswerError
+from paylatch.client.errors import Problem, UnexpectedAnswerError
 
 T = TypeVar("T")
 
@@ -272,6 +272,39 @@ class Tried:
 
     judged: int
     would_change: tuple[WouldChange, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Import:
+    """A file of decisions: how far it is, and what became of its rows."""
+
+    import_id: str
+    state: str
+    """`receiving`, `queued`, `running`, `done` or `failed`."""
+    format: str
+    dry_run: bool
+    idempotency_key: str
+    size_bytes: int
+    rows: int
+    """How many there are; 0 until they have been counted."""
+    done: int
+    applied: int
+    unchanged: int
+    held: int
+    repeated: int
+    refused: int
+    waiting_for: str | None
+    """Why it does not move on just now."""
+    problem: Problem | None
+    """Why it could not be read as a whole."""
+    created_at: datetime | None
+    started_at: datetime | None
+    finished_at: datetime | None
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether it has come to its end."""
+        return self.state in ("done", "failed")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -26,6 +26,7 @@ from paylatch.client.answers import (
 )
 from paylatch.client.decisions import DecisionLike, body_of
 from paylatch.client.errors import RefusedError, UnavailableError, error_of, problem_in
+from paylatch.client.imports import Imports
 from paylatch.client.patience import PATIENT, Patience
 from paylatch.client.requests import TIMEOUT_S, Requests, connected, items
 
@@ -170,6 +171,13 @@ class Bridge:
                 raise TimeoutError(f"{command_id} is still {command.status} after {timeout_s:g} s")
             await asyncio.sleep(_POLL_S)
         return command
+
+    # --- imports ------------------------------------------------------------------------------------------------------
+
+    @property
+    def imports(self) -> Imports:
+        """Files of decisions."""
+        return Imports(self._requests)
 
     # --- policy -------------------------------------------------------------------------------------------------------
 

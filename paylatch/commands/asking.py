@@ -33,11 +33,18 @@ KeyFileOption = Annotated[
 ]
 
 
-def ask(url: str, key_file: Path | None, question: "Callable[[Bridge], Awaitable[T]]") -> T:
-    """Return what a bridge answers, or end and say why there is no answer."""
+def ask(
+    url: str, key_file: Path | None, question: "Callable[[Bridge], Awaitable[T]]", *, patience_s: float = _PATIENCE_S
+) -> T:
+    """Return what a bridge answers, or end and say why there is no answer.
+
+    `patience_s` is how long it may be away meanwhile.
+    """
     from paylatch.client import PaylatchError  # noqa: PLC0415 - see the package's docstring
 
-    return finish(_answered(url, api_key(key_file), question), (PaylatchError, TimeoutError), usage=())
+    return finish(
+        _answered(url, api_key(key_file), question, patience_s), (PaylatchError, TimeoutError, OSError), usage=()
+    )
 
 
 def api_key(key_file: Path | None) -> str:
@@ -53,17 +60,17 @@ def api_key(key_file: Path | None) -> str:
     return key
 
 
-async def _answered(url: str, key: str, question: "Callable[[Bridge], Awaitable[T]]") -> T:
+async def _answered(url: str, key: str, question: "Callable[[Bridge], Awaitable[T]]", patience_s: float) -> T:
     from paylatch.client import NotAllowedError, Patience, UnavailableError, connect  # noqa: PLC0415 - as above
 
     try:
-        async with connect(url, key, patience=Patience(total_s=_PATIENCE_S)) as bridge:
+        async with connect(url, key, patience=Patience(total_s=patience_s)) as bridge:
             return await question(bridge)
     except ValueError as error:
         fail(error, USAGE)
     except NotAllowedError as error:
         unknown = error.problem.status == HTTPStatus.UNAUTHORIZED
-        fail(f"the bridge at {url} does not know this API key" if unknown else error, NOT_ALLOWED)
+        fail(f"the bridge at {url} does not take this for a valid API key" if unknown else error, NOT_ALLOWED)
     except UnavailableError as error:
         advice = "" if error.problem else "; is a bridge running there? --url or PAYLATCH_URL names another address"
         fail(f"{error}{advice}", FAILED)

@@ -1,6 +1,7 @@
 """The lenders' client asks the real application, and says the same as its JSON."""
 
 import asyncio
+import io
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -190,6 +191,51 @@ async def test_a_command_that_no_phone_has_done_is_waited_for_in_vain(bridge: Br
         await bridge.finished(decided.command_id, timeout_s=0)
     await bridge.decide(PAID)
     assert (await bridge.finished(decided.command_id, timeout_s=5)).status == "superseded"
+
+
+# --- imports -------------------------------------------------------------------------------------------------------
+
+FILE = "".join(
+    f"{json.dumps(one.body())}\n" for one in (OVERDUE, replace(OVERDUE, decision_id="d2", imei=SECOND), PAID)
+)
+
+
+async def test_a_file_is_sent_waited_for_and_answered_row_by_row(api: Api, bridge: Bridge) -> None:
+    pieces: list[int] = []
+    sent = await bridge.imports.upload(io.BytesIO(FILE.encode()), "ndjson", "k1", sent=pieces.append)
+    one = await bridge.imports.finished(sent.import_id, timeout_s=30)
+    assert (one.state, one.rows, one.applied, one.refused, sum(pieces)) == ("done", 3, 2, 1, len(FILE))
+    assert [again.import_id async for again in bridge.imports.all(page_size=1)] == [one.import_id]
+    assert to_json(one) == (await api.get(f"/v1/imports/{one.import_id}")).json()
+    rows = b"".join([piece async for piece in bridge.imports.results(one.import_id, "ndjson")])
+    assert [json.loads(row)["status"] for row in rows.splitlines()] == [200, 404, 200]
+    refused = [piece async for piece in bridge.imports.results(one.import_id, "csv", outcome="refused")]
+    assert b"unknown-phone" in b"".join(refused)
+
+
+async def test_the_same_file_with_the_same_key_is_the_same_import(bridge: Bridge) -> None:
+    first, again = [await bridge.imports.upload(io.BytesIO(FILE.encode()), "ndjson", "k1") for _ in range(2)]
+    assert first.import_id == again.import_id
+    with pytest.raises(InvalidError, match="Idempotency-Key"):
+        await bridge.imports.upload(io.BytesIO(b"other"), "csv", "k1")
+
+
+async def test_a_dry_run_writes_nothing(bridge: Bridge) -> None:
+    sent = await bridge.imports.upload(io.BytesIO(FILE.encode()), "ndjson", "k1", dry_run=True)
+    assert (await bridge.imports.finished(sent.import_id, timeout_s=30)).dry_run
+    assert (await bridge.phone(IMEI)).desired.level is Level.UNLOCKED
+
+
+async def test_a_file_that_cannot_be_read_as_a_whole_says_why(bridge: Bridge) -> None:
+    sent = await bridge.imports.upload(io.BytesIO(b"decision_id,lender\n"), "csv", "k1")
+    one = await bridge.imports.finished(sent.import_id, timeout_s=30)
+    assert one.problem is not None
+    assert (one.state, one.problem.status) == ("failed", 422)
+
+
+async def test_results_of_no_import_are_refused(bridge: Bridge) -> None:
+    with pytest.raises(NotFoundError):
+        await anext(bridge.imports.results("imp_1", "csv"))
 
 
 # --- errors ----------------------------------------------------------------------------------------------------------

@@ -195,7 +195,7 @@ def test_what_is_no_decision_is_a_usage_error(stdin: str) -> None:
 def test_a_key_that_nobody_knows_is_not_allowed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     wrong = tmp_path / "wrong.key"
     wrong.write_text("pl_wrong\n")
-    assert "does not know this API key" in run("phone", "list", "--key-file", str(wrong), code=4).stderr
+    assert "does not take this for a valid API key" in run("phone", "list", "--key-file", str(wrong), code=4).stderr
     monkeypatch.delenv("PAYLATCH_KEY_FILE")
     assert "PAYLATCH_KEY" in run("phone", "list", code=2).stderr
     monkeypatch.setenv("PAYLATCH_KEY", "pl_wrong")

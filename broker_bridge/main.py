@@ -152,7 +152,8 @@ async def run(settings: Settings) -> None:
         intake = Intake(topics, store, partial(gateway.decide, way="mqtt"), results, clock, log)
         store.on_step(intake.tell)
         lenders = LendersLink(address, topics, random=Random(), log=log)  # noqa: S311 - jitter
-        metrics.watch(Parts(store=store, deliverer=deliverer, listener=listener, link=link), version("paylatch"))
+        parts = Parts(store=store, deliverer=deliverer, listener=listener, link=link, lenders=lenders)
+        metrics.watch(parts, version("paylatch"))
 
         scheduler = Scheduler(store, reconsider, log)
         bridge = Bridge(store, deliverer, listener, signer.roots)

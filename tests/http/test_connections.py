@@ -108,6 +108,15 @@ async def test_a_body_that_goes_on_after_its_request_was_refused_ends_the_connec
     assert answer.startswith(b"HTTP/1.1 401")
 
 
+@pytest.mark.parametrize(
+    "sent", [b"\x16\x03\x01\x02\x00\r\n\r\n", b"GET /\r\n\r\n", POST + b"x\r\n"], ids=["TLS", "0.9", "chunk"]
+)
+async def test_what_is_no_http_is_told_so_and_ended(port: int, sent: bytes) -> None:
+    answer = await until_closed(await connected(port, sent))
+    assert answer.startswith(b"HTTP/1.1 400 Bad Request\r\n")
+    assert b"urn:paylatch:problem:not-http" in answer
+
+
 async def test_connections_beyond_the_limit_are_told_so_and_the_others_go_on(
     port: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -576,21 +576,21 @@ async def test_booleans_are_read_as_spreadsheets_write_them(api: Api) -> None:
 # --- beside other work ---
 
 
-async def large_file(api: Api) -> bytes:
-    """2000 rows about twenty phones, which are enrolled by this."""
+async def large_file(api: Api, rows: int) -> bytes:
+    """So many rows about twenty phones, which are enrolled by this."""
     imeis = [simulated_imei(number) for number in range(100, 120)]
     for imei in imeis:
         assert (await api.enrol(imei)).status_code == 201
-    rows = (
+    lines = (
         f"d{number},{imeis[number % 20]},payment_overdue,2023-01-01T00:00:00Z,{number % 300 + 1},"
-        for number in range(2000)
+        for number in range(rows)
     )
-    return csv_file(*rows)
+    return csv_file(*lines)
 
 
 async def test_a_payment_sent_while_a_large_file_is_imported_does_not_wait_for_it(api: Api) -> None:
     assert (await api.decide(overdue())).status_code == 200
-    begun = (await send(api, await large_file(api))).json()
+    begun = (await send(api, await large_file(api, 2000))).json()
     await once(api, begun["import_id"], lambda one: one["done"] > 0)
     assert (await api.decide(payment())).json()["level"] == "unlocked"
     one = (await api.get(f"/v1/imports/{begun['import_id']}")).json()
@@ -600,8 +600,7 @@ async def test_a_payment_sent_while_a_large_file_is_imported_does_not_wait_for_i
 
 
 async def test_lenders_take_turns(api: Api) -> None:
-    large = (await send(api, await large_file(api))).json()
+    large = (await send(api, await large_file(api, 9000))).json()
     other = api.of(KEYS[OTHER])
     await imported(other, csv_file(LATE.replace(IMEI, FOREIGN)))
     assert (await api.get(f"/v1/imports/{large['import_id']}")).json()["state"] != "done"
-    await finished(api, large["import_id"])

@@ -9,6 +9,7 @@ import pytest
 
 from broker_bridge.adapters.metrics.live import OTHER, Parts
 from broker_bridge.adapters.metrics.metrics import AGES_KEPT_S
+from broker_bridge.adapters.mqtt.lenders_link import LendersLink
 from broker_bridge.adapters.mqtt.link import Link
 from broker_bridge.adapters.store.transaction import SharedTransaction
 from broker_bridge.app.confirm import Ack, Judge, MarkSent
@@ -54,7 +55,8 @@ class Watched:
         link = Link(NOWHERE, TOPICS, window=2, random=Random(1), log=self.log)  # noqa: S311 - never connects
         store.on_committed(self.deliverer.offer)
         store.on_commit(self.api.metrics.meters.committed)
-        parts = Parts(store=store, deliverer=self.deliverer, listener=self.listener, link=link)
+        lenders = LendersLink(NOWHERE, TOPICS, random=Random(1), log=self.log)  # noqa: S311 - never connects
+        parts = Parts(store=store, deliverer=self.deliverer, listener=self.listener, link=link, lenders=lenders)
         self.api.metrics.watch(parts, version="1.2.3")
 
     async def prove(self) -> None:
@@ -249,3 +251,10 @@ async def test_refusals_are_counted_by_the_names_of_the_protocol_and_the_rest_as
 
 async def test_what_runs_is_told(watched: Watched) -> None:
     assert (await watched.values())['paylatch_build_info{database="sqlite",version="1.2.3"}'] == 1
+
+
+async def test_both_connections_to_the_broker_are_told_of(watched: Watched) -> None:
+    values = await watched.values()
+    for name in ("phones", "lenders"):
+        assert values[f'paylatch_broker_connected{{of="{name}"}}'] == 0
+        assert values[f'paylatch_broker_connections_total{{of="{name}"}}'] == 0

@@ -11,6 +11,7 @@ import pytest
 
 from broker_bridge.adapters.imports.desk import import_worker
 from broker_bridge.adapters.imports.spool import DirectorySpool
+from broker_bridge.adapters.metrics.metrics import Metrics
 from broker_bridge.adapters.store.store import SqlStore
 from broker_bridge.app.import_worker import ImportWorker
 from broker_bridge.app.ports import Job, OverloadedError, StoreUnavailableError, TooManyImportsError, Transaction
@@ -202,7 +203,13 @@ async def working(store: SqlStore, directory: Path, office: Office) -> AsyncIter
     log = KeptLog()
     spool = DirectorySpool(directory=directory / "spool", max_bytes=10**6, max_rows=10**4, idle_s=5, upload_s=5)
     worker = import_worker(
-        store=trouble, imports=trouble, spool=spool, reconsider=office.reconsider, log=log, keep_s=86_400
+        store=trouble,
+        imports=trouble,
+        spool=spool,
+        reconsider=office.reconsider,
+        meters=Metrics(office.clock).meters,
+        log=log,
+        keep_s=86_400,
     )
     running = asyncio.create_task(worker.run())
     yield Site(worker, store, trouble, log)

@@ -44,6 +44,13 @@ class PunctualProtocol(H11Protocol):
         elif self.conn.our_state is h11.SEND_RESPONSE:
             self._stop_waiting()
 
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no HTTP, unless an answer is on its way already, and end the connection."""
+        del msg
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            self.transport.write(_NOT_HTTP)
+        self.transport.close()
+
     def on_response_complete(self) -> None:
         """Go on with the next request, or end a connection whose body is still coming."""
         super().on_response_complete()
@@ -66,19 +73,23 @@ class PunctualProtocol(H11Protocol):
             self._deadline = None
 
 
-def _turned_away() -> bytes:
-    problem = ProblemError(
-        HTTPStatus.SERVICE_UNAVAILABLE, "too-many-connections", f"at most {MAX_CONNECTIONS} at a time; keep them open"
-    )
+def _last_answer(problem: ProblemError, *more_headers: str) -> bytes:
+    """Return the bytes of an answer that ends its connection."""
     body = json.dumps(problem.document()).encode()
     head = (
-        "HTTP/1.1 503 Service Unavailable",
+        f"HTTP/1.1 {problem.status} {problem.status.phrase}",
         "content-type: application/problem+json",
         f"content-length: {len(body)}",
-        f"retry-after: {RETRY_AFTER_S}",
         "connection: close",
+        *more_headers,
     )
     return "\r\n".join((*head, "", "")).encode() + body
 
 
-_TURNED_AWAY: Final = _turned_away()
+_TURNED_AWAY: Final = _last_answer(
+    ProblemError(
+        HTTPStatus.SERVICE_UNAVAILABLE, "too-many-connections", f"at most {MAX_CONNECTIONS} at a time; keep them open"
+    ),
+    f"retry-after: {RETRY_AFTER_S}",
+)
+_NOT_HTTP: Final = _last_answer(ProblemError(HTTPStatus.BAD_REQUEST, "not-http", "this is no request of HTTP/1.1"))

@@ -27,6 +27,7 @@ class Problem:
 
 
 PROBLEMS: Final[Mapping[str, Problem]] = {
+    "not-http": Problem(HTTPStatus.BAD_REQUEST, "The request is none of HTTP/1.1, or its chunks are broken."),
     "not-json": Problem(HTTPStatus.BAD_REQUEST, "The body is no JSON, repeats a key, or holds NaN or Infinity."),
     "incomplete-body": Problem(HTTPStatus.BAD_REQUEST, "The connection ended before the body did."),
     "not-text": Problem(HTTPStatus.BAD_REQUEST, "The body is empty, is no UTF-8, or holds a NUL."),
@@ -90,7 +91,7 @@ PROBLEMS: Final[Mapping[str, Problem]] = {
 }
 """Every kind that a route may answer with, by the last part of its type. A test finds the ones that are missing."""
 
-OF_ALL: Final = ("too-many-connections",)
+OF_ALL: Final = ("not-http", "too-many-connections")
 """What may be answered wherever one asks."""
 OF_KEYS: Final = ("unauthorized", "forbidden")
 """What every route answers that asks for a key."""

@@ -7,6 +7,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from broker_bridge.adapters.metrics.unlock_clock import UnlockClock
+from broker_bridge.adapters.mqtt.lenders_link import LendersLink
 from broker_bridge.adapters.mqtt.link import Link
 from broker_bridge.adapters.store.store import Backlog, SqlStore
 from broker_bridge.app.deliver import Deliverer
@@ -37,6 +38,7 @@ class Parts:
     deliverer: Deliverer
     listener: Listener
     link: Link
+    lenders: LendersLink
 
 
 class Live(Collector):
@@ -98,9 +100,12 @@ class Live(Collector):
         yield GaugeMetricFamily("paylatch_unlocks_running", "Openings accepted and not yet proven.", running)
 
     def _broker(self) -> Iterator[Metric]:
-        link = self._parts.link
-        yield GaugeMetricFamily("paylatch_broker_connected", "Whether there is a connection.", link.connected)
-        yield CounterMetricFamily("paylatch_broker_connections", "Connections made.", link.connections)
+        connected = GaugeMetricFamily("paylatch_broker_connected", "Whether there is a connection.", labels=["of"])
+        made = CounterMetricFamily("paylatch_broker_connections", "Connections made.", labels=["of"])
+        for name, link in (("phones", self._parts.link), ("lenders", self._parts.lenders)):
+            connected.add_metric([name], link.connected)
+            made.add_metric([name], link.connections)
+        yield from (connected, made)
         publishes = CounterMetricFamily("paylatch_publishes", "States published, by outcome.", labels=["outcome"])
         for outcome, count in self._parts.deliverer.outcomes.items():
             publishes.add_metric([outcome.value], count)

@@ -40,6 +40,11 @@ class LendersLink:
         """Whether decisions can come in, and results go out."""
         return self._supervisor.connected
 
+    @property
+    def connections(self) -> int:
+        """How many have been made so far."""
+        return self._supervisor.connections
+
     async def run(self, receive: Receive, on_session: Callable[[Broker], Awaitable[None]]) -> None:
         """Hand over what lenders publish and run `on_session` on each connection; until cancelled."""
         await self._supervisor.run(lambda: self._one_connection(receive, on_session))

@@ -27,7 +27,11 @@ TriedSize = Annotated[int, Query(ge=1, le=MAX_TRIED, description="How many phone
 
 
 _POLICY: Final = {"type": "string", "format": "paylatch-policy"}
-_ANYTHING: Final = {"description": "A policy, or what may be none: nothing is refused here, all of it is judged."}
+_ANYTHING: Final = {
+    "description": "A policy, or what may be none: no text is refused here, all of it is judged.",
+    "minLength": 1,
+    "pattern": r"^[^\u0000]*$",
+}
 
 
 def document(*problems: str, schema: Mapping[str, Any] = _POLICY) -> dict[str, Any]:

@@ -5,7 +5,6 @@ has got no result is sent again, unchanged, until it has; the bridge does it onc
 """
 
 import asyncio
-import contextlib
 import json
 import math
 import ssl
@@ -28,6 +27,7 @@ ANSWER_WITHIN_S = 10.0
 """After so long without a result a decision is sent again."""
 _ASK_AGAIN_S = 60.0
 """A phone may be switched off for days; of lost steps the newest is told when its decision is sent again."""
+_TELL_AGAIN_S = 1.0
 _QOS = 1
 _MAX_HEARD = 64
 """Of one decision. Only somebody who does not read what he asked for fills it; the oldest go."""
@@ -236,9 +236,16 @@ async def connect_mqtt(
         await connection.is_connected()
         yield connection
     finally:
-        running.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await running
+        await _ended(running)
+
+
+async def _ended(task: asyncio.Task[None]) -> None:
+    """End a task: told once is not enough, for a connection that breaks just then swallows it."""
+    while not task.done():
+        task.cancel()
+        await asyncio.wait([task], timeout=_TELL_AGAIN_S)
+    if not task.cancelled():
+        task.result()
 
 
 async def _first_answer(heard: _Heard) -> Decided:

@@ -1,6 +1,5 @@
 """`paylatch decide`: tell a bridge what happened to a loan."""
 
-import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -177,11 +176,13 @@ def _body(kind: Type | None, given: Body) -> Body:
 
 
 def _read(source: Path, kind: Type | None, given: Body) -> Any:
+    from broker_bridge.adapters.strict_json import NotJsonError, parse_json  # noqa: PLC0415 - as above
+
     if given or kind not in (None, Type.STDIN):
         fail("the file says everything about its decisions: no TYPE and no options beside it", USAGE)
     try:
-        content = json.loads(text_of(source))
-    except ValueError as error:
+        content = parse_json(text_of(source).encode())
+    except NotJsonError as error:
         fail(f"{source}: is not JSON: {error}; `paylatch import` takes CSV and NDJSON", USAGE)
     many = content if isinstance(content, list) else [content]
     if not many or not all(isinstance(one, dict) for one in many):

@@ -168,7 +168,7 @@ async def test_an_enrolment_answers_what_goes_into_the_phone(api: Api, bridge: B
     assert to_json(read(Enrolled, raw)) == raw
 
 
-async def test_a_policy_is_checked_tried_and_put_in_force(bridge: Bridge) -> None:
+async def test_a_policy_is_checked_tried_and_put_in_force(api: Api, bridge: Bridge) -> None:
     faulty = await bridge.check_policy("schema = 1\nladder = 7\n")
     assert not faulty.valid
     assert faulty.faults
@@ -176,6 +176,10 @@ async def test_a_policy_is_checked_tried_and_put_in_force(bridge: Bridge) -> Non
     await bridge.decide(OVERDUE)
     tried = [page async for page in bridge.try_policy(WITH_GATES, page_size=1)]
     assert sum(page.judged for page in tried) == 1
+    raw = await api.http.post(
+        "/v1/policy/dry-run", content=WITH_GATES, headers=api.headers | {"Content-Type": "application/toml"}
+    )
+    assert [to_json(one) for page in tried for one in page.would_change] == raw.json()["would_change"] != []
     assert await bridge.policy_versions() == []
     put = await bridge.set_policy(WITH_GATES)
     assert await bridge.set_policy(WITH_GATES) == put

@@ -187,7 +187,7 @@ def test_what_goes_wrong_is_told_in_a_line_and_by_the_exit_code(
     assert "Traceback" not in done.output
 
 
-@pytest.mark.parametrize("stdin", ["{", "[]", "7", '["x"]'])
+@pytest.mark.parametrize("stdin", ["{", "[]", "7", '["x"]', '{"type": "resend", "type": "recovered"}', '{"a": NaN}'])
 def test_what_is_no_decision_is_a_usage_error(stdin: str) -> None:
     run("decide", "-", stdin=stdin, code=2)
 

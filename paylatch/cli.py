@@ -15,7 +15,7 @@ from typing import IO, Annotated, NoReturn
 import typer
 
 from paylatch import resources
-from paylatch.commands import completion, imports, key, lender, lender_mqtt
+from paylatch.commands import completion, decide, imports, key, lender, lender_mqtt, lookup, phone, policy, quickstart
 from paylatch.commands import config as config_commands
 from paylatch.commands import histories as histories_commands
 from paylatch.commands.options import ConfigOption, as_flag, given, lender_named, settings_from
@@ -40,6 +40,12 @@ lender.app.command("mqtt-password", epilog=lender_mqtt.EXAMPLE)(lender_mqtt.mqtt
 app.add_typer(lender.app, name="lender")
 app.add_typer(key.app, name="key")
 app.add_typer(config_commands.app, name="config")
+app.command("quickstart", epilog=quickstart.EXAMPLE)(quickstart.quickstart)
+app.command("decide", epilog=decide.EXAMPLE)(decide.decide)
+app.add_typer(phone.app, name="phone")
+app.add_typer(lookup.decision_app, name="decision")
+app.add_typer(lookup.command_app, name="command")
+app.add_typer(policy.app, name="policy")
 app.add_typer(histories_commands.app, name="histories")
 app.command("import", epilog=imports.EXAMPLE)(imports.import_file)
 app.add_typer(completion.app)
@@ -111,13 +117,14 @@ def demo(
     from broker_bridge.app.ports import StoreUnavailableError  # noqa: PLC0415 - see the module's docstring
     from device_sim.fleet.control_client import FleetControlError  # noqa: PLC0415
     from paylatch.broker_process import BrokerError  # noqa: PLC0415
+    from paylatch.client import PaylatchError  # noqa: PLC0415
     from paylatch.demo.options import DemoError, DemoUsageError, Options  # noqa: PLC0415
     from paylatch.demo.run import run  # noqa: PLC0415
     from paylatch.demo.view import choose_view  # noqa: PLC0415
     from paylatch.histories import HistoryError  # noqa: PLC0415
     from paylatch.postgres_process import PostgresError  # noqa: PLC0415
 
-    failures = (DemoError, BrokerError, PostgresError, StoreUnavailableError, FleetControlError, OSError)
+    failures = (DemoError, PaylatchError, BrokerError, PostgresError, StoreUnavailableError, FleetControlError, OSError)
     options = Options(phones=phones, months=months, histories=histories, seed=seed, database=database, keep=keep)
     with ExitStack() as stack:
         view = choose_view(quiet=quiet)

@@ -4,39 +4,34 @@ The idempotency key is made of the file's bytes, so whatever was killed on the w
 command again goes on with the same import.
 """
 
-import os
+import asyncio
 import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import ExitStack
-from functools import partial
 from hashlib import file_digest
-from http import HTTPStatus
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated, Any, TypeVar
+from typing import IO, TYPE_CHECKING, Annotated
 
 import typer
 
+from paylatch.commands.asking import DEFAULT_URL, KeyFileOption, UrlOption, ask
 from paylatch.commands.options import JsonOption
-from paylatch.commands.outcome import FAILED, NOT_ALLOWED, PARTLY, USAGE, fail
+from paylatch.commands.outcome import FAILED, PARTLY, USAGE, fail
 from paylatch.commands.show import show_json
 
 if TYPE_CHECKING:
     from rich.progress import Progress
 
-    from paylatch.commands.imports_http import ImportsApi
+    from paylatch.client import Bridge, Import, Imports
+    from paylatch.client.imports import Format
 
 EXAMPLE = "Example: paylatch import decisions.csv --key-file acme.key --failed failed.csv"
-OUTCOMES = ("applied", "unchanged", "held", "repeated", "refused")
-UNREACHABLE, UPLOAD_RUNNING = "unreachable", "upload-running"
-"""Kinds of `BridgeError` that pass."""
 _POLL_S = 0.2
 _PATIENCE_S = 60.0
 """How long a bridge may be away while this waits for it, or go on receiving what a client was sending that is dead."""
-
-T = TypeVar("T")
 
 
 def import_file(
@@ -44,18 +39,6 @@ def import_file(
         Path, typer.Argument(help="CSV or NDJSON; '-' is standard input.", metavar="FILE", show_default=False)
     ],
     *,
-    url: Annotated[
-        str, typer.Option(metavar="URL", envvar="PAYLATCH_URL", help="Where the bridge is.")
-    ] = "http://127.0.0.1:8080",
-    key_file: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            envvar="PAYLATCH_KEY_FILE",
-            help="Holds the API key; without it, PAYLATCH_KEY does.",
-            show_default=False,
-        ),
-    ] = None,
     idempotency_key: Annotated[
         str | None,
         typer.Option(metavar="TEXT", help="Names this import.", show_default="made of the file's SHA-256"),
@@ -74,86 +57,75 @@ def import_file(
             metavar="FILE", help="Write the results of all rows here (.ndjson, else CSV).", show_default=False
         ),
     ] = None,
+    url: UrlOption = DEFAULT_URL,
+    key_file: KeyFileOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Import a file of decisions, and tell what became of its rows. Run it again to go on after an interruption.
 
     Exits with 3 if rows were refused, with 1 if the file could not be read as a whole.
     """
-    from paylatch.commands.imports_http import BridgeError, ImportsApi  # noqa: PLC0415 - see the package's docstring
-
     with ExitStack() as stack:
         content = _opened(stack, file)
-        api = ImportsApi.at(url, _api_key(key_file))
-        stack.callback(api.http.close)
-        work = _Import(api, stack.enter_context(_progress()))
+        progress = stack.enter_context(_progress())
         name = idempotency_key or _name_of(content, dry_run=dry_run)
-        try:
-            one = work.send(content, name, dry_run=dry_run)
+
+        async def whole_import(bridge: "Bridge") -> "Import":
+            work = _Import(bridge.imports, progress)
+            one = await work.send(content, name, dry_run=dry_run)
             if wait:
-                one = work.wait_for(one)
-                work.save(one, results, refused_only=False)
-                work.save(one, failed, refused_only=True)
-        except BridgeError as error:
-            fail(error, NOT_ALLOWED if error.status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN) else FAILED)
-        except OSError as error:
-            fail(error, FAILED)
+                one = await work.wait_for(one)
+                await work.save(one, results, outcome=None)
+                await work.save(one, failed, outcome="refused")
+            return one
+
+        one = ask(url, key_file, whole_import, patience_s=_PATIENCE_S)
     _tell(one, as_json=as_json)
 
 
 class _Import:
     """One import, as its sender sees it."""
 
-    def __init__(self, api: "ImportsApi", progress: "Progress") -> None:
-        self._api = api
+    def __init__(self, imports: "Imports", progress: "Progress") -> None:
+        self._imports = imports
         self._progress = progress
 
-    def send(self, content: IO[bytes], name: str, *, dry_run: bool) -> dict[str, Any]:
+    async def send(self, content: IO[bytes], name: str, *, dry_run: bool) -> "Import":
         """Send the file. One that this bridge has had already costs its way, and nothing else."""
-        media_type, size = _media_type(content), content.seek(0, 2)
-        bar = self._progress.add_task("sending", total=size)
+        from paylatch.client import ConflictError  # noqa: PLC0415 - see the package's docstring
+        from paylatch.client.imports import UPLOAD_RUNNING  # noqa: PLC0415
 
-        def upload() -> dict[str, Any]:
+        file_format, size = _format_of(content), content.seek(0, 2)
+        bar = self._progress.add_task("sending", total=size)
+        deadline = time.monotonic() + _PATIENCE_S
+        while True:
             content.seek(0)
             self._progress.reset(bar, total=size)
-            return self._api.upload(
-                content, media_type, name, dry_run=dry_run, sent=lambda count: self._progress.advance(bar, count)
-            )
+            try:
+                return await self._imports.upload(
+                    content, file_format, name, dry_run=dry_run, sent=lambda count: self._progress.advance(bar, count)
+                )
+            except ConflictError as error:
+                if error.problem.kind != UPLOAD_RUNNING or time.monotonic() > deadline:
+                    raise
+            await asyncio.sleep(_POLL_S)
 
-        return _patiently(upload, passes=UPLOAD_RUNNING)
-
-    def wait_for(self, one: dict[str, Any]) -> dict[str, Any]:
+    async def wait_for(self, one: "Import") -> "Import":
         """Wait for its end."""
         bar = self._progress.add_task("rows", total=None)
-        while one["state"] not in ("done", "failed"):
-            self._progress.update(bar, total=one["rows"] or None, completed=one["done"])
-            time.sleep(_POLL_S)
-            one = _patiently(partial(self._api.status, one["import_id"]), passes=UNREACHABLE)
-        self._progress.update(bar, total=one["rows"] or 1, completed=one["done"] if one["rows"] else 1)
-        return one
+        done = await self._imports.finished(
+            one.import_id, seen=lambda now: self._progress.update(bar, total=now.rows or None, completed=now.done)
+        )
+        self._progress.update(bar, total=done.rows or 1, completed=done.done if done.rows else 1)
+        return done
 
-    def save(self, one: dict[str, Any], path: Path | None, *, refused_only: bool) -> None:
-        """Write results to a file."""
+    async def save(self, one: "Import", path: Path | None, *, outcome: str | None) -> None:
+        """Write the results of its rows, or of those with this outcome, to a file."""
         if path is None:
             return
-        kind = "ndjson" if path.suffix in (".ndjson", ".jsonl") else "csv"
         with path.open("wb") as file:
-            for piece in self._api.results(one["import_id"], kind, refused_only=refused_only):
+            async for piece in self._imports.results(one.import_id, _format_for(path), outcome=outcome):
                 file.write(piece)
-
-
-def _patiently(ask: Callable[[], T], passes: str) -> T:
-    """Ask until there is an answer, for a while and as long as what is in the way is of the kind that passes."""
-    from paylatch.commands.imports_http import BridgeError  # noqa: PLC0415 - see the package's docstring
-
-    deadline = time.monotonic() + _PATIENCE_S
-    while True:
-        try:
-            return ask()
-        except BridgeError as error:
-            if error.kind != passes or time.monotonic() > deadline:
-                raise
-        time.sleep(_POLL_S)
 
 
 def _opened(stack: ExitStack, path: Path) -> IO[bytes]:
@@ -168,29 +140,21 @@ def _opened(stack: ExitStack, path: Path) -> IO[bytes]:
     return copy
 
 
-def _api_key(key_file: Path | None) -> str:
-    if key_file is not None:
-        try:
-            return key_file.read_text(encoding="utf-8").strip()
-        except OSError as error:
-            fail(error, USAGE)
-    key = os.environ.get("PAYLATCH_KEY", "").strip()
-    if not key:
-        fail("no API key: name its file with --key-file, or put it into PAYLATCH_KEY", USAGE)
-    return key
-
-
 def _name_of(content: IO[bytes], *, dry_run: bool) -> str:
     content.seek(0)
     digest = file_digest(content, "sha256").hexdigest()  # type: ignore[arg-type]  # typeshed wants less than IO, and names it otherwise
     return f"sha256-{digest}" + ("-dry-run" if dry_run else "")
 
 
-def _media_type(content: IO[bytes]) -> str:
+def _format_of(content: IO[bytes]) -> "Format":
     """Tell the two formats apart: no header row begins with a brace."""
     content.seek(0)
     first = content.read(1024).removeprefix(b"\xef\xbb\xbf").lstrip()
-    return "application/x-ndjson" if first.startswith(b"{") else "text/csv"
+    return "ndjson" if first.startswith(b"{") else "csv"
+
+
+def _format_for(path: Path) -> "Format":
+    return "ndjson" if path.suffix in (".ndjson", ".jsonl") else "csv"
 
 
 def _progress() -> "Progress":
@@ -202,20 +166,28 @@ def _progress() -> "Progress":
     return Progress(*columns, console=console, disable=not console.is_terminal, transient=True)
 
 
-def _tell(one: dict[str, Any], *, as_json: bool) -> None:
+def _tell(one: "Import", *, as_json: bool) -> None:
+    from paylatch.client import to_json  # noqa: PLC0415 - see the package's docstring
+
     if as_json:
-        show_json(one)
+        show_json(to_json(one))
     else:
         for line in _summary(one):
             typer.echo(line)
-    if one["state"] == "failed":
-        fail(one["problem"]["detail"], FAILED)
-    if one["refused"]:
+    if one.problem is not None:
+        fail(one.problem.detail, FAILED)
+    if one.refused:
         raise typer.Exit(PARTLY)
 
 
-def _summary(one: dict[str, Any]) -> Iterator[str]:
-    yield f"{one['import_id']}  {one['state']}" + ("  (dry run: nothing was written)" if one["dry_run"] else "")
-    yield f"{'rows':10}{one['rows']:>9}"
-    for outcome in OUTCOMES:
-        yield f"{outcome:10}{one[outcome]:>9}"
+def _summary(one: "Import") -> Iterator[str]:
+    yield f"{one.import_id}  {one.state}" + ("  (dry run: nothing was written)" if one.dry_run else "")
+    counts = {
+        "rows": one.rows,
+        "applied": one.applied,
+        "unchanged": one.unchanged,
+        "held": one.held,
+        "repeated": one.repeated,
+        "refused": one.refused,
+    }
+    yield from (f"{name:10}{count:>9}" for name, count in counts.items())

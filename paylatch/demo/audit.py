@@ -10,7 +10,7 @@ from lock_protocol.imei import Imei
 from lock_protocol.levels import Level
 from lock_protocol.messages import Root, StateHash
 from lock_protocol.refusals import Refusal
-from paylatch.demo.lender import BridgePhone
+from paylatch.client import Phone
 from paylatch.demo.result import Violation
 from paylatch.facts import Borrower
 
@@ -84,7 +84,7 @@ def compare(
     borrowers: Sequence[Borrower],
     required: Sequence[str],
     applied: Mapping[Imei, Level],
-    bridge: Mapping[Imei, BridgePhone],
+    bridge: Mapping[Imei, Phone],
     retained: Mapping[Imei, Retained],
 ) -> list[Row]:
     """Return each phone's row. `required` is in the borrowers' order; the rest may lack phones."""
@@ -110,7 +110,7 @@ def _row(
     borrower: Borrower,
     required: str,
     applied: Level | None,
-    bridge: BridgePhone | None,
+    bridge: Phone | None,
     retained: Retained,
 ) -> Row:
     reported = None if bridge is None else bridge.reported
@@ -126,10 +126,11 @@ def _row(
     )
 
 
-def _faults(bridge: BridgePhone | None, retained: Retained) -> Iterator[str]:
+def _faults(bridge: Phone | None, retained: Retained) -> Iterator[str]:
     if retained.fault is not None:
         yield retained.fault
     if bridge is None:
         yield "the bridge does not know the phone"
-    elif retained.state_hash is not None and retained.state_hash != bridge.state_hash:
-        yield f"what is retained is not the bridge's newest state, version {bridge.epoch}.{bridge.version}"
+    elif retained.state_hash is not None and retained.state_hash.hex() != bridge.desired.state_hash:
+        newest = f"{bridge.desired.epoch}.{bridge.desired.version}"
+        yield f"what is retained is not the bridge's newest state, version {newest}"

@@ -11,14 +11,14 @@ from device_sim.fleet.control_client import FleetControl
 from device_sim.fleet.control_messages import TransitionDump
 from lock_protocol.imei import Imei
 from lock_protocol.levels import Level
-from paylatch.demo.lender import Lender
+from paylatch.client import Bridge
 from paylatch.facts import Fact
 
 # Payments arrive one by one as borrowers make them, a few at the same time.
 _AT_A_TIME = 2
 
 
-async def report_payments(lender: Lender, payments: Sequence[Fact]) -> dict[Imei, int]:
+async def report_payments(bridge: Bridge, payments: Sequence[Fact]) -> dict[Imei, int]:
     """Report each payment in a request of its own; return when each was sent, in nanoseconds."""
     sent: dict[Imei, int] = {}
     places = asyncio.Semaphore(_AT_A_TIME)
@@ -26,7 +26,7 @@ async def report_payments(lender: Lender, payments: Sequence[Fact]) -> dict[Imei
     async def report(payment: Fact) -> None:
         async with places:
             sent[payment.imei] = time.monotonic_ns()
-            await lender.decide(payment)
+            await bridge.decide(payment.body())
 
     async with asyncio.TaskGroup() as tasks:
         for payment in payments:

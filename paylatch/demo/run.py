@@ -1,10 +1,7 @@
 """One run of the demo, from an empty directory to its figures."""
 
-import asyncio
 import time
 from collections import defaultdict
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from random import Random
 from typing import IO
 
@@ -13,7 +10,7 @@ from paylatch.demo.database import database_of
 from paylatch.demo.options import DemoUsageError, Options
 from paylatch.demo.plan import plan_months
 from paylatch.demo.result import Result
-from paylatch.demo.stage import Stage, built, directory_of
+from paylatch.demo.stage import built, directory_of, watched
 from paylatch.demo.story import Story
 from paylatch.demo.tally import Tally
 from paylatch.demo.view import View
@@ -44,10 +41,10 @@ async def run(options: Options, view: View, audit: IO[str] | None = None) -> Res
     if audit is not None:
         audit.write(",".join(COLUMNS) + "\n")
     async with (
-        directory_of(options) as files,
+        directory_of(options.keep) as files,
         database_of(options, files.bridge_database) as database,
         built(files, database, borrowers, view) as stage,
-        _watched(stage),
+        watched(stage),
     ):
         story = Story(stage, borrowers, dice, tally, view)
         for month in months:
@@ -73,13 +70,3 @@ def _required(options: Options) -> dict[str, list[str]]:
     for _, _, month, level in required_levels(options.histories, options.phones, options.months):
         required[month].append(level)
     return required
-
-
-@asynccontextmanager
-async def _watched(stage: Stage) -> AsyncIterator[None]:
-    """End what is done inside as soon as one of the stage's processes ends by itself."""
-    async with asyncio.TaskGroup() as tasks:
-        watching = [tasks.create_task(process.watch(), name="watch") for process in stage.processes]
-        yield
-        for task in watching:
-            task.cancel()

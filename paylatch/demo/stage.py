@@ -8,7 +8,7 @@ import tempfile
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from broker_bridge.adapters.mqtt.passwords import SALT_BYTES, hash_password
@@ -21,8 +21,9 @@ from lock_protocol.topics import Topics
 from lock_protocol.trust import pinned_root
 from paylatch.broker_config import BrokerFiles, write_instance
 from paylatch.broker_process import MosquittoProcess
-from paylatch.demo.lender import Enrolment, Lender, connected
-from paylatch.demo.options import DemoError, DemoUsageError, Options
+from paylatch.client import Bridge, Enrolled
+from paylatch.demo.lender import connected, enrol
+from paylatch.demo.options import DemoError, DemoUsageError
 from paylatch.demo.processes import ChildProcess, output_of, running
 from paylatch.demo.services import ServiceAccess
 from paylatch.demo.view import View
@@ -41,7 +42,7 @@ _PHONE_CONNECTS_IN_S = 0.03
 # nobody watches.
 _RECONNECT_BACKOFF_S = 2.0
 
-_SERVICES = ("bridge", "auditor")
+_SERVICES = ("bridge", "auditor", LENDER)
 
 # What the operating systems leave for the path of a UNIX domain socket.
 _LONGEST_SOCKET_PATH = 100
@@ -98,10 +99,16 @@ class Stage:
     """Everything that runs, and who may speak with it."""
 
     broker: MosquittoProcess
-    lender: Lender
+    bridge: Bridge
+    """As the lender has it."""
     fleet: FleetControl
     root: Root
     topics: Topics
+    url: str
+    """The bridge's address."""
+    api_key: str = field(repr=False)
+    """The lender's."""
+    lender_access: ServiceAccess
     bridge_access: ServiceAccess
     """The bridge's own credentials: what the intruder has stolen."""
     auditor_access: ServiceAccess
@@ -118,23 +125,27 @@ class _Ports:
 
 
 @asynccontextmanager
-async def directory_of(options: Options) -> AsyncIterator[Files]:
+async def directory_of(keep: Path | None) -> AsyncIterator[Files]:
     """Give the directory of a run: the one to keep, or one that is gone in the end.
 
     Raises:
         DemoUsageError: the directory to keep is in use, or its path is too long.
     """
-    if options.keep is None:
+    if keep is None:
         with tempfile.TemporaryDirectory(prefix="paylatch-demo-") as temporary:
             yield Files(Path(temporary))
         return
-    files = Files(options.keep.resolve())
+    yield _kept(keep)
+
+
+def _kept(directory: Path) -> Files:
+    files = Files(directory.resolve())
     if len(os.fsencode(files.fleet_control)) > _LONGEST_SOCKET_PATH:
         raise DemoUsageError(f"{files.directory}: too long a path for a socket; choose a shorter one")
     files.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     if any(files.directory.iterdir()):
         raise DemoUsageError(f"{files.directory}: is not empty; each run needs a directory of its own")
-    yield files
+    return files
 
 
 @asynccontextmanager
@@ -155,25 +166,38 @@ async def built(files: Files, database: str, borrowers: Sequence[Borrower], view
     api_key = await _prepare(files, database, ports, services)
     async with AsyncExitStack() as stack:
         view.step("starting Mosquitto and the bridge")
-        broker = await _broker(stack, files, ports)
+        broker, url = await _broker(stack, files, ports), f"http://{LOOPBACK}:{ports.http}"
         arguments = ["bridge", "run", "--config", str(files.bridge_settings)]
         bridge_process = await stack.enter_async_context(running("bridge", arguments, files.log("bridge")))
-        lender = await stack.enter_async_context(connected(f"http://{LOOPBACK}:{ports.http}", api_key))
-        await bridge_process.wait_until(lender.is_ready)
+        bridge = await stack.enter_async_context(connected(url, api_key))
+        await bridge_process.wait_until(bridge.is_ready)
         view.step(f"enrolling {len(borrowers)} phones")
-        root, topics = await _enrol(files, lender, borrowers)
+        root, topics = await _enrol(files, bridge, borrowers)
         view.step(f"connecting {len(borrowers)} phones")
         fleet_process = await _fleet(stack, files, ports, topics, len(borrowers))
         yield Stage(
             broker=broker,
-            lender=lender,
+            bridge=bridge,
             fleet=FleetControl(files.fleet_control),
             root=root,
             topics=topics,
+            url=url,
+            api_key=api_key,
+            lender_access=_access(ports, services, LENDER),
             bridge_access=_access(ports, services, "bridge"),
             auditor_access=_access(ports, services, "auditor"),
             processes=(bridge_process, fleet_process),
         )
+
+
+@asynccontextmanager
+async def watched(stage: Stage) -> AsyncIterator[None]:
+    """End what is done inside as soon as one of the stage's processes ends by itself."""
+    async with asyncio.TaskGroup() as tasks:
+        watching = [tasks.create_task(process.watch(), name="watch") for process in stage.processes]
+        yield
+        for task in watching:
+            task.cancel()
 
 
 async def _prepare(files: Files, database: str, ports: _Ports, services: dict[str, str]) -> str:
@@ -181,8 +205,8 @@ async def _prepare(files: Files, database: str, ports: _Ports, services: dict[st
     init_development_keys(files.keys, LENDER, now=int(time.time()), hosts=(_PAY_HOST,))
     hashed = {name: hash_password(secret, secrets.token_bytes(SALT_BYTES)) for name, secret in services.items()}
     write_instance(files.broker.directory, phones_port=ports.phones, services_port=ports.services, services=hashed)
-    _write_secret(files.bridge_secret, services["bridge"])
-    _write_secret(files.bridge_settings, _settings(files, database, ports))
+    write_secret(files.bridge_secret, services["bridge"])
+    write_secret(files.bridge_settings, _settings(files, database, ports))
     key = await output_of(["lender", "add", LENDER, "--config", str(files.bridge_settings)], files.log("lender"))
     return key.strip()
 
@@ -218,29 +242,29 @@ async def _broker(stack: AsyncExitStack, files: Files, ports: _Ports) -> Mosquit
     return broker
 
 
-async def _enrol(files: Files, lender: Lender, borrowers: Sequence[Borrower]) -> tuple[Root, Topics]:
+async def _enrol(files: Files, bridge: Bridge, borrowers: Sequence[Borrower]) -> tuple[Root, Topics]:
     """Enrol all phones and write the fleet's file; return the root and the topics that phones are told."""
     seeds = [new_device_seed() for _ in borrowers]
     places = asyncio.Semaphore(_ENROLMENTS_AT_A_TIME)
 
-    async def enrol(borrower: Borrower, seed: bytes) -> Enrolment:
+    async def enrol_one(borrower: Borrower, seed: bytes) -> Enrolled:
         async with places:
-            return await lender.enrol(borrower, SigningKey.from_seed(seed).public)
+            return await enrol(bridge, borrower, SigningKey.from_seed(seed).public)
 
     async with asyncio.TaskGroup() as tasks:
         enrolling = [
-            tasks.create_task(enrol(borrower, seed), name=f"enrol {borrower.imei}")
+            tasks.create_task(enrol_one(borrower, seed), name=f"enrol {borrower.imei}")
             for borrower, seed in zip(borrowers, seeds, strict=True)
         ]
     enrolled = [task.result() for task in enrolling]
     write_fleet(
         files.fleet_phones,
         (
-            FleetLine(imei=one.imei, device_seed=seed, password=one.password, root=one.root)
+            FleetLine(imei=one.imei, device_seed=seed, password=one.mqtt.password, root=one.root)
             for one, seed in zip(enrolled, seeds, strict=True)
         ),
     )
-    return pinned_root(enrolled[0].root), Topics(enrolled[0].topic_prefix)
+    return pinned_root(enrolled[0].root), Topics(enrolled[0].mqtt.topic_prefix)
 
 
 async def _fleet(stack: AsyncExitStack, files: Files, ports: _Ports, topics: Topics, phones: int) -> ChildProcess:
@@ -271,7 +295,8 @@ def _access(ports: _Ports, services: dict[str, str], name: str) -> ServiceAccess
     return ServiceAccess(port=ports.services, username=name, secret=services[name])
 
 
-def _write_secret(path: Path, secret: str) -> None:
+def write_secret(path: Path, secret: str) -> None:
+    """Write a file that its owner alone may read."""
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(secret)

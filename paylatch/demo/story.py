@@ -11,6 +11,7 @@ from lock_protocol.imei import Imei
 from lock_protocol.levels import Level
 from paylatch.demo.audit import Row, compare, verify_retained
 from paylatch.demo.intruder import Intruder
+from paylatch.demo.lender import decide_all
 from paylatch.demo.outages import BrokerOutages
 from paylatch.demo.payments import opened_after, report_payments
 from paylatch.demo.plan import MonthPlan, Outage, choose_resets
@@ -53,7 +54,7 @@ class Story:
         self._outages = BrokerOutages(stage.broker)
         self._intruder = Intruder(stage.bridge_access, stage.topics, stage.fleet)
         self._states = RetainedStates(stage.auditor_access, stage.topics)
-        self._settling = Settling(stage.lender, stage.fleet, self._states)
+        self._settling = Settling(stage.bridge, stage.fleet, self._states)
 
     async def play(self, month: MonthPlan, required: Sequence[str]) -> list[Row]:
         """Play one month and return its audit.
@@ -85,19 +86,19 @@ class Story:
         await self._pay_online(month, early)
         await self._reconnect(month)
         await self._go_through_outages(month, late)
-        await self._stage.lender.decide_many(month.settlements)
+        await decide_all(self._stage.bridge, month.settlements)
         self._tally.decisions += month.decisions
 
     async def _pay_while_cut(self, payments: Sequence[Fact]) -> None:
         await self._stage.fleet.cut(payment.imei for payment in payments)
-        await report_payments(self._stage.lender, payments)
+        await report_payments(self._stage.bridge, payments)
 
     async def _pay_online(self, month: MonthPlan, overdues: Sequence[Fact]) -> None:
         """Report payments one by one: most while nothing else happens, the rest amid the lists of overdue accounts."""
         quiet, busy = _split(month.cures, _QUIET_SHARE)
-        await self._measure_openings(month, await report_payments(self._stage.lender, quiet))
+        await self._measure_openings(month, await report_payments(self._stage.bridge, quiet))
         async with asyncio.TaskGroup() as tasks:
-            paying = tasks.create_task(report_payments(self._stage.lender, busy), name="payments")
+            paying = tasks.create_task(report_payments(self._stage.bridge, busy), name="payments")
             tasks.create_task(self._report_overdues(month.partials, overdues), name="overdues")
         await self._measure_openings(month, paying.result())
 
@@ -108,8 +109,8 @@ class Story:
 
     async def _report_overdues(self, partials: Sequence[Fact], overdues: Sequence[Fact]) -> None:
         # A partial payment comes before the figure that is left after it.
-        await report_payments(self._stage.lender, partials)
-        await self._stage.lender.decide_many(overdues)
+        await report_payments(self._stage.bridge, partials)
+        await decide_all(self._stage.bridge, overdues)
 
     async def _reconnect(self, month: MonthPlan) -> None:
         """Let the phones come back whose payment was reported while they were cut off."""
@@ -124,8 +125,8 @@ class Story:
     async def _go_through_outages(self, month: MonthPlan, overdues: Sequence[Fact]) -> None:
         """Report what is left; where there is an outage, while the broker dies and comes back."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._stage.lender.decide_many(overdues), name="overdues")
-            tasks.create_task(report_payments(self._stage.lender, month.cures_during_outage), name="payments")
+            tasks.create_task(decide_all(self._stage.bridge, overdues), name="overdues")
+            tasks.create_task(report_payments(self._stage.bridge, month.cures_during_outage), name="payments")
             tasks.create_task(self._strike(month), name="outages")
 
     async def _strike(self, month: MonthPlan) -> None:
@@ -168,7 +169,7 @@ class Story:
     async def _audit(self, month: MonthPlan, required: Sequence[str]) -> list[Row]:
         """Ask the phones, the bridge and the broker what each phone is, and lay it beside what it must be."""
         applied = {phone.imei: phone.level for phone in await self._stage.fleet.dump()}
-        bridge = {phone.imei: phone async for phone in self._stage.lender.phones()}
+        bridge = {phone.imei: phone async for phone in self._stage.bridge.phones()}
         messages = await self._states.read(self._imeis, DEADLINE_S)
         now = int(time.time())
         retained = {imei: verify_retained(imei, messages.get(imei), self._stage.root, now) for imei in self._imeis}

@@ -1,6 +1,7 @@
 """The audit: four words on each phone, and what follows when they differ."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from io import StringIO
 
 import pytest
@@ -10,16 +11,41 @@ from lock_protocol.acceptance import PhoneStanding, accept_state
 from lock_protocol.imei import Imei
 from lock_protocol.levels import Condition, Level
 from lock_protocol.messages import Root, StateHash
+from paylatch.client import Desired, Holds, Loan, Phone, Reported
 from paylatch.demo.audit import Retained, compare, verify_retained, write_rows
-from paylatch.demo.lender import BridgePhone, Word
 from paylatch.facts import Borrower
 from tests.loopback.lender import Lender
 
 IMEI = simulated_imei(1)
 BORROWER = Borrower(account=1, imei=IMEI)
 HASH, OTHER_HASH = StateHash(b"h" * 32), StateHash(b"o" * 32)
-WORD = Word(level=Level.LOCKED, condition=Condition.APPLIED, epoch=1, version=2, state_hash=HASH)
-PHONE = BridgePhone(imei=IMEI, level=Level.LOCKED, epoch=1, version=2, state_hash=HASH, reported=WORD)
+NOW = datetime.fromtimestamp(0, UTC)
+WORD = Reported(
+    level=Level.LOCKED, condition=Condition.APPLIED, epoch=1, version=2, state_hash=HASH.hex(), signals=(), at=NOW
+)
+DESIRED = Desired(
+    level=Level.LOCKED,
+    reason="overdue",
+    epoch=1,
+    version=2,
+    issued_at=NOW,
+    lease=None,
+    state_hash=HASH.hex(),
+    command_id="cmd_1",
+)
+PHONE = Phone(
+    imei=IMEI,
+    lender="acme",
+    loan_id="loan-1",
+    status="active",
+    time_zone=None,
+    evidence=(),
+    holds=Holds(grace=None, dispute=None, lost_or_stolen=False),
+    held=None,
+    loan=Loan(days_overdue=90, settled=False, amount_due=0, currency="XXX", wanted_level=Level.LOCKED),
+    desired=DESIRED,
+    reported=WORD,
+)
 RETAINED = Retained(level="locked", state_hash=HASH, fault=None)
 
 
@@ -27,7 +53,7 @@ def violations(
     *,
     required: str = "locked",
     applied: Level | None = Level.LOCKED,
-    bridge: BridgePhone | None = PHONE,
+    bridge: Phone | None = PHONE,
     retained: Retained = RETAINED,
 ) -> list[str]:
     rows = compare(
@@ -124,11 +150,11 @@ def test_what_no_phone_would_take_is_a_fault(lender: Lender, imei: Imei, spoil: 
     [
         (PHONE, True),
         (replace(PHONE, reported=None), False),
-        (replace(PHONE, version=3), False),
-        (replace(PHONE, state_hash=OTHER_HASH), False),
+        (replace(PHONE, desired=replace(DESIRED, version=3)), False),
+        (replace(PHONE, desired=replace(DESIRED, state_hash=OTHER_HASH.hex())), False),
         (replace(PHONE, reported=replace(WORD, level=Level.RESTRICTED)), False),
         (replace(PHONE, reported=replace(WORD, condition=Condition.PROVISIONAL)), False),
     ],
 )
-def test_only_the_phones_word_on_its_newest_state_proves_it(phone: BridgePhone, proven: bool) -> None:  # noqa: FBT001
+def test_only_the_phones_word_on_its_newest_state_proves_it(phone: Phone, proven: bool) -> None:  # noqa: FBT001
     assert phone.is_proven is proven

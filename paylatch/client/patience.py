@@ -1,0 +1,50 @@
+"""Trying again: with pauses that grow, that no two clients share, and that the bridge may lengthen."""
+
+import asyncio
+import random
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from itertools import count
+from typing import TypeVar
+
+from paylatch.client.errors import UnavailableError
+
+T = TypeVar("T")
+
+_LARGEST_EXPONENT = 16
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """How long, and how often, something that is safe to repeat is tried again."""
+
+    total_s: float = 30.0
+    """No try begins later than this after the first; 0 for one try only."""
+    first_pause_s: float = 0.1
+    longest_pause_s: float = 5.0
+
+    async def insist(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """Return what `ask` gives, asking again as long as it raises `UnavailableError`.
+
+        Raises:
+            UnavailableError: the last one.
+        """
+        deadline = time.monotonic() + self.total_s
+        for attempt in count():
+            try:
+                return await ask()
+            except UnavailableError as error:
+                pause = max(self.pause_s(attempt), error.retry_after_s)
+                if time.monotonic() + pause > deadline:
+                    raise
+            await asyncio.sleep(pause)
+        raise AssertionError("it counts for ever")
+
+    def pause_s(self, attempt: int) -> float:
+        """Return how long to wait after so many tries that failed: between half and all of what doubles each time."""
+        most = min(self.longest_pause_s, self.first_pause_s * 2 ** min(attempt, _LARGEST_EXPONENT))
+        return random.uniform(most / 2, most)  # noqa: S311 - jitter
+
+
+PATIENT = Patience()

@@ -1,0 +1,82 @@
+"""The lenders' client, without a bridge: its pauses, its ids, and the addresses and keys that it takes."""
+
+import subprocess
+import sys
+
+import pytest
+
+from paylatch.client import NotFoundError, Patience, UnavailableError, connect, new_decision_id
+from paylatch.client.errors import Problem
+
+
+def test_ids_are_in_the_order_of_time_and_never_the_same() -> None:
+    made = [new_decision_id() for _ in range(1000)]
+    assert len(set(made)) == 1000
+    assert [one[:16] for one in made] == sorted(one[:16] for one in made)
+    assert all(one.startswith("dec_") and len(one) == 32 for one in made)
+
+
+def test_pauses_grow_and_are_never_longer_than_the_longest() -> None:
+    patience = Patience(first_pause_s=1, longest_pause_s=8)
+    for attempt, most in enumerate((1, 2, 4, 8, 8, 8)):
+        assert all(most / 2 <= patience.pause_s(attempt) <= most for _ in range(100))
+    assert patience.pause_s(10**9) <= 8
+
+
+async def test_what_cannot_be_is_asked_once_and_what_is_away_until_it_is_there() -> None:
+    asked = []
+
+    async def away_twice() -> str:
+        asked.append("")
+        if len(asked) < 3:
+            raise UnavailableError("away")
+        return "there"
+
+    async def never() -> str:
+        asked.append("")
+        raise NotFoundError(Problem(type="x", title="x", status=404, detail="x"))
+
+    quick = Patience(total_s=5, first_pause_s=0.001)
+    assert await quick.insist(away_twice) == "there"
+    with pytest.raises(NotFoundError):
+        await quick.insist(never)
+    assert len(asked) == 4
+
+
+async def test_a_bridge_that_asks_for_a_longer_pause_than_there_is_patience_is_not_asked_again() -> None:
+    asked = []
+
+    async def later() -> str:
+        asked.append("")
+        raise UnavailableError("later", retry_after_s=60)
+
+    with pytest.raises(UnavailableError):
+        await Patience(total_s=1).insist(later)
+    assert len(asked) == 1
+
+
+@pytest.mark.parametrize("url", ["", "bridge", "ftp://bridge", "http://", "127.0.0.1:8080"])
+async def test_what_is_no_address_is_refused_at_once(url: str) -> None:
+    with pytest.raises(ValueError, match="is no address of a bridge"):
+        async with connect(url, "pl_key"):
+            pass
+
+
+@pytest.mark.parametrize("key", ["", "pl_clé", "pl_1\npl_2"])
+async def test_what_is_no_key_is_refused_at_once(key: str) -> None:
+    with pytest.raises(ValueError, match="API key"):
+        async with connect("http://bridge", key):
+            pass
+
+
+def test_the_client_needs_nothing_of_the_bridge_nor_of_simulated_phones() -> None:
+    told = subprocess.run(
+        [sys.executable, "-c", "import paylatch.client, sys; print(*sys.modules)"],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.split()
+    assert {name.partition(".")[0] for name in told}.isdisjoint(
+        {"broker_bridge", "device_sim", "fastapi", "sqlalchemy"}
+    )
+    assert {name for name in told if name.startswith("paylatch.") and not name.startswith("paylatch.client")} == set()

@@ -64,7 +64,7 @@ class Moment:
     now: int
     """The bridge's clock, seconds UTC."""
     level: Level
-    """The level that the phone is to have."""
+    """The level that the arrears have brought the phone to: what a grace period without a level keeps."""
     escalated_from: Level
     """The level before the newest escalation, which a dispute goes back to."""
     longest_grace_s: int

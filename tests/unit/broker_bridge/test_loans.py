@@ -1,4 +1,4 @@
-"""The table of `broker_bridge.domain.loans`, row by row, and what holds for every order of decisions."""
+"""What overdue figures, payments and settlements make of a loan, also in the wrong order."""
 
 import pytest
 from hypothesis import given

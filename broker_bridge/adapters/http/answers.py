@@ -73,8 +73,8 @@ def event_answer(entry: AuditEntry) -> dict[str, Any]:
     return {"at": time_text(entry.at), "event": entry.event, "detail": entry.detail}
 
 
-def phone_answer(phone: Phone, missing: Sequence[Missing]) -> dict[str, Any]:
-    """Return a phone: what it should be, what it says it is, and what a higher level waits for."""
+def phone_answer(phone: Phone, missing: Sequence[Missing], now: int) -> dict[str, Any]:
+    """Return a phone: what it should be, what it says it is, and what a higher level waits for at `now`."""
     loan, state = phone.loan, phone.desired.state
     return {
         "imei": phone.imei,
@@ -83,7 +83,7 @@ def phone_answer(phone: Phone, missing: Sequence[Missing]) -> dict[str, Any]:
         "status": phone.status,
         "time_zone": phone.time_zone or None,
         "evidence": sorted(phone.evidence_kinds),
-        "holds": _holds_answer(loan.holds),
+        "holds": _holds_answer(loan.holds, now),
         "held": held_answer(phone.wanted, missing),
         "loan": {
             "days_overdue": loan.days_overdue,
@@ -148,11 +148,11 @@ def time_text(at: int) -> str | None:
     return datetime.fromtimestamp(at, UTC).isoformat().replace("+00:00", "Z") if at else None
 
 
-def _holds_answer(holds: Holds) -> dict[str, Any]:
-    kinds = {"grace": holds.grace, "dispute": holds.dispute}
+def _holds_answer(holds: Holds, now: int) -> dict[str, Any]:
+    active = holds.active(now)
     return {
-        name: None if hold is None else {"at_most": level_name(hold.cap), "until": time_text(hold.until)}
-        for name, hold in kinds.items()
+        name: {"at_most": level_name(hold.cap), "until": time_text(hold.until)} if hold in active else None
+        for name, hold in (("grace", holds.grace), ("dispute", holds.dispute))
     } | {"lost_or_stolen": holds.is_lost}
 
 

@@ -17,6 +17,9 @@ from lock_protocol.levels import Level
 from broker_bridge.domain.decisions import Decision, DecisionType, Payment
 from broker_bridge.domain.holds import NEVER, Hold, Holds
 
+FARTHEST_AHEAD_S: Final = 2 * 86_400
+"""What is dated farther ahead counts as of then: a payment with a wrong year must not cover the arrears of years."""
+
 
 class Effect(StrEnum):
     """What a decision did to its loan."""
@@ -78,6 +81,10 @@ class Loan:
             return self, Effect.RESENT
         if self.settled:
             return self, Effect.ALREADY_SETTLED
+        # Never below a figure that is known: a payer does not wait for a bridge whose clock is behind.
+        farthest = max((moment.now + FARTHEST_AHEAD_S) * 1000, self.as_of)
+        if decision.occurred_at > farthest:
+            decision = replace(decision, occurred_at=farthest)
         return _FOLDS[decision.type](self, decision, moment)
 
 

@@ -1,20 +1,24 @@
 """What a phone does by itself when nothing newer comes; and what moves it beside its arrears."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from broker_bridge.app.decide import Decided
+from broker_bridge.app.ports import Transaction
 from broker_bridge.app.sign import ClockSuspectError
 from broker_bridge.domain.authority import LinkNotDelegatedError, NotDelegatedError
 from broker_bridge.domain.decisions import Decision, DecisionId, DecisionType, Payment
 from broker_bridge.domain.gates import Condition as Gate
+from broker_bridge.domain.phones import Phone
 from device_sim.identities import simulated_imei
 from lock_protocol.levels import Condition, Level, Reason, Signals
-from tests.bridge_rig import ACME
+from tests.bridge_rig import ACME, Work
 from tests.loopback.desk import DAY, HOUR, Desk, policy_text
+from tests.loopback.handset import IMEI
 from tests.loopback.lender import EPOCH_BEGIN
 
 U, N, R, X, L = Level.UNLOCKED, Level.NOTICE, Level.REMINDER, Level.RESTRICTED, Level.LOCKED
@@ -318,6 +322,21 @@ def test_a_phones_word_is_taken_although_what_follows_cannot_be_signed(stuck: De
     assert stuck.row.signals is Signals.SIM
     assert stuck.level is X
     assert "not_judged" in stuck.log.events("critical")
+
+
+def test_a_version_that_nobody_gave_is_heard_of_although_no_higher_one_can_be_signed(stuck: Desk) -> None:
+    def claim(tx: Transaction) -> Phone:
+        row = tx.phone(IMEI)
+        assert row is not None
+        assert row.said is not None
+        claimed = replace(row.said, version=row.desired.state.version + 3)
+        return stuck.judge.take_word(tx, row, claimed, row.sequence + 1, proven=False)
+
+    before = stuck.row
+    heard = stuck.loop.run(stuck.store.commit(Work(claim, imeis=[IMEI])))
+    assert (heard.sequence, heard.desired) == (before.sequence + 1, before.desired)
+    assert stuck.row.sequence == heard.sequence
+    assert "not_signed_again" in stuck.log.events("critical")
 
 
 def test_a_lock_that_cannot_be_signed_is_refused_and_not_on_record(stuck: Desk) -> None:

@@ -1,14 +1,14 @@
 """What holds for every judgement: nothing comes early, nothing is missed, and what was sent is not sent again."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from zoneinfo import ZoneInfo
 
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from broker_bridge.domain.authority import within
-from broker_bridge.domain.decisions import Decision
+from broker_bridge.domain.decisions import Decision, DecisionType, Payment
 from broker_bridge.domain.episode import Episode
 from broker_bridge.domain.gates import missing
 from broker_bridge.domain.holds import Hold
@@ -18,7 +18,7 @@ from lock_protocol.levels import Level
 from lock_protocol.messages import Delegation, DesiredState
 from lock_protocol.trust import verify_delegation
 from tests.loopback.lender import Lender
-from tests.unit.broker_bridge.cases import cases, closed_levels, histories, moments, policies
+from tests.unit.broker_bridge.cases import cases, closed_levels, gates, histories, made, moments, policies
 from tests.unit.broker_bridge.facts import IMEI
 from tests.unit.broker_bridge.told import DAY_0, UNGATED, Told, day
 
@@ -273,3 +273,61 @@ def test_what_has_reached_the_phone_is_dated_by_the_first_word_of_it(since: int,
     reminded = [at + 1 for level, at in told if level >= Level.REMINDER]
     assert episode.notice_at == min(noticed, default=0)
     assert episode.reminder_at == min(reminded, default=0)
+
+
+_happenings = st.one_of(
+    st.tuples(st.just("overdue"), st.integers(1, 150)),
+    st.tuples(st.just("paid"), st.just(0)),
+    st.tuples(st.just("report"), st.just(0)),
+    st.tuples(st.just("wait"), st.integers(1, 30 * DAY_S)),
+)
+
+
+@dataclass
+class Watch:
+    """What a borrower could hold against a lender: when the phone showed what, by a watch of its own."""
+
+    noticed: int | None = None
+    reminded: int | None = None
+
+    def see(self, level: Level, now: int) -> None:
+        if level >= Level.NOTICE and self.noticed is None:
+            self.noticed = now
+        if level >= Level.REMINDER and self.reminded is None:
+            self.reminded = now
+
+    def require(self, rules: Gates, now: int) -> None:
+        """Fail unless a restriction may be there now."""
+        if rules.notice_s is not None:
+            assert self.noticed is not None
+            assert now - self.noticed >= rules.notice_s
+            assert now - self.noticed >= rules.cure_s
+        if rules.final_notice_s is not None:
+            assert self.reminded is not None
+            assert now - self.reminded >= rules.final_notice_s
+
+
+@MODEST
+@given(rules=gates, happenings=st.lists(_happenings, max_size=25))
+def test_whatever_is_reported_and_however_time_passes_no_phone_is_restricted_early(
+    rules: Gates, happenings: list[tuple[str, int]]
+) -> None:
+    rules = replace(rules, consent=frozenset())
+    phone, watch = Told(policy=replace(UNGATED, gates=rules), heard_at=day(0)), Watch()
+    for number, (what, figure) in enumerate(happenings):
+        before, at = phone.level, phone.now * 1000 + number
+        match what:
+            case "overdue":
+                phone.tell(made(DecisionType.PAYMENT_OVERDUE, at, days_overdue=figure))
+            case "paid":
+                phone.tell(made(DecisionType.PAYMENT_RECEIVED, at, payment=Payment.CURING))
+                watch = Watch()
+            case "report" if phone.loan.days_overdue:
+                phone.episode = phone.episode.reached(phone.level, phone.now)
+                watch.see(phone.level, phone.now)
+            case "wait":
+                phone.now += figure
+        if phone.level >= Level.RESTRICTED:
+            watch.require(rules, phone.now)
+            rises = before < Level.RESTRICTED
+            assert not (rises and rules.quiet and rules.quiet.until(phone.now, ZoneInfo("UTC")))

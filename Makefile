@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup mosquitto demo test lint types arch vectors check bench lock clean
+.PHONY: help setup mosquitto demo test lint types arch vectors asyncapi openapi check bench lock clean
 
 PYTHON ?= python3
 VENV := .venv
@@ -31,6 +31,12 @@ arch: $(VENV)/.project ## check the import contracts
 
 vectors: $(VENV)/.project ## check that the generator still makes the committed golden vectors
 	$(BIN)/python -m vectors.generate --check
+
+asyncapi: $(VENV)/.project ## write docs/asyncapi.yaml anew from the code
+	$(BIN)/python -m broker_bridge.adapters.mqtt.document docs/asyncapi.yaml
+
+openapi: $(VENV)/.project ## write docs/openapi.json anew from the routes; a test finds that it is due
+	$(BIN)/python -m broker_bridge.adapters.http.document docs/openapi.json
 
 check: lint types arch vectors test ## all of the above: what CI runs
 

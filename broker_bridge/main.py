@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
+from functools import partial
 from importlib.metadata import version
 from random import Random
 
@@ -17,9 +18,17 @@ import uvicorn
 
 from broker_bridge.adapters.http.access import Access
 from broker_bridge.adapters.http.api import create_api
+from broker_bridge.adapters.http.connections import PunctualProtocol
 from broker_bridge.adapters.http.gateway import Gateway, PhonesBroker
+from broker_bridge.adapters.imports.desk import import_worker
+from broker_bridge.adapters.imports.spool import DirectorySpool
+from broker_bridge.adapters.metrics.live import Parts
+from broker_bridge.adapters.metrics.metrics import Metrics
+from broker_bridge.adapters.mqtt.client import BrokerAddress
 from broker_bridge.adapters.mqtt.credentials import PasswordFile
-from broker_bridge.adapters.mqtt.link import BrokerAddress, Link
+from broker_bridge.adapters.mqtt.intake import Intake
+from broker_bridge.adapters.mqtt.lenders_link import LendersLink
+from broker_bridge.adapters.mqtt.link import Link
 from broker_bridge.adapters.policies.profiles import profile, profile_document
 from broker_bridge.adapters.policies.reading import read_policy
 from broker_bridge.adapters.signing.keys import FileSigner
@@ -28,16 +37,25 @@ from broker_bridge.app.canary import PublishNumbers
 from broker_bridge.app.confirm import Judge
 from broker_bridge.app.deliver import Deliverer
 from broker_bridge.app.hear import Listener
+from broker_bridge.app.import_worker import DAY_S
 from broker_bridge.app.outbox import Outbox
 from broker_bridge.app.policies import Policies
 from broker_bridge.app.ports import Log
 from broker_bridge.app.reconsider import Reconsider
 from broker_bridge.app.resign import refuse_older_delegations, sign_all_again
+from broker_bridge.app.results import Results
 from broker_bridge.app.schedule import Scheduler
 from broker_bridge.app.session import Bridge
 from broker_bridge.app.set_policy import PolicyDesk
 from broker_bridge.app.sign import Queue, SigningClock
-from broker_bridge.settings import BrokerSettings, Settings, SettingsError, broker_password
+from broker_bridge.settings import (
+    BrokerSettings,
+    HttpSettings,
+    ImportSettings,
+    Settings,
+    SettingsError,
+    broker_password,
+)
 from lock_protocol.topics import Topics
 
 LANE_LIMIT = 10_000
@@ -88,12 +106,23 @@ async def run(settings: Settings) -> None:
             numbers=PublishNumbers(await store.newest_publish_number()),
         )
         store.on_committed(deliverer.offer)
+        metrics = Metrics(clock)
+        store.on_commit(metrics.meters.committed)
         signer.load_at_start_only(await store.lenders_with_phones())
         await refuse_older_delegations(store, signer)
         await sign_all_again(store, signer, queue, log)
         address = await _broker_address(settings.broker, store)
         link = Link(address, topics, window=settings.broker.window, random=Random(), log=log)  # noqa: S311 - jitter
         credentials = PasswordFile(settings.broker.phones_passwords, settings.broker.pid_file, store, log)
+        imports = import_worker(
+            store=store,
+            imports=store.imports,
+            spool=_spool(settings.imports),
+            reconsider=reconsider,
+            meters=metrics.meters,
+            log=log,
+            keep_s=settings.imports.results_days * DAY_S,
+        )
         gateway = Gateway(
             store=store,
             reconsider=reconsider,
@@ -114,23 +143,34 @@ async def run(settings: Settings) -> None:
                 topic_prefix=settings.topic_prefix,
                 root_envelope=signer.roots[-1].envelope,
             ),
+            metrics=metrics,
+            imports=imports,
         )
         access = Access(store, clock, log)
         listener = Listener(store, deliverer, judge)
+        results = Results(topics, log)
+        intake = Intake(topics, store, partial(gateway.decide, way="mqtt"), results, clock, log)
+        store.on_step(intake.tell)
+        lenders = LendersLink(address, topics, random=Random(), log=log)  # noqa: S311 - jitter
+        parts = Parts(store=store, deliverer=deliverer, listener=listener, link=link, lenders=lenders)
+        metrics.watch(parts, version("paylatch"))
 
         scheduler = Scheduler(store, reconsider, log)
         bridge = Bridge(store, deliverer, listener, signer.roots)
         if settings.development:
             log.warning("development_mode", policy=policies.default.name, note="no gates, loopback only")
         with _listening(settings) as listening:
-            server = _HttpServer(_http_config(gateway, access))
+            server = _HttpServer(_http_config(gateway, access, settings.http))
             await _run_until_told_to_stop(
                 server,
                 listening,
                 mqtt=link.run(bridge.session),
                 credentials=credentials.run(),
+                lenders=lenders.run(intake.receive, results.session),
+                intake=intake.run(),
                 schedule=scheduler.run(),
                 access=access.run(),
+                imports=imports.run(),
             )
         await access.write_uses()
         log.info("stopped")
@@ -145,6 +185,16 @@ async def _broker_address(settings: BrokerSettings, store: SqlStore) -> BrokerAd
     )
 
 
+def _spool(settings: ImportSettings) -> DirectorySpool:
+    return DirectorySpool(
+        directory=settings.directory,
+        max_bytes=settings.max_bytes,
+        max_rows=settings.max_rows,
+        idle_s=settings.idle_s,
+        upload_s=settings.upload_s,
+    )
+
+
 def _listening(settings: Settings) -> socket.socket:
     try:
         listening = socket.create_server((settings.http.host, settings.http.port), backlog=1024)
@@ -156,14 +206,15 @@ def _listening(settings: Settings) -> socket.socket:
     return listening
 
 
-def _http_config(gateway: Gateway, access: Access) -> uvicorn.Config:
+def _http_config(gateway: Gateway, access: Access, settings: HttpSettings) -> uvicorn.Config:
     return uvicorn.Config(
-        create_api(gateway, access, version("paylatch")),
+        create_api(gateway, access, version("paylatch"), show_metrics=settings.metrics),
         log_config=None,
         access_log=False,
         lifespan="off",
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=FINISH_S,
+        http=PunctualProtocol,
     )
 
 

@@ -40,6 +40,8 @@ class HttpSettings(Section):
     port: int = Field(default=8080, ge=1, le=65535)
     behind_tls_proxy: bool = False
     """Says that whoever comes to this address comes through TLS: the bridge itself speaks plain HTTP."""
+    metrics: bool = True
+    """Whether `/metrics` is served, to whoever can reach the port: it names no lender and no phone."""
 
 
 class BrokerSettings(Section):
@@ -58,6 +60,21 @@ class BrokerSettings(Section):
     """The broker's password file for phones, which the bridge writes."""
     pid_file: Path | None = None
     """The broker's process id, to have it reload that file."""
+
+
+class ImportSettings(Section):
+    """Files of decisions that lenders upload."""
+
+    directory: Path = Path("imports")
+    """Where they wait until their rows are done; made if it is not there, for its owner alone."""
+    max_rows: int = Field(default=1_000_000, ge=1)
+    max_bytes: int = Field(default=512 * 1024 * 1024, ge=1)
+    idle_s: float = Field(default=30, gt=0)
+    """How long an upload may send nothing."""
+    upload_s: float = Field(default=3600, gt=0)
+    """How long an upload may take."""
+    results_days: int = Field(default=30, ge=1)
+    """How long an import and its results are kept after its end."""
 
 
 def _sqlite_file(url: str) -> str:
@@ -88,6 +105,7 @@ class Settings(BaseSettings):
     keys: Path = Path("keys")
     http: HttpSettings = Field(default_factory=HttpSettings)
     broker: BrokerSettings
+    imports: ImportSettings = Field(default_factory=ImportSettings)
 
     @classmethod
     def settings_customise_sources(

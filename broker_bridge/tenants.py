@@ -4,13 +4,13 @@ import time
 from collections.abc import Collection, Sequence
 
 from broker_bridge.adapters.http.access import new_key
+from broker_bridge.adapters.mqtt.passwords import SERVICE_USERS
 from broker_bridge.adapters.store.store import SqlStore
 from broker_bridge.app.ports import LenderSummary, UnknownLenderError
 from broker_bridge.domain.access import ApiKey, KeyId, Scope
 from broker_bridge.settings import Settings, SettingsError
 from lock_protocol.messages import LenderId
 
-_SERVICES = ("bridge", "auditor")
 _PAGE = 500
 
 
@@ -26,7 +26,7 @@ async def add_lender(settings: Settings, lender: LenderId) -> str:
         LenderExistsError: it is there.
         StoreUnavailableError: the database does not answer.
     """
-    if lender in _SERVICES:
+    if lender in SERVICE_USERS:
         raise SettingsError(f"{lender}: is the name of a service at the broker; choose another for the lender")
     async with SqlStore(settings.database) as store:
         if (await store.keys_of(lender, "", 1)).items:

@@ -1,9 +1,10 @@
 #!/bin/sh
-# Makes sure that the Mosquitto broker's binary is on this machine, by its own package manager.
+# Makes sure that the Mosquitto broker and its command-line clients are on this machine, by its own package manager.
 #
-# Only the binary is wanted: Paylatch starts brokers itself. A service that already runs is left alone, and on
-# Debian the package is kept from starting a new one. Exits 0 when Mosquitto is there, 1 with advice when it
-# cannot be put there.
+# Only the binaries are wanted: Paylatch starts brokers itself. A service that already runs is left alone, and on
+# Debian the package is kept from starting a new one. The clients (mosquitto_pub, mosquitto_sub) are for docs/mqtt.md
+# and the test of what it says; everything else runs without them. Exits 0 when the broker is there, 1 with advice when
+# it cannot be put there.
 
 set -eu
 
@@ -12,14 +13,21 @@ PATH="$PATH:/usr/sbin:/usr/local/sbin:/opt/homebrew/sbin"
 
 say() { printf '%s\n' "install-mosquitto: $*" >&2; }
 
-found() { command -v mosquitto >/dev/null 2>&1; }
+broker_found() { command -v mosquitto >/dev/null 2>&1; }
+
+clients_found() { command -v mosquitto_pub >/dev/null 2>&1 && command -v mosquitto_sub >/dev/null 2>&1; }
 
 give_up() {
     say "$1"
-    say "Paylatch needs the Mosquitto broker, version 2.0 or later. Install it and run the command again:"
-    say "  Debian, Ubuntu   apt-get install mosquitto      Fedora   dnf install mosquitto"
-    say "  Arch             pacman -S mosquitto            Alpine   apk add mosquitto"
+    say "Paylatch needs the Mosquitto broker, version 2.0 or later, and the test of docs/mqtt.md its command-line clients."
+    say "Install them and run the command again:"
+    say "  Debian, Ubuntu   apt-get install mosquitto mosquitto-clients"
+    say "  Alpine           apk add mosquitto mosquitto-clients"
+    say "  Fedora           dnf install mosquitto          Arch     pacman -S mosquitto"
     say "  macOS            brew install mosquitto         others   see mosquitto.org/download"
+    if broker_found; then
+        exit 0
+    fi
     exit 1
 }
 
@@ -36,9 +44,11 @@ may_be_root() {
     [ "$(id -u)" -eq 0 ] || { command -v sudo >/dev/null 2>&1 && sudo -n true 2>/dev/null; }
 }
 
+apt_install() { as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "$@"; }
+
 # Debian's package starts a service on port 1883 as soon as it is unpacked. invoke-rc.d asks policy-rc.d first, and
 # 101 means "not allowed". An administrator's own policy stays in force. There is no other switch for this in apt.
-install_with_apt() {
+apt_install_broker() {
     policy=/usr/sbin/policy-rc.d
     ours=no
     if [ ! -e "$policy" ]; then
@@ -48,12 +58,18 @@ install_with_apt() {
         trap 'as_root rm -f "$policy"' EXIT
         trap 'exit 130' INT TERM
     fi
-    as_root apt-get update -q || say "package lists could not be refreshed; trying with the ones that are there"
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends mosquitto || return 1
+    apt_install mosquitto || return 1
     # Not started now, but the package enables it for the next boot; undo that too, since nobody asked for a service.
     if [ "$ours" = yes ] && command -v systemctl >/dev/null 2>&1; then
         as_root systemctl disable mosquitto.service >/dev/null 2>&1 || true
     fi
+}
+
+# A broker that is there already is neither upgraded nor touched for the sake of its clients.
+install_with_apt() {
+    as_root apt-get update -q || say "package lists could not be refreshed; trying with the ones that are there"
+    broker_found || apt_install_broker || return 1
+    clients_found || apt_install mosquitto-clients
 }
 
 install_by_package_manager() {
@@ -61,7 +77,7 @@ install_by_package_manager() {
         brew install mosquitto
         return
     fi
-    may_be_root || give_up "mosquitto is missing, and installing it needs root (neither root nor passwordless sudo here)."
+    may_be_root || give_up "something is missing, and installing it needs root (neither root nor passwordless sudo here)."
     if command -v apt-get >/dev/null 2>&1; then
         install_with_apt
     elif command -v dnf >/dev/null 2>&1; then
@@ -69,16 +85,17 @@ install_by_package_manager() {
     elif command -v pacman >/dev/null 2>&1; then
         as_root pacman -Sy --needed --noconfirm mosquitto
     elif command -v apk >/dev/null 2>&1; then
-        as_root apk add --no-cache mosquitto
+        as_root apk add --no-cache mosquitto mosquitto-clients
     else
-        give_up "mosquitto is missing, and no package manager that this script knows is here."
+        give_up "something is missing, and no package manager that this script knows is here."
     fi
 }
 
-if found; then
+if broker_found && clients_found; then
     exit 0
 fi
-say "mosquitto is missing; installing it with the system's package manager"
-install_by_package_manager >&2 || give_up "the package manager could not install mosquitto."
-found || give_up "the package manager reported success, yet there is no mosquitto on $PATH."
-say "installed $(command -v mosquitto)"
+say "the Mosquitto broker or its command-line clients are missing; installing with the system's package manager"
+install_by_package_manager >&2 || give_up "the package manager could not install them."
+broker_found || give_up "the package manager reported success, yet there is no mosquitto on $PATH."
+clients_found || give_up "the package manager reported success, yet there is no mosquitto_pub or mosquitto_sub on $PATH."
+say "installed $(command -v mosquitto), $(command -v mosquitto_pub)"

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from lock_protocol.imei import Imei, InvalidImeiError, parse_imei
-from lock_protocol.messages import LENDER
+from lock_protocol.messages import LENDER, LenderId
 
 DEFAULT_PREFIX = "paylatch/v1"
 _TOPIC_LEVELS = re.compile(r"[A-Za-z0-9_-]+(?:/[A-Za-z0-9_-]+)*", re.ASCII)
@@ -82,6 +82,22 @@ class Topics:
         """
         return self._of_lender(lender, "decisions")
 
+    @property
+    def all_decisions(self) -> str:
+        """The filter that matches the decisions of every lender."""
+        return f"{self.prefix}/lenders/+/decisions"
+
+    def parse_decisions(self, topic: str) -> LenderId:
+        """Return whose decisions come on a topic.
+
+        Raises:
+            InvalidTopicError: not a decisions topic under this prefix, or no lender's name in it.
+        """
+        lender = topic.removeprefix(f"{self.prefix}/lenders/").removesuffix("/decisions")
+        if self.decisions(lender) != topic:
+            raise InvalidTopicError(f"{topic!r} is not the decisions topic of a lender below {self.prefix}")
+        return LenderId(lender)
+
     def results(self, lender: str) -> str:
         """Return the topic on which a lender hears what became of its decisions.
 
@@ -92,7 +108,7 @@ class Topics:
 
     @property
     def status(self) -> str:
-        """The bridge's retained status (online, offline as its will, version)."""
+        """The bridge's retained status: online with its version, offline as its will."""
         return f"{self.prefix}/bridge/status"
 
     @property

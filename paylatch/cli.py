@@ -15,8 +15,9 @@ from typing import IO, Annotated, NoReturn
 import typer
 
 from paylatch import resources
-from paylatch.commands import completion, key, lender
+from paylatch.commands import completion, imports, key, lender, lender_mqtt
 from paylatch.commands import config as config_commands
+from paylatch.commands import histories as histories_commands
 from paylatch.commands.options import ConfigOption, as_flag, given, lender_named, settings_from
 from paylatch.commands.outcome import FAILED, INTERRUPTED, USAGE, fail, finish
 
@@ -35,9 +36,12 @@ keys_app = typer.Typer(help="The keys that phones trust.", no_args_is_help=True,
 app.add_typer(bridge_app, name="bridge")
 app.add_typer(fleet_app, name="fleet")
 app.add_typer(keys_app, name="keys")
+lender.app.command("mqtt-password", epilog=lender_mqtt.EXAMPLE)(lender_mqtt.mqtt_password)
 app.add_typer(lender.app, name="lender")
 app.add_typer(key.app, name="key")
 app.add_typer(config_commands.app, name="config")
+app.add_typer(histories_commands.app, name="histories")
+app.command("import", epilog=imports.EXAMPLE)(imports.import_file)
 app.add_typer(completion.app)
 
 

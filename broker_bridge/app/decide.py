@@ -61,6 +61,8 @@ class Decide:
 
     decision: Decision
     reconsider: Reconsider
+    told: bool = False
+    """Whether the lender is told of each step of what follows: it is when the decision came by MQTT."""
 
     @property
     def imeis(self) -> Collection[Imei]:
@@ -155,6 +157,7 @@ class Decide:
                 received_at=now,
                 wanted=decided.wanted,
                 held=_held_text(decided.held),
+                told=self.told,
             )
         )
         detail = f"{decision.decision_id} {decision.type} {decided.effect}"

@@ -5,9 +5,10 @@ becomes ready again, so nothing is lost between two of them.
 """
 
 import asyncio
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import TypeVar
 
 from broker_bridge.app.canary import PublishNumbers, encode_canary
@@ -39,6 +40,16 @@ RECONCILE_PAGE = 500
 MARK_BATCH = 500
 
 
+class Outcome(StrEnum):
+    """What became of a publish."""
+
+    ACKNOWLEDGED = "acknowledged"
+    REFUSED = "refused"
+    """By the broker; it is tried again soon."""
+    SET_ASIDE = "set_aside"
+    """Refused once too often; it is tried again much later."""
+
+
 @dataclass(slots=True)
 class Deliverer:
     """Publishes signed states, openings first, and remembers what the broker acknowledged."""
@@ -52,6 +63,8 @@ class Deliverer:
     new_token: Callable[[], str]
     """A fresh unguessable canary token."""
     numbers: PublishNumbers = field(default_factory=PublishNumbers)
+    outcomes: Counter[Outcome] = field(default_factory=lambda: Counter(dict.fromkeys(Outcome, 0)))
+    """What has become of publishes so far."""
     _work: asyncio.Event = field(default_factory=asyncio.Event)
     _moved: asyncio.Event = field(default_factory=asyncio.Event)
     _acks: list[Ack] = field(default_factory=list)
@@ -141,6 +154,7 @@ class Deliverer:
             self._book_refusal(state, error)
         else:
             self.outbox.acknowledged(state)
+            self.outcomes[Outcome.ACKNOWLEDGED] += 1
             self._acks.append(Ack(state.imei, state.order, number))
             self._acked.set()
             self._tell_waiters(state)
@@ -150,6 +164,7 @@ class Deliverer:
 
     def _book_refusal(self, state: Outgoing, error: PublishRefusedError) -> None:
         set_aside = self.outbox.refused(state, self.clock.monotonic())
+        self.outcomes[Outcome.SET_ASIDE if set_aside else Outcome.REFUSED] += 1
         event = "publish_set_aside" if set_aside else "publish_refused"
         self.log.warning(event, imei=state.imei, lender=state.lender, error=str(error))
         if set_aside:

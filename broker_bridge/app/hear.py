@@ -44,6 +44,10 @@ TELL_AGAIN_S = 60.0
 
 _MAX_TOLD = 10_000
 
+_FLOOD, _RETAINED, _UNKNOWN_DEVICE = "Flood", "Retained", "UnknownDevice"
+REFUSED_HERE = frozenset({_FLOOD, _RETAINED, _UNKNOWN_DEVICE})
+"""Names of refusals that the protocol does not know, because they judge the way that a message came."""
+
 
 @dataclass(frozen=True, slots=True)
 class Received:
@@ -104,7 +108,7 @@ class Listener:
         """
         if self._under_way[received.topic] < MAX_OF_ONE_PHONE or received.topic.endswith(PhoneTopic.DESIRED):
             return False
-        self._refuse(received, "Flood", f"{MAX_OF_ONE_PHONE} before it are still being judged")
+        self._refuse(received, _FLOOD, f"{MAX_OF_ONE_PHONE} before it are still being judged")
         return True
 
     def _leave(self, topic: str, _: object) -> None:
@@ -120,7 +124,7 @@ class Listener:
             return None
         if received.retained:
             # Phones can publish retained reports; whatever was kept is old, and old words prove nothing.
-            self.refusals["Retained"] += 1
+            self.refusals[_RETAINED] += 1
             return None
         match kind:
             case PhoneTopic.HELLO:
@@ -140,7 +144,7 @@ class Listener:
         except Refusal as refusal:
             self._refuse(received, refusal.name, str(refusal))
         except UnknownDeviceError as error:
-            self._refuse(received, "UnknownDevice", str(error))
+            self._refuse(received, _UNKNOWN_DEVICE, str(error))
         except (StoreUnavailableError, OverloadedError, PublishRefusedError) as error:
             # The phone repeats its hello, and an unproven state is published again: nothing has to be kept here.
             log.warning("message_dropped", topic=received.topic, error=type(error).__name__, detail=str(error))

@@ -47,24 +47,26 @@ class Reconsider:
         Args:
             tx: the job's transaction; the phone's row is locked in it.
             phone: as it is to be judged, with what is new about it.
-            decision: what caused it, if a decision did.
+            decision: what caused it, if a decision did. What follows by itself later, when nothing holds it back any
+                more, follows from the decision that was held.
             resend: whether it is to be sent another version even when it should be what it is.
             patient: whether a state that must not be signed now may follow later, as soon as it can be.
 
         Raises:
             ClockSuspectError, NotDelegatedError: what should follow must not be signed now.
         """
-        now, record = self.clock.now(), tx.lender(phone.lender)
+        now, record, cause = self.clock.now(), tx.lender(phone.lender), decision or phone.held_decision
         judgement = self.judgement(phone, record)
-        judged = replace(phone, episode=judgement.episode, wanted=judgement.wanted)
+        held_decision = cause if judgement.missing else None
+        judged = replace(phone, episode=judgement.episode, wanted=judgement.wanted, held_decision=held_decision)
         wish = within(judgement.wish, self.queue.signer.delegation(phone.lender), now)
         if resend or needs_new_state(phone.desired.state, wish, now):
             try:
-                judged = self.queue.next(tx, judged, wish, decision=decision)
+                judged = self.queue.next(tx, judged, wish, decision=cause)
             except (ClockSuspectError, NotDelegatedError):
                 if not patient:
                     raise
-                return self._postponed(tx, phone, judgement), judgement
+                return self._postponed(tx, replace(phone, held_decision=cause), judgement), judgement
         looks = (judgement.look_at, lease_look(judged.desired.state, wish, now))
         judged = replace(judged, look_at=min((look for look in looks if look), default=0))
         tx.put_phone(judged)

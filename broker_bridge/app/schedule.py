@@ -52,8 +52,6 @@ class Scheduler:
     store: Store
     reconsider: Reconsider
     log: Log
-    lag_s: int = 0
-    """How long the phone that waited longest had been due when it was last looked; 0 when none was."""
 
     async def run(self) -> None:
         """Look once a second, until cancelled."""

@@ -114,8 +114,10 @@ class Queue:
         return queued
 
     def again(self, tx: Transaction, phone: Phone, *, delay_s: int = 0) -> Phone:
-        """Sign what the phone should be anew, as the next version."""
-        return self.next(tx, phone, Wish.of(phone.desired.state), delay_s=delay_s)
+        """Sign what the phone should be anew, as the next version, for the sake of the same decision."""
+        command = tx.command(phone.command_id)
+        decision = None if command is None else command.decision_id
+        return self.next(tx, phone, Wish.of(phone.desired.state), decision=decision, delay_s=delay_s)
 
     def _sign(
         self,

@@ -11,6 +11,7 @@ from lock_protocol.keys import PublicKey
 from lock_protocol.levels import Condition, Level, Reason, Signals
 from lock_protocol.messages import DesiredState, Hello, LenderId, Reported, StateHash
 
+from broker_bridge.domain.decisions import DecisionId
 from broker_bridge.domain.episode import Episode
 from broker_bridge.domain.lanes import Lane, lane_of
 from broker_bridge.domain.loans import Loan
@@ -86,6 +87,8 @@ class Phone:
     episode: Episode = field(default_factory=Episode)
     wanted: Level = Level.UNLOCKED
     """The level that the arrears ask for, whether or not it is permitted yet."""
+    held_decision: DecisionId | None = None
+    """The decision whose level is held back, if one is: what follows by itself later follows from it."""
     look_at: int = 0
     """When to judge it again, seconds UTC; 0 for when something happens."""
     desired: Desired

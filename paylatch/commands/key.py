@@ -1,5 +1,6 @@
 """`paylatch key`: the API keys with which lenders come to a bridge."""
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -55,7 +56,8 @@ def list_all(lender: LenderArgument, *, config: ConfigOption = None, as_json: Js
     from broker_bridge.tenants import keys_of  # noqa: PLC0415
 
     work = keys_of(settings_from(config), lender_named(lender))
-    keys = [api_key_answer(key) for key in finish(work, (UnknownLenderError, StoreUnavailableError, OSError), usage=())]
+    found = finish(work, (UnknownLenderError, StoreUnavailableError, OSError), usage=())
+    keys: list[Mapping[str, object]] = [api_key_answer(key) for key in found]
     if as_json:
         show_json(keys)
         return

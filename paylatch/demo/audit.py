@@ -11,8 +11,8 @@ from lock_protocol.levels import Level
 from lock_protocol.messages import Root, StateHash
 from lock_protocol.refusals import Refusal
 from paylatch.demo.lender import BridgePhone
-from paylatch.demo.plan import Borrower
 from paylatch.demo.result import Violation
+from paylatch.facts import Borrower
 
 NOTHING = "none"
 """In place of a level: there is nothing to read one from."""

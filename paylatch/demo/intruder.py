@@ -1,4 +1,4 @@
-"""Somebody who holds the bridge's broker credentials and no signing key: may read and write everything, sign nothing.
+"""Somebody who holds the bridge's broker credentials and no signing key: may read and write every state, sign nothing.
 
 Each hostile message is retained over the bridge's own state, and counts as refused only when the phone that it was for
 has counted one more refusal by exactly the expected name.

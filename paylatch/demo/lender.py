@@ -14,7 +14,7 @@ from lock_protocol.keys import PublicKey
 from lock_protocol.levels import Condition, Level
 from lock_protocol.messages import StateHash
 from paylatch.demo.options import DemoError
-from paylatch.demo.plan import Borrower, Fact
+from paylatch.facts import Borrower, Fact
 
 MAX_DECISIONS_PER_REQUEST = 1000
 _PAGE = 500

@@ -12,7 +12,7 @@ from device_sim.fleet.control_messages import TransitionDump
 from lock_protocol.imei import Imei
 from lock_protocol.levels import Level
 from paylatch.demo.lender import Lender
-from paylatch.demo.plan import Fact
+from paylatch.facts import Fact
 
 # Payments arrive one by one as borrowers make them, a few at the same time.
 _AT_A_TIME = 2

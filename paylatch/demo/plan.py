@@ -3,25 +3,14 @@
 The facts come from the histories alone. The seed only chooses who is reset or cut off, and when the broker dies.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from random import Random
-from typing import Any
 
-from device_sim.identities import simulated_imei
 from lock_protocol.imei import Imei
-from paylatch.histories import Account, HistoryDecision, decisions_of
-
-CURRENCY = "TWD"
-_MINOR_UNITS = 100
-
-# Within a month payments come before the bill that is still open after them, and a loan is settled last.
-_OCCURRED = {
-    "payment_received": "10T09:00:00+08:00",
-    "payment_overdue": "20T09:00:00+08:00",
-    "loan_settled": "28T09:00:00+08:00",
-}
+from paylatch.facts import Fact, facts_of
+from paylatch.histories import Account
 
 _LEAST_RESETS = 5
 _RESET_ONE_IN = 10
@@ -36,49 +25,6 @@ class Outage(StrEnum):
     """With the retained states of an earlier moment, all of which it had acknowledged."""
     NONE = "none"
     """With no retained state at all."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Borrower:
-    """One account of the histories and the phone that it pays for."""
-
-    account: int
-    imei: Imei
-
-    @property
-    def loan_id(self) -> str:
-        """What the lender calls the loan."""
-        return f"loan-{self.account}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fact:
-    """One thing that the lender will report."""
-
-    borrower: Borrower
-    month: str
-    decision: HistoryDecision
-
-    @property
-    def imei(self) -> Imei:
-        """The phone that it is about."""
-        return self.borrower.imei
-
-    def body(self) -> dict[str, Any]:
-        """Return what is sent to the bridge."""
-        decision = self.decision
-        body: dict[str, Any] = {
-            "decision_id": f"{self.month}-{self.borrower.account}-{decision.kind}",
-            "imei": self.imei,
-            "type": decision.kind,
-            "occurred_at": f"{self.month}-{_OCCURRED[decision.kind]}",
-        }
-        if decision.kind == "payment_received":
-            body["cures"] = decision.cures
-        elif decision.kind == "payment_overdue":
-            body["days_overdue"] = decision.days_overdue
-            body |= {"amount_due": decision.amount * _MINOR_UNITS, "currency": CURRENCY}
-        return body
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,11 +53,6 @@ class MonthPlan:
         return sum(map(len, lists)) + len(self.settlements)
 
 
-def borrowers_of(accounts: Iterable[Account]) -> list[Borrower]:
-    """Return the accounts' borrowers, in order; their phones have test IMEIs that no real handset has."""
-    return [Borrower(account=account.number, imei=simulated_imei(number)) for number, account in enumerate(accounts)]
-
-
 def plan_months(accounts: Sequence[Account], months: int, dice: Random) -> list[MonthPlan]:
     """Return the plan of each month.
 
@@ -134,11 +75,8 @@ def choose_resets(locked: Sequence[Imei], dice: Random) -> list[Imei]:
 
 def _facts(accounts: Sequence[Account], months: int) -> list[list[Fact]]:
     facts: list[list[Fact]] = [[] for _ in range(months)]
-    borrowers = borrowers_of(accounts)
-    for row, (account, borrower) in enumerate(zip(accounts, borrowers, strict=True), start=1):
-        for decision in decisions_of(account, row, months):
-            month = account.months[decision.month_index].name
-            facts[decision.month_index].append(Fact(borrower=borrower, month=month, decision=decision))
+    for fact in facts_of(accounts, months):
+        facts[fact.decision.month_index].append(fact)
     return facts
 
 

@@ -10,12 +10,13 @@ from typing import IO
 
 from paylatch.demo.audit import COLUMNS, write_rows
 from paylatch.demo.options import DemoUsageError, Options
-from paylatch.demo.plan import borrowers_of, plan_months
+from paylatch.demo.plan import plan_months
 from paylatch.demo.result import Result
 from paylatch.demo.stage import Stage, built, directory_of
 from paylatch.demo.story import Story
 from paylatch.demo.tally import Tally
 from paylatch.demo.view import View
+from paylatch.facts import borrower_of
 from paylatch.histories import Account, read_histories
 from paylatch.oracle import required_levels
 
@@ -34,7 +35,7 @@ async def run(options: Options, view: View, audit: IO[str] | None = None) -> Res
     """
     started = time.monotonic()
     accounts = _accounts(options)
-    borrowers = borrowers_of(accounts)
+    borrowers = [borrower_of(account, row) for row, account in enumerate(accounts, start=1)]
     dice = Random(options.seed)  # noqa: S311 - chooses who is reset; nobody may gain by foreseeing it
     months = plan_months(accounts, options.months, dice)
     required = _required(options)

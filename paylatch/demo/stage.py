@@ -23,10 +23,10 @@ from paylatch.broker_config import BrokerFiles, write_instance
 from paylatch.broker_process import MosquittoProcess
 from paylatch.demo.lender import Enrolment, Lender, connected
 from paylatch.demo.options import DemoError, DemoUsageError, Options
-from paylatch.demo.plan import Borrower
 from paylatch.demo.processes import ChildProcess, output_of, running
 from paylatch.demo.services import ServiceAccess
 from paylatch.demo.view import View
+from paylatch.facts import Borrower
 from paylatch.ports import LOOPBACK, free_ports
 
 LENDER = LenderId("demo-lender")

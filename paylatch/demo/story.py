@@ -13,13 +13,14 @@ from paylatch.demo.audit import Row, compare, verify_retained
 from paylatch.demo.intruder import Intruder
 from paylatch.demo.outages import BrokerOutages
 from paylatch.demo.payments import opened_after, report_payments
-from paylatch.demo.plan import Borrower, Fact, MonthPlan, Outage, choose_resets
+from paylatch.demo.plan import MonthPlan, Outage, choose_resets
 from paylatch.demo.result import Violation
 from paylatch.demo.retained import RetainedStates
 from paylatch.demo.settling import Settling
 from paylatch.demo.stage import Stage
 from paylatch.demo.tally import Tally
 from paylatch.demo.view import View
+from paylatch.facts import Borrower, Fact
 
 DEADLINE_S = 30.0
 """How long anything may take to come to rest. Whatever differs then is a violation."""

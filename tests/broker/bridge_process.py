@@ -19,6 +19,7 @@ from broker_bridge.settings import load
 from broker_bridge.tenants import add_lender
 from lock_protocol.imei import Imei
 from lock_protocol.levels import Level
+from lock_protocol.messages import LenderId
 from lock_protocol.topics import PhoneTopic
 from paylatch.ports import LOOPBACK, free_ports
 from tests.bridge_rig import ACME
@@ -40,11 +41,11 @@ class Installation:
     root: bytes
 
 
-async def install(broker: RealBroker, directory: Path) -> Installation:
+async def install(broker: RealBroker, directory: Path, lender: LenderId = ACME) -> Installation:
     """Make keys, settings and a lender."""
     (port,) = free_ports(1)
     keys, settings, password = directory / "keys", directory / "bridge.toml", directory / "bridge.password"
-    init_development_keys(keys, ACME, now=int(time.time()), hosts=["pay.example"])
+    init_development_keys(keys, lender, now=int(time.time()), hosts=["pay.example"])
     password.write_text(broker.services["bridge"])
     options: dict[str, object] = {
         "database": f"sqlite:///{directory / 'paylatch.db'}",
@@ -60,8 +61,10 @@ async def install(broker: RealBroker, directory: Path) -> Installation:
         "phones_passwords": str(broker.process.files.phones_passwords),
         "pid_file": str(broker.process.files.pid),
     }
-    settings.write_text("\n".join([*_toml(options), "[http]", *_toml(http), "[broker]", *_toml(mqtt)]))
-    key = await add_lender(load(settings), ACME)
+    imports: dict[str, object] = {"directory": str(directory / "imports")}
+    sections = ["[http]", *_toml(http), "[broker]", *_toml(mqtt), "[imports]", *_toml(imports)]
+    settings.write_text("\n".join([*_toml(options), *sections]))
+    key = await add_lender(load(settings), lender)
     return Installation(settings, key, f"http://{LOOPBACK}:{port}", (keys / "root.envelope").read_bytes())
 
 
@@ -85,6 +88,16 @@ class BridgeProcess:
                     return dict(entry)
         raise AssertionError(f"the bridge ended before it logged {event}")
 
+    async def is_connected(self) -> None:
+        """Return when both of its connections stand, whichever comes first."""
+        missing = {"broker_connected", "lenders_connected"}
+        assert self.process.stderr is not None
+        async with asyncio.timeout(PATIENCE_S):
+            while missing:
+                line = await self.process.stderr.readline()
+                assert line, "the bridge ended before it was connected"
+                missing -= {json.loads(line)["event"]} if line.startswith(b"{") else set()
+
     async def terminate(self) -> int:
         """Tell it to stop, and return its exit code."""
         self.process.terminate()
@@ -101,7 +114,7 @@ async def running_bridge(installed: Installation) -> AsyncIterator[BridgeProcess
     )
     bridge = BridgeProcess(process)
     try:
-        await bridge.logged("broker_connected")
+        await bridge.is_connected()
         yield bridge
     finally:
         if process.returncode is None:

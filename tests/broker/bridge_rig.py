@@ -6,7 +6,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from random import Random
 
-from broker_bridge.adapters.mqtt.link import BrokerAddress, Link, Session
+from broker_bridge.adapters.mqtt.client import BrokerAddress, Session
+from broker_bridge.adapters.mqtt.link import Link
 from broker_bridge.app.hear import Received
 from lock_protocol.topics import Topics
 from paylatch.ports import LOOPBACK

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import json
+from importlib.metadata import version
 
 import aiomqtt
 import pytest
@@ -122,15 +124,16 @@ async def test_publishes_that_wait_when_the_connection_is_cut_fail_at_once(own_b
 async def test_its_last_will_says_that_it_is_gone(own_broker: RealBroker) -> None:
     async with running_link(own_broker) as running:
         await running.next_session()
-        assert await retained(own_broker, TOPICS.status) == b"online"
+        online = json.dumps({"status": "online", "version": version("paylatch")}).encode()
+        assert await retained(own_broker, TOPICS.status) == online
         async with own_broker.service("auditor") as auditor:
             await auditor.subscribe(TOPICS.status, qos=1)
             words = auditor.messages
-            assert (await anext(words)).payload == b"online"
+            assert (await anext(words)).payload == online
             # Another connection with its client id throws it off without a DISCONNECT of its own.
             async with own_broker.service("bridge", client_id="bridge-under-test"):
                 async with asyncio.timeout(PATIENCE_S):
-                    assert (await anext(words)).payload == b"offline"
+                    assert json.loads((await anext(words)).payload)["status"] == "offline"
 
 
 async def publish_for_ever(session: LinkSession) -> None:
@@ -159,7 +162,7 @@ async def test_a_wrong_password_is_tried_again_and_never_connects(own_broker: Re
 async def test_a_broker_that_delivers_nothing_is_given_up_and_named(
     own_broker: RealBroker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("broker_bridge.adapters.mqtt.link.CONNECT_TIMEOUT_S", 0.2)
+    monkeypatch.setattr("broker_bridge.adapters.mqtt.client.CONNECT_TIMEOUT_S", 0.2)
     (own_broker.process.files.directory / "services.acl").write_text("user bridge\ntopic write paylatch/v1/#\n")
     own_broker.process.reload()
     async with running_link(own_broker) as running, asyncio.timeout(PATIENCE_S):

@@ -204,7 +204,6 @@ async def test_the_bridges_client_id_is_its_fence(broker: RealBroker) -> None:
     ("topic", "allowed"),
     [
         (f"{PREFIX}/lenders/umbrella/decisions", False),
-        (f"{PREFIX}/lenders/acme/results", False),
         (phone_topic(MINE, "desired"), False),
         (f"{PREFIX}/bridge/status", False),
     ],
@@ -215,11 +214,58 @@ async def test_a_lender_writes_only_its_own_decisions(broker: RealBroker, topic:
         assert await arrives(broker, lender, topic, f"{PREFIX}/lenders/acme/decisions") is allowed
 
 
+@pytest.mark.parametrize("writer", ["acme", "umbrella"])
+async def test_no_lender_writes_results(broker: RealBroker, writer: str) -> None:
+    broker.add_services("acme", "umbrella")
+    results = f"{PREFIX}/lenders/acme/results"
+    async with broker.service("acme") as lender, broker.service(writer) as forger, broker.service("bridge") as bridge:
+        await lender.subscribe(results, qos=1)
+        await forger.publish(results, b"forged", qos=1)
+        await bridge.publish(results, b"end", qos=1)
+        assert await heard_until(lender, b"end") == []
+
+
+async def test_the_bridges_password_makes_nobody_a_lender(broker: RealBroker) -> None:
+    broker.add_services("acme")
+    decisions = f"{PREFIX}/lenders/acme/decisions"
+    async with broker.service("acme") as lender, everything(broker) as (observer, thief):
+        await thief.publish(decisions, b"forged", qos=1)
+        await thief.publish(f"{PREFIX}/bridge/barrier", b"sent", qos=1)
+        assert await heard_until(observer, b"sent") == []
+        await lender.publish(decisions, b"end", qos=1)
+        assert await heard_until(observer, b"end") == []
+
+
+async def test_a_will_on_another_lenders_decisions_is_never_delivered(broker: RealBroker) -> None:
+    broker.add_services("acme", "umbrella")
+    will = aiomqtt.Will(f"{PREFIX}/lenders/umbrella/decisions", b"forged", qos=1)
+    async with everything(broker) as (observer, _), broker.service("umbrella") as umbrella:
+        lender = aiomqtt.Client(
+            LOOPBACK,
+            broker.services_port,
+            username="acme",
+            password=broker.services["acme"],
+            identifier="acme-with-a-will",
+            will=will,
+        )
+        async with lender:
+            # Taking the client id over ends the first session without a goodbye, which is what sends a will.
+            async with broker.service("acme", client_id="acme-with-a-will") as successor:
+                await successor.publish(f"{PREFIX}/lenders/acme/decisions", b"alive", qos=1)
+                await umbrella.publish(f"{PREFIX}/lenders/umbrella/decisions", b"end", qos=1)
+                heard = await heard_until(observer, b"end")
+            with pytest.raises(aiomqtt.MqttError):
+                await lender.publish(f"{PREFIX}/lenders/acme/decisions", b"", qos=1)
+    assert heard == [(f"{PREFIX}/lenders/acme/decisions", b"alive")]
+
+
 async def test_a_lender_hears_only_its_own_results(broker: RealBroker) -> None:
     broker.add_services("acme")
     async with broker.service("acme") as lender, broker.service("bridge") as bridge:
         await lender.subscribe("#", qos=1)
-        for topic in ("lenders/umbrella/results", "lenders/acme/decisions", f"phones/{MINE}/desired"):
+        async with broker.service("acme") as sender:
+            await sender.publish(f"{PREFIX}/lenders/acme/decisions", b"not to be heard", qos=1)
+        for topic in ("lenders/umbrella/results", f"phones/{MINE}/desired", "bridge/status"):
             await bridge.publish(f"{PREFIX}/{topic}", b"not for acme", qos=1)
         await bridge.publish(f"{PREFIX}/lenders/acme/results", b"end", qos=1)
         assert await heard_until(lender, b"end") == []

@@ -17,8 +17,12 @@ from fastapi import FastAPI
 from broker_bridge.adapters.http.access import Access, api_key_hash
 from broker_bridge.adapters.http.api import create_api
 from broker_bridge.adapters.http.gateway import Gateway, PhonesBroker
+from broker_bridge.adapters.imports.desk import import_worker
+from broker_bridge.adapters.imports.spool import DirectorySpool
+from broker_bridge.adapters.metrics.metrics import Metrics
+from broker_bridge.adapters.mqtt.client import BrokerAddress
 from broker_bridge.adapters.mqtt.credentials import PasswordFile
-from broker_bridge.adapters.mqtt.link import BrokerAddress, Link
+from broker_bridge.adapters.mqtt.link import Link
 from broker_bridge.adapters.policies.profiles import profile_document
 from broker_bridge.adapters.store.store import SqlStore
 from broker_bridge.app.schedule import Scheduler
@@ -27,9 +31,10 @@ from device_sim.identities import simulated_imei
 from lock_protocol.messages import LenderId
 from lock_protocol.topics import Topics
 from tests.bridge_rig import ACME, DEVICE, KeptLog, Office, SetClock, signer_of
-from tests.loopback.lender import Lender
+from tests.loopback.lender import DAY, Lender
 
 OTHER = LenderId("other-lender")
+NOWHERE = BrokerAddress(host="127.0.0.1", port=1, username="bridge", password="none", client_id="bridge")
 KEYS = {ACME: "pl_acme", OTHER: "pl_other"}
 IMEI, SECOND, FOREIGN = (simulated_imei(number) for number in range(3))
 DEVICE_KEY = base64.b64encode(DEVICE.public).decode()
@@ -43,6 +48,7 @@ class Api:
     store: SqlStore
     clock: SetClock
     passwords: Path
+    metrics: Metrics
     app: FastAPI
     access: Access
     gateway: Gateway
@@ -110,16 +116,25 @@ class _Parts:
 
 
 @asynccontextmanager
-async def running_api(directory: Path, *, development: bool = True) -> AsyncIterator[Api]:
+async def running_api(directory: Path, *, show_metrics: bool = True, development: bool = True) -> AsyncIterator[Api]:
     parts = _Parts()
     office = parts.office
     office.signer.lenders.update(signer_of(Lender(name=OTHER)).lenders)
     passwords = directory / "phones.passwd"
-    nowhere = BrokerAddress(host="127.0.0.1", port=1, username="bridge", password="none", client_id="bridge")
+    metrics = Metrics(office.clock)
     async with SqlStore(f"sqlite:///{directory / 'paylatch.db'}") as store:
         for lender, key in KEYS.items():
             await store.add_lender(lender, api_key_hash(key), at=1)
         credentials = PasswordFile(passwords, None, store, parts.log)
+        imports = import_worker(
+            store=store,
+            imports=store.imports,
+            spool=spool_in(directory / "spool"),
+            reconsider=office.reconsider,
+            meters=metrics.meters,
+            log=parts.log,
+            keep_s=30 * DAY,
+        )
         gateway = Gateway(
             store=store,
             reconsider=office.reconsider,
@@ -133,20 +148,29 @@ async def running_api(directory: Path, *, development: bool = True) -> AsyncIter
             ),
             clock=office.clock,
             credentials=credentials,
-            link=Link(nowhere, Topics(), window=2, random=Random(1), log=parts.log),  # noqa: S311 - never connects
+            link=Link(NOWHERE, Topics(), window=2, random=Random(1), log=parts.log),  # noqa: S311 - never connects
             broker=PhonesBroker(
                 host="mqtt.example",
                 port=8883,
                 topic_prefix="paylatch/v1",
                 root_envelope=office.lender.authority.envelope,
             ),
+            metrics=metrics,
+            imports=imports,
         )
-        writing = asyncio.create_task(credentials.run())
+        services = [asyncio.create_task(credentials.run()), asyncio.create_task(imports.run())]
         access = Access(store, office.clock, parts.log)
-        app = create_api(gateway, access, "0")
+        app = create_api(gateway, access, "0", show_metrics=show_metrics)
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://bridge") as http:
-            yield Api(http, store, office.clock, passwords, app, access, gateway)
-        writing.cancel()
+            yield Api(http, store, office.clock, passwords, metrics, app, access, gateway)
+        for service in services:
+            service.cancel()
+        await asyncio.gather(*services, return_exceptions=True)
+
+
+def spool_in(directory: Path) -> DirectorySpool:
+    """A spool that takes small files."""
+    return DirectorySpool(directory=directory, max_bytes=4_000_000, max_rows=10_000, idle_s=3, upload_s=30)
 
 
 @pytest.fixture

@@ -248,15 +248,16 @@ async def test_secrets_are_shown_once(api: Api) -> None:
 # --- errors of the framework's own, health -------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("path", ["/", "/v1", "/v2/phones", "/docs", "/openapi", "/v1/phones/x/y"])
+@pytest.mark.parametrize("path", ["/", "/v1", "/v2/phones", "/docs/x", "/openapi", "/v1/phones/x/y"])
 async def test_a_path_that_is_not_there_is_a_problem_too(api: Api, path: str) -> None:
     assert problem(await api.get(path)) == (404, "not-found")
 
 
 async def test_a_method_that_is_not_there_says_which_are(api: Api) -> None:
-    response = await api.http.delete(f"/v1/phones/{IMEI}", headers=api.headers)
-    assert problem(response) == (405, "method-not-allowed")
-    assert response.headers["allow"] == "GET"
+    for path, allowed in ((f"/v1/phones/{IMEI}", "GET"), ("/v1/phones", "GET, POST")):
+        response = await api.http.delete(path, headers=api.headers)
+        assert problem(response) == (405, "method-not-allowed")
+        assert response.headers["allow"] == allowed
 
 
 async def test_it_lives(api: Api) -> None:

@@ -1,12 +1,15 @@
 """Bad input: a clear error, nothing lost, nothing applied."""
 
+import asyncio
+import gzip
 import json
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from broker_bridge.adapters.http.bodies import MAX_BODY_BYTES
+from broker_bridge.adapters.http import reading
+from broker_bridge.adapters.http.reading import MAX_BODY_BYTES
 from tests.http.conftest import IMEI, SECOND, Api, overdue, payment, problem
 
 IMEIS = {
@@ -168,3 +171,107 @@ async def test_a_body_without_end_is_not_read_to_its_end(api: Api) -> None:
     response = await api.http.post("/v1/decisions", content=chunks(), headers=api.headers)
     assert problem(response) == (413, "too-large")
     assert sent < 2 * MAX_BODY_BYTES
+
+
+async def test_a_body_that_dribbles_is_not_waited_for(api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reading, "BODY_S", 0.05)
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield b"["
+        await asyncio.Event().wait()
+
+    response = await api.http.post("/v1/decisions", content=chunks(), headers=api.headers)
+    assert problem(response) == (408, "too-slow")
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "GZIP", "deflate", "br", "zstd", "gzip, gzip", "identity, gzip", "x"])
+async def test_a_gzip_bomb_is_refused_unopened(api: Api, encoding: str) -> None:
+    bomb = gzip.compress(b" " * 50_000_000)
+    for path in ("/v1/decisions", "/v1/phones", "/v1/keys"):
+        response = await api.http.post(path, content=bomb, headers=api.headers | {"Content-Encoding": encoding})
+        assert problem(response) == (415, "unsupported-media-type")
+        assert "content-encoding" in response.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [
+        "application/x-www-form-urlencoded",  # what curl says with -d alone
+        "text/plain",
+        "text/json",
+        "application/xml",
+        "application/json-patch+json",
+        "multipart/form-data; boundary=x",
+        "application/json; charset=utf-16",
+        "application/json; charset=utf-8; charset=utf-16",
+        "",
+        "json",
+    ],
+)
+async def test_a_body_that_says_it_is_something_else_is_refused(api: Api, content_type: str) -> None:
+    body = json.dumps(overdue()).encode()
+    response = await api.http.post("/v1/decisions", content=body, headers=api.headers | {"Content-Type": content_type})
+    assert problem(response) == (415, "unsupported-media-type")
+    await assert_nothing_applied(api)
+
+
+@pytest.mark.parametrize(
+    "content_type", [None, "application/json", "Application/JSON; charset=UTF-8", 'application/json;charset="utf-8"']
+)
+async def test_json_may_say_so_or_say_nothing(api: Api, content_type: str | None) -> None:
+    said = {} if content_type is None else {"Content-Type": content_type}
+    body = json.dumps(overdue()).encode()
+    response = await api.http.post("/v1/decisions", content=body, headers=api.headers | said)
+    assert response.status_code == 200
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        "-1",
+        "0",
+        "9" * 30,
+        "-999999999999999",
+        "1e309",
+        "0' OR '1'='1",
+        "00101700000001",
+        "\x00",
+        "\uff10" * 15,
+        f"{IMEI}\n",
+    ],
+    ids=repr,
+)
+async def test_a_page_token_that_was_never_handed_out_is_refused(api: Api, token: str) -> None:
+    for path in ("/v1/phones", "/v1/keys"):
+        response = await api.get(path, page_token=token)
+        assert problem(response) == (422, "invalid-query")
+        assert "page_token" in response.json()["detail"]
+
+
+@pytest.mark.parametrize("size", ["-1", "0", "501", "9" * 30, "1e309", "1.5", "NaN", "true", ""])
+async def test_a_page_size_beyond_the_cap_or_below_one_is_refused(api: Api, size: str) -> None:
+    for path in ("/v1/phones", "/v1/keys"):
+        assert problem(await api.get(path, page_size=size)) == (422, "invalid-query")
+
+
+@pytest.mark.parametrize("key", ["x" * 256, "pl_" + "x" * 253, "pl_" + "x" * 60_000], ids=["256", "pl_", "60,000"])
+async def test_a_key_of_256_characters_and_more_is_no_key(api: Api, key: str) -> None:
+    assert problem(await api.of(key).get("/v1/phones")) == (401, "unauthorized")
+
+
+async def test_a_decision_id_of_256_characters_is_refused(api: Api) -> None:
+    assert problem(await api.decide(overdue("x" * 256))) == (422, "invalid-body")
+    await assert_nothing_applied(api)
+
+
+async def test_a_payment_that_comes_before_the_overdue_figure_it_covers_keeps_the_phone_open(api: Api) -> None:
+    assert (await api.decide(payment())).json()["level"] == "unlocked"
+    late = (await api.decide(overdue())).json()
+    assert (late["effect"], late["level"]) == ("covered", "unlocked")
+
+
+async def test_an_overdue_figure_after_the_loan_was_settled_locks_nothing(api: Api) -> None:
+    settled = {"decision_id": "s", "type": "loan_settled", "imei": IMEI, "occurred_at": "2023-01-01T00:00:00Z"}
+    await api.decide(settled)
+    late = (await api.decide(overdue(occurred_at="2023-02-01T00:00:00Z"))).json()
+    assert (late["effect"], late["level"]) == ("already_settled", "released")

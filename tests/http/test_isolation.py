@@ -4,6 +4,7 @@ A route that this file knows no resource for fails here: say in `NAMES` what its
 its body is, or in `PUBLIC` that it is for everybody.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,7 +17,10 @@ from broker_bridge.adapters.policies.profiles import profile_document
 from broker_bridge.domain.access import Scope, effective
 from tests.http.conftest import DEVICE_KEY, FOREIGN, IMEI, KEYS, OTHER, SECOND, Api, overdue, problem
 
-PUBLIC = {"/livez", "/readyz", "/openapi.json"}
+PUBLIC = {
+    *("/livez", "/readyz", "/metrics", "/openapi.json"),
+    *("/docs", "/docs/start.js", "/docs/swagger-ui-bundle.js", "/docs/swagger-ui.css"),
+}
 """What needs no credential."""
 
 
@@ -51,10 +55,25 @@ async def _key(api: Api) -> str:
     return str((await api.get("/v1/keys")).json()["keys"][0]["key_id"])
 
 
+IMPORTED = f"decision_id,imei,type,occurred_at\nsettled,{IMEI},loan_settled,2023-01-01T00:00:00Z\n".encode()
+IMPORT_HEADERS = {"Content-Type": "text/csv", "Idempotency-Key": "theirs"}
+
+
+async def _import(api: Api) -> str:
+    begun = await api.http.post("/v1/imports", content=IMPORTED, headers=api.headers | IMPORT_HEADERS)
+    async with asyncio.timeout(30):
+        while True:
+            one = (await api.get(begun.headers["location"])).json()
+            if one["state"] == "done":
+                return str(one["import_id"])
+            await asyncio.sleep(0.005)
+
+
 NAMES: dict[str, Named] = {
     "imei": Named(_imei, absent=SECOND),
     "command_id": Named(_command, absent="cmd_0"),
     "key_id": Named(_key, absent="key_0"),
+    "import_id": Named(_import, absent="imp_0"),
     "decision_id": Named(_decision, absent="nobody-told"),
     "version": Named(_policy, absent="4711"),
 }
@@ -77,6 +96,7 @@ SENT: dict[tuple[str, str], Sent] = {
         {"imei": IMEI, "loan_id": f"loan-{IMEI}", "device_key": DEVICE_KEY, "consent": "x"},
     ),
     ("POST", "/v1/decisions"): Sent(404, overdue("theirs", imei=IMEI)),
+    ("POST", "/v1/imports"): Sent(202, content=IMPORTED, headers=IMPORT_HEADERS),  # and its row is refused
     ("PUT", "/v1/policy"): Sent(200, content=profile_document("default").encode()),
     ("POST", "/v1/policy/check"): Sent(200, content=b"name = 3"),
     ("POST", "/v1/policy/dry-run"): Sent(200, content=profile_document("default").encode()),

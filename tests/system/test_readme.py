@@ -12,7 +12,8 @@ from tests.broker.bridge_process import install, running_bridge
 from tests.conftest import RealBroker
 
 _README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-_CURL = re.compile(r"^curl -sS http://[^/]+(?P<path>/\S+) [^'\n]*(?:-d '(?P<body>[^']+)')?$", re.MULTILINE)
+_JSON = {"Content-Type": "application/json"}  # what --json says
+_CURL = re.compile(r"^curl -sS http://[^/]+(?P<path>/\S+) [^'\n]*(?:--json '(?P<body>[^']+)')?$", re.MULTILINE)
 
 
 def test_the_readmes_settings_are_accepted() -> None:
@@ -28,7 +29,7 @@ async def test_the_readmes_requests_enrol_lock_and_open_a_phone(own_broker: Real
     async with running_bridge(installed), httpx.AsyncClient(base_url=installed.url, headers=headers) as lender:
         for path, body in _CURL.findall(_README):
             method = "POST" if body else "GET"
-            answers.append(await lender.request(method, path, content=body or None))
+            answers.append(await lender.request(method, path, content=body or None, headers=_JSON if body else None))
     assert [answer.status_code for answer in answers] == [201, 200, 200, 200]
     _, locked, opened, phone = (answer.json() for answer in answers)
     assert (locked["level"], opened["level"], phone["desired"]["level"]) == ("locked", "unlocked", "unlocked")

@@ -1,21 +1,38 @@
 """What lenders are told."""
 
+import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
 
+from broker_bridge.adapters.http.schemas import (
+    CommandAnswer,
+    DecidedAnswer,
+    EventAnswer,
+    HeldAnswer,
+    HoldAnswer,
+    HoldsAnswer,
+    ImportAnswer,
+    KeyAnswer,
+    LeaseAnswer,
+    PhoneAnswer,
+    PolicyAnswer,
+    PolicyVersionAnswer,
+    ReportedAnswer,
+    WouldChangeAnswer,
+)
 from broker_bridge.app.decide import Decided
 from broker_bridge.app.ports import AuditEntry, Command, PolicyVersion
 from broker_bridge.app.set_policy import WouldChange
 from broker_bridge.domain.access import ApiKey
 from broker_bridge.domain.gates import Missing, earliest_of
-from broker_bridge.domain.holds import Holds
+from broker_bridge.domain.holds import Hold, Holds
+from broker_bridge.domain.imports import Import, Outcome
 from broker_bridge.domain.phones import Phone, Said
 from lock_protocol.levels import Level, Reason
 from lock_protocol.messages import DesiredState
 
 
-def decided_answer(decided: Decided) -> dict[str, Any]:
+def decided_answer(decided: Decided) -> DecidedAnswer:
     """Return the answer to a decision."""
     return {
         "decision_id": decided.decision_id,
@@ -30,7 +47,7 @@ def decided_answer(decided: Decided) -> dict[str, Any]:
     }
 
 
-def held_answer(wanted: Level, missing: Sequence[Missing]) -> dict[str, Any] | None:
+def held_answer(wanted: Level, missing: Sequence[Missing]) -> HeldAnswer | None:
     """Return what is not permitted yet, what it waits for, and when that can be met; None when nothing is held back."""
     if not missing:
         return None
@@ -45,18 +62,22 @@ def held_answer(wanted: Level, missing: Sequence[Missing]) -> dict[str, Any] | N
     }
 
 
-def policy_answer(version: PolicyVersion, *, document: bool) -> dict[str, Any]:
-    """Return one version of a policy, with its document or without."""
-    answer = {
+def version_answer(version: PolicyVersion) -> PolicyVersionAnswer:
+    """Return one version of a policy, without its document."""
+    return {
         "version": version.version,
         "own": version.version > 0,
         "set_at": time_text(version.set_at),
         "set_by": version.set_by or None,
     }
-    return answer | {"document": version.document} if document else answer
 
 
-def would_change_answer(one: WouldChange) -> dict[str, Any]:
+def policy_answer(version: PolicyVersion) -> PolicyAnswer:
+    """Return one version of a policy."""
+    return {**version_answer(version), "document": version.document}
+
+
+def would_change_answer(one: WouldChange) -> WouldChangeAnswer:
     """Return what a policy would make of one phone."""
     return {
         "imei": one.imei,
@@ -68,12 +89,12 @@ def would_change_answer(one: WouldChange) -> dict[str, Any]:
     }
 
 
-def event_answer(entry: AuditEntry) -> dict[str, Any]:
+def event_answer(entry: AuditEntry) -> EventAnswer:
     """Return one line of a phone's history."""
     return {"at": time_text(entry.at), "event": entry.event, "detail": entry.detail}
 
 
-def phone_answer(phone: Phone, missing: Sequence[Missing], now: int) -> dict[str, Any]:
+def phone_answer(phone: Phone, missing: Sequence[Missing], now: int) -> PhoneAnswer:
     """Return a phone: what it should be, what it says it is, and what a higher level waits for at `now`."""
     loan, state = phone.loan, phone.desired.state
     return {
@@ -106,7 +127,7 @@ def phone_answer(phone: Phone, missing: Sequence[Missing], now: int) -> dict[str
     }
 
 
-def command_answer(command: Command) -> dict[str, Any]:
+def command_answer(command: Command) -> CommandAnswer:
     """Return a command: where it is on its way."""
     return {
         "command_id": command.command_id,
@@ -126,7 +147,36 @@ def command_answer(command: Command) -> dict[str, Any]:
     }
 
 
-def api_key_answer(key: ApiKey) -> dict[str, Any]:
+def import_answer(one: Import, waiting_for: str | None = None) -> ImportAnswer:
+    """Return an import: how far it is, and what became of its rows.
+
+    Args:
+        one: the import.
+        waiting_for: why it does not move on just now.
+    """
+    return {
+        "import_id": one.import_id,
+        "state": one.state,
+        "format": one.upload.format,
+        "dry_run": one.upload.dry_run,
+        "idempotency_key": one.upload.idempotency_key,
+        "size_bytes": one.size_bytes,
+        "rows": one.rows,
+        "done": one.done,
+        "applied": one.counts[Outcome.APPLIED],
+        "unchanged": one.counts[Outcome.UNCHANGED],
+        "held": one.counts[Outcome.HELD],
+        "repeated": one.counts[Outcome.REPEATED],
+        "refused": one.counts[Outcome.REFUSED],
+        "waiting_for": waiting_for,
+        "problem": json.loads(one.problem) if one.problem else None,
+        "created_at": time_text(one.created_at),
+        "started_at": time_text(one.started_at),
+        "finished_at": time_text(one.finished_at),
+    }
+
+
+def api_key_answer(key: ApiKey) -> KeyAnswer:
     """Return what may be shown of an API key."""
     return {
         "key_id": key.key_id,
@@ -148,21 +198,27 @@ def time_text(at: int) -> str | None:
     return datetime.fromtimestamp(at, UTC).isoformat().replace("+00:00", "Z") if at else None
 
 
-def _holds_answer(holds: Holds, now: int) -> dict[str, Any]:
-    active = holds.active(now)
+def _holds_answer(holds: Holds, now: int) -> HoldsAnswer:
     return {
-        name: {"at_most": level_name(hold.cap), "until": time_text(hold.until)} if hold in active else None
-        for name, hold in (("grace", holds.grace), ("dispute", holds.dispute))
-    } | {"lost_or_stolen": holds.is_lost}
+        "grace": _hold_answer(holds.grace, now),
+        "dispute": _hold_answer(holds.dispute, now),
+        "lost_or_stolen": holds.is_lost,
+    }
 
 
-def _lease_answer(state: DesiredState) -> dict[str, Any] | None:
+def _hold_answer(hold: Hold | None, now: int) -> HoldAnswer | None:
+    if hold is None or not hold.is_active(now):
+        return None
+    return {"at_most": level_name(hold.cap), "until": time_text(hold.until)}
+
+
+def _lease_answer(state: DesiredState) -> LeaseAnswer | None:
     if not state.lease_until:
         return None
     return {"until": time_text(state.lease_until), "then": level_name(state.lease_then), "warn_s": state.warn_s}
 
 
-def _said_answer(said: Said) -> dict[str, Any]:
+def _said_answer(said: Said) -> ReportedAnswer:
     return {
         "level": level_name(said.level),
         "condition": said.condition.name.lower(),

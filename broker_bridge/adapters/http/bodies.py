@@ -2,12 +2,11 @@
 
 import base64
 import binascii
-import json
-from collections.abc import AsyncIterable
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
-from typing import Annotated, Any, Final, Literal, NoReturn, Self, TypeVar, get_args
+from typing import Annotated, Any, Final, Literal, Self, TypeVar, get_args
 
+from fastapi import Request
 from pydantic import (
     AfterValidator,
     AwareDatetime,
@@ -16,18 +15,21 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    WithJsonSchema,
     model_validator,
 )
+from typing_extensions import TypeAliasType
 
-from broker_bridge.adapters.http.problems import ProblemError, faults_of, shortened
+from broker_bridge.adapters.http.problems import ProblemError, faults_of
+from broker_bridge.adapters.http.reading import read_body
 from broker_bridge.adapters.policies.reading import zone_name
+from broker_bridge.adapters.strict_json import NotJsonError, parse_json
 from broker_bridge.domain.decisions import Decision, DecisionId, DecisionType, Payment
 from lock_protocol.imei import Imei, parse_imei
 from lock_protocol.keys import PUBLIC_KEY_BYTES, PublicKey, is_usable
 from lock_protocol.levels import Level
 from lock_protocol.messages import LenderId
 
-MAX_BODY_BYTES = 2 * 1024 * 1024
 MAX_LIST = 1000
 MAX_DAYS = 36_500
 MAX_TIME_S = 2**32 - 1
@@ -67,15 +69,34 @@ def _printable(text: str) -> str:
 Reference = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_printable)]
 """What a lender calls a document of its own."""
 
-ImeiField = Annotated[str, AfterValidator(parse_imei)]
-KeyField = Annotated[bytes, BeforeValidator(_device_key)]
-TimeField = Annotated[AwareDatetime, BeforeValidator(_text_time)]
+ImeiField = Annotated[
+    str,
+    Field(
+        description="15 digits, the last of them the Luhn digit.",
+        json_schema_extra={"format": "imei", "pattern": "^[0-9]{15}$"},
+        examples=["001017000000003"],
+    ),
+    AfterValidator(parse_imei),
+]
+KeyField = Annotated[
+    bytes,
+    BeforeValidator(_device_key),
+    WithJsonSchema(
+        {"type": "string", "contentEncoding": "base64", "format": "ed25519", "pattern": "^[A-Za-z0-9+/]{43}=$"}
+    ),
+]
+TimeZoneField = Annotated[str, Field(json_schema_extra={"format": "time-zone"}), AfterValidator(zone_name)]
+TimeField = Annotated[
+    AwareDatetime,
+    BeforeValidator(_text_time),
+    Field(description="RFC 3339, with its offset from UTC.", examples=["2026-01-23T00:00:00Z"]),
+]
 
 
 class Body(BaseModel):
     """A request's body. A field that nobody knows is refused: it may be one that somebody relies on."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True)
 
 
 class EnrolmentBody(Body):
@@ -88,10 +109,10 @@ class EnrolmentBody(Body):
     consent: Reference
     """The lender's reference to the borrower's signed agreement: evidence of the kind `contract`."""
     evidence: dict[Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,32}$")], Reference] = Field(
-        default_factory=dict, max_length=16
+        default_factory=dict, max_length=16, json_schema_extra={"additionalProperties": False}
     )
     """More evidence of consent, by kind: what a policy may require before it restricts a phone."""
-    time_zone: Annotated[str, AfterValidator(zone_name)] = ""
+    time_zone: TimeZoneField | None = None
     """The borrower's, an IANA name like Asia/Kolkata: for quiet hours."""
 
 
@@ -153,8 +174,30 @@ class OverdueBody(_Billed):
         return super()._figures() | {"days_overdue": self.days_overdue}
 
 
+# `_one_outcome` in the words of JSON Schema.
+_ARRIVED: Final[dict[str, Any]] = {
+    "required": ["cures"],
+    "properties": {
+        "cures": {"type": "boolean"},
+        "reversed": {"const": False},
+        "days_overdue": {"type": "null"},
+        "reverses": {"type": "null"},
+    },
+}
+_BOUNCED: Final[dict[str, Any]] = {
+    "required": ["reversed", "days_overdue"],
+    "properties": {
+        "cures": {"type": "null"},
+        "reversed": {"const": True},
+        "days_overdue": {"type": "integer"},
+    },
+}
+
+
 class PaymentBody(DecisionBody):
     """A payment has arrived, or one that had arrived has bounced."""
+
+    model_config = ConfigDict(json_schema_extra={"oneOf": [_ARRIVED, _BOUNCED]})
 
     type: Literal["payment_received"]
     cures: bool | None = None
@@ -256,6 +299,9 @@ DecisionBodies = (
 )
 """Any decision; `type` tells which."""
 
+AnyDecision = TypeAliasType("AnyDecision", Annotated[DecisionBodies, Field(discriminator="type")])
+"""The same, for the document: `decision_of` reads it."""
+
 DECISION_BODIES: Final[dict[str, type[DecisionBody]]] = {
     get_args(model.model_fields["type"].annotation)[0]: model for model in get_args(DecisionBodies)
 }
@@ -270,26 +316,28 @@ def _seconds(moment: datetime) -> int:
 B = TypeVar("B", bound=Body)
 
 
-async def read_json(chunks: AsyncIterable[bytes]) -> Any:
-    """Return the JSON value of a body, read without the leniencies that hide mistakes.
+async def read_json(request: Request) -> Any:
+    """Return the JSON value of a request's body, read without the leniencies that hide mistakes.
 
     Raises:
-        ProblemError: 413 as soon as it is too large; 400 when it is no JSON, repeats a key, or holds NaN or Infinity.
+        ProblemError: what `read_body` raises; 400 when it is no JSON, repeats a key, or holds NaN or Infinity.
     """
-    raw = await _read(chunks, MAX_BODY_BYTES)
+    raw = await read_body(request, "application/json")
     try:
-        return json.loads(raw.decode(), object_pairs_hook=_without_repetition, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
+        return parse_json(raw)
+    except NotJsonError as error:
         raise ProblemError(HTTPStatus.BAD_REQUEST, "not-json", f"the body is not JSON: {error}") from error
 
 
-async def read_text(chunks: AsyncIterable[bytes], max_bytes: int) -> str:
-    """Return the text of a body.
+async def read_text(request: Request, media_type: str, max_bytes: int) -> str:
+    """Return the text of a request's body.
 
     Raises:
-        ProblemError: 413 as soon as it is too large; 400 when it is no UTF-8, or holds a NUL.
+        ProblemError: what `read_body` raises; 400 when there is none, or it is no UTF-8, or holds a NUL.
     """
-    raw = await _read(chunks, max_bytes)
+    raw = await read_body(request, media_type, max_bytes)
+    if not raw:
+        raise ProblemError(HTTPStatus.BAD_REQUEST, "not-text", "the body is empty")
     try:
         text = raw.decode()
     except UnicodeDecodeError as error:
@@ -297,15 +345,6 @@ async def read_text(chunks: AsyncIterable[bytes], max_bytes: int) -> str:
     if "\0" in text:
         raise ProblemError(HTTPStatus.BAD_REQUEST, "not-text", "the body holds a NUL character")
     return text
-
-
-async def _read(chunks: AsyncIterable[bytes], max_bytes: int) -> bytes:
-    raw = bytearray()
-    async for chunk in chunks:
-        raw += chunk
-        if len(raw) > max_bytes:
-            raise ProblemError(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too-large", f"at most {max_bytes} bytes in a body")
-    return bytes(raw)
 
 
 def check(model: type[B], value: object) -> B:
@@ -334,16 +373,3 @@ def decision_of(value: object, lender: LenderId) -> Decision:
             HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-body", f"type: must be one of {', '.join(DECISION_BODIES)}"
         )
     return check(model, value).decision(lender)
-
-
-def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    result: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in result:
-            raise ValueError(f"key {shortened(key)} stands there twice")
-        result[key] = value
-    return result
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is no number that JSON has")

@@ -5,18 +5,20 @@ import os
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
-from http import HTTPStatus
-from typing import Any
 
 from broker_bridge.adapters.http.access import Caller
 from broker_bridge.adapters.http.answers import decided_answer, phone_answer
 from broker_bridge.adapters.http.bodies import EnrolmentBody, decision_of
 from broker_bridge.adapters.http.problems import EXPECTED, problem_of
+from broker_bridge.adapters.http.schemas import EnrolledAnswer, MqttAnswer, PhoneAnswer, RefusedResult, TakenResult
+from broker_bridge.adapters.metrics.meters import REFUSED, REPEATED, Way
+from broker_bridge.adapters.metrics.metrics import Metrics
 from broker_bridge.adapters.mqtt.credentials import PasswordFile
 from broker_bridge.adapters.mqtt.link import Link
 from broker_bridge.adapters.mqtt.passwords import SALT_BYTES, hash_password
 from broker_bridge.app.decide import Decide, Decided
 from broker_bridge.app.enrol import Enrol
+from broker_bridge.app.import_worker import ImportWorker
 from broker_bridge.app.ports import Clock, Store
 from broker_bridge.app.reconsider import Reconsider
 from broker_bridge.app.set_policy import PolicyDesk
@@ -50,10 +52,19 @@ class Gateway:
     credentials: PasswordFile
     link: Link
     broker: PhonesBroker
+    metrics: Metrics
+    imports: ImportWorker
 
-    async def decide(self, decision: Decision) -> Decided:
-        """Take one decision."""
-        return await self.store.commit(Decide(decision, self.reconsider))
+    async def decide(self, decision: Decision, *, way: Way = "http") -> Decided:
+        """Take one decision; by MQTT, its lender is told of each step of what follows."""
+        meters = self.metrics.meters
+        try:
+            decided = await self.store.commit(Decide(decision, self.reconsider, told=way == "mqtt"))
+        except EXPECTED:
+            meters.decided(way, decision, REFUSED)
+            raise
+        meters.decided(way, decision, REPEATED if decided.repeated else decided.effect)
+        return decided
 
     async def decide_for(self, caller: Caller, value: object) -> Decided:
         """Take a JSON value as one decision of a caller that may send it.
@@ -65,26 +76,26 @@ class Gateway:
         caller.check_decision(decision.type)
         return await self.decide(decision)
 
-    async def decide_one(self, caller: Caller, value: object) -> dict[str, Any]:
+    async def decide_one(self, caller: Caller, value: object) -> TakenResult | RefusedResult:
         """Return the result of one item of a list: each stands for itself."""
         try:
             decided = await self.decide_for(caller, value)
         except EXPECTED as error:
             problem = problem_of(error)
             return {"status": int(problem.status), "problem": problem.document()}
-        return {"status": int(HTTPStatus.OK), **decided_answer(decided)}
+        return {"status": 200, **decided_answer(decided)}
 
-    async def show(self, phone: Phone) -> dict[str, Any]:
+    async def show(self, phone: Phone) -> PhoneAnswer:
         """Return a phone with what it waits for now."""
         record = await self.store.lender(phone.lender)
         return phone_answer(phone, self.reconsider.judgement(phone, record).missing, self.clock.now())
 
-    async def show_all(self, lender: LenderId, phones: Iterable[Phone]) -> list[dict[str, Any]]:
+    async def show_all(self, lender: LenderId, phones: Iterable[Phone]) -> list[PhoneAnswer]:
         """Return phones of one lender, each with what it waits for now."""
         record, now = await self.store.lender(lender), self.clock.now()
         return [phone_answer(phone, self.reconsider.judgement(phone, record).missing, now) for phone in phones]
 
-    async def enrol(self, body: EnrolmentBody, lender: LenderId) -> dict[str, Any]:
+    async def enrol(self, body: EnrolmentBody, lender: LenderId) -> EnrolledAnswer:
         """Enrol a phone and return what it needs, once its credential works."""
         password = secrets.token_urlsafe(_SECRET_BYTES)
         job = Enrol(
@@ -95,12 +106,12 @@ class Gateway:
             consent=body.consent,
             credential=hash_password(password, os.urandom(SALT_BYTES)),
             evidence=dict(body.evidence),
-            time_zone=body.time_zone,
+            time_zone=body.time_zone or "",
             reconsider=self.reconsider,
         )
         phone = await self.store.commit(job)
         await self.credentials.publish()
-        mqtt = {
+        mqtt: MqttAnswer = {
             "host": self.broker.host,
             "port": self.broker.port,
             "username": phone.imei,
@@ -108,4 +119,4 @@ class Gateway:
             "topic_prefix": self.broker.topic_prefix,
         }
         root = base64.b64encode(self.broker.root_envelope).decode()
-        return await self.show(phone) | {"root": root, "mqtt": mqtt}
+        return {**await self.show(phone), "root": root, "mqtt": mqtt}

@@ -9,12 +9,24 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from fastapi.routing import iter_route_contexts
 from starlette.exceptions import HTTPException
 
+from broker_bridge.adapters.http.documented import title_of, type_of
+from broker_bridge.adapters.http.schemas import ProblemDocument
 from broker_bridge.adapters.mqtt.credentials import CredentialsError
 from broker_bridge.app.decide import DecisionConflictError, FutureDecisionError, UnknownPhoneError
 from broker_bridge.app.enrol import EnrolmentConflictError
-from broker_bridge.app.ports import OverloadedError, StoreUnavailableError, UnknownLenderError
+from broker_bridge.app.imports import ImportConflictError, UploadRunningError
+from broker_bridge.app.ports import (
+    FileTooLargeError,
+    OverloadedError,
+    SpoolFullError,
+    StoreUnavailableError,
+    TooManyImportsError,
+    UnknownLenderError,
+    UploadCutError,
+)
 from broker_bridge.app.set_policy import PolicyRefusedError
 from broker_bridge.app.sign import ClockSuspectError
 from broker_bridge.domain.access import LastAdminKeyError
@@ -34,11 +46,11 @@ class ProblemError(Exception):
         super().__init__(detail)
         self.status, self.kind, self.detail = status, kind, detail
 
-    def document(self) -> dict[str, Any]:
+    def document(self) -> ProblemDocument:
         """Return the problem document."""
         return {
-            "type": f"urn:paylatch:problem:{self.kind}",
-            "title": self.kind.replace("-", " ").capitalize(),
+            "type": type_of(self.kind),
+            "title": title_of(self.kind),
             "status": int(self.status),
             # It may quote what was sent, and JSON can name half a character that no UTF-8 can hold.
             "detail": self.detail.encode("utf-8", "backslashreplace").decode(),
@@ -56,6 +68,12 @@ _MEANINGS: dict[type[Exception], _Meaning] = {
     DecisionConflictError: _Meaning(HTTPStatus.UNPROCESSABLE_ENTITY, "decision-conflict"),
     FutureDecisionError: _Meaning(HTTPStatus.UNPROCESSABLE_ENTITY, "from-the-future"),
     EnrolmentConflictError: _Meaning(HTTPStatus.CONFLICT, "enrolment-conflict"),
+    ImportConflictError: _Meaning(HTTPStatus.UNPROCESSABLE_ENTITY, "idempotency-key-reused"),
+    UploadRunningError: _Meaning(HTTPStatus.CONFLICT, "upload-running"),
+    UploadCutError: _Meaning(HTTPStatus.REQUEST_TIMEOUT, "upload-cut"),
+    FileTooLargeError: _Meaning(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too-large"),
+    SpoolFullError: _Meaning(HTTPStatus.INSUFFICIENT_STORAGE, "disk-full"),
+    TooManyImportsError: _Meaning(HTTPStatus.TOO_MANY_REQUESTS, "too-many-imports"),
     LastAdminKeyError: _Meaning(HTTPStatus.CONFLICT, "last-admin-key"),
     ClockSuspectError: _Meaning(HTTPStatus.SERVICE_UNAVAILABLE, "clock-suspect"),
     CredentialsError: _Meaning(HTTPStatus.SERVICE_UNAVAILABLE, "broker-not-told"),
@@ -120,12 +138,15 @@ def install(app: FastAPI) -> None:
     async def expected(_: Request, error: Exception) -> JSONResponse:
         return answer(problem_of(error))
 
-    async def framework(_: Request, error: Exception) -> JSONResponse:
+    async def framework(request: Request, error: Exception) -> JSONResponse:
         if not isinstance(error, HTTPException):
             raise error
         status = HTTPStatus(error.status_code)
         problem = ProblemError(status, status.phrase.lower().replace(" ", "-"), str(error.detail))
-        return answer(problem, error.headers)
+        headers = dict(error.headers or {})
+        if status is HTTPStatus.METHOD_NOT_ALLOWED:
+            headers["Allow"] = _allowed_methods(request)
+        return answer(problem, headers)
 
     async def query(_: Request, error: Exception) -> JSONResponse:
         if not isinstance(error, RequestValidationError):
@@ -136,6 +157,13 @@ def install(app: FastAPI) -> None:
         app.add_exception_handler(kind, expected)
     app.add_exception_handler(HTTPException, framework)
     app.add_exception_handler(RequestValidationError, query)
+
+
+def _allowed_methods(request: Request) -> str:
+    """Return what the path takes by all of its routes: the framework knows those of the first one only."""
+    path = request.scope["route"].path
+    alike = (one for one in iter_route_contexts(request.app.routes) if one.path == path)
+    return ", ".join(sorted({method for one in alike for method in one.methods or ()}))
 
 
 def not_found(what: str, name: str) -> ProblemError:

@@ -1,12 +1,10 @@
 """Phones' credentials in the broker: its password file, written from the database and reloaded."""
 
 import asyncio
-import os
-import signal
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from broker_bridge.adapters.mqtt.passwords import write_password_file
+from broker_bridge.adapters.mqtt.passwords import reload_broker, write_password_file
 from broker_bridge.app.ports import Log, Store, StoreUnavailableError
 from lock_protocol.imei import Imei
 
@@ -55,12 +53,7 @@ class PasswordFile:
 
     def _publish(self, entries: dict[Imei, str]) -> None:
         write_password_file(self.path, {str(imei): entry for imei, entry in entries.items()})
-        if self.pid_file is None:
-            return
-        try:
-            os.kill(int(self.pid_file.read_text()), signal.SIGHUP)
-        except (FileNotFoundError, ProcessLookupError, ValueError):
-            # A broker that is not running, or is just writing its number, reads the file when it starts.
+        if self.pid_file is not None and not reload_broker(self.pid_file):
             self.log.warning("broker_not_reloaded", pid_file=str(self.pid_file))
 
 

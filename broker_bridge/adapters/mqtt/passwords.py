@@ -8,16 +8,23 @@ import base64
 import hashlib
 import os
 import re
+import signal
 from collections.abc import Mapping
 from pathlib import Path
+
+from lock_protocol.messages import LenderId
 
 SALT_BYTES = 12
 """The length that `mosquitto_passwd` uses; the broker refuses any other."""
 
 MIN_SECRET_CHARACTERS = 16
 
+SERVICE_USERS = ("bridge", "auditor")
+"""Who has rights of its own in services.acl, so that no lender may be called so."""
+
 _ITERATIONS = 1
 _USERNAME = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
+_LINE = re.compile(r"#.*|[^:]{1,64}:\$[67]\$.+")
 _HASH = re.compile(r"\$7\$[1-9][0-9]*\$[A-Za-z0-9+/]{16}\$[A-Za-z0-9+/]{86}==", re.ASCII)
 
 
@@ -65,6 +72,44 @@ def write_password_file(path: Path, entries: Mapping[str, str]) -> None:
     """
     content = "".join(f"{username}:{_checked_hash(username, entries[username])}\n" for username in sorted(entries))
     replace_file(path, content.encode())
+
+
+def put_lender_password(path: Path, lender: LenderId, hashed: str) -> None:
+    """Give a lender another password in the services' file, and leave every other line as it stands.
+
+    Args:
+        path: the file that `password_file` names for the services' listener. It has to be there: a new one would hold
+            the lender alone, and throw the bridge out.
+        lender: its username, too.
+        hashed: as `hash_password` makes it.
+
+    Raises:
+        PasswordEntryError: the name is a service's, or a line of the file is none that Mosquitto takes.
+        OSError: the file cannot be read or written; the old file stays.
+    """
+    if lender in SERVICE_USERS:
+        raise PasswordEntryError(f"{lender}: is the name of a service at the broker, not of a lender")
+    # One byte a character: lines that are not ours go back as they came.
+    lines = path.read_bytes().decode("latin-1").removesuffix("\n").split("\n")
+    for number, line in enumerate(lines, start=1):
+        if line and not _LINE.fullmatch(line):
+            raise PasswordEntryError(f"{path}: line {number} is no entry of a password file (name:$7$...); left alone")
+    kept = [line for line in lines if line and line.partition(":")[0] != lender]
+    content = "".join(f"{line}\n" for line in [*kept, f"{lender}:{_checked_hash(lender, hashed)}"])
+    replace_file(path, content.encode("latin-1"))
+
+
+def reload_broker(pid_file: Path) -> bool:
+    """Have the broker read its files again; False when none runs, which reads them when it starts.
+
+    Raises:
+        PermissionError: the broker is another account's.
+    """
+    try:
+        os.kill(int(pid_file.read_text()), signal.SIGHUP)
+    except (FileNotFoundError, ProcessLookupError, ValueError):
+        return False  # no broker, or one that is just writing its number
+    return True
 
 
 def replace_file(path: Path, content: bytes) -> None:

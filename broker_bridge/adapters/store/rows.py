@@ -9,6 +9,7 @@ from sqlalchemy import RowMapping
 from broker_bridge.adapters.store.arrears import NOTHING, episode_of, episode_text, holds_of, holds_text
 from broker_bridge.app.ports import AuditEntry, Command, Outgoing, PolicyVersion, RecordedDecision
 from broker_bridge.domain.commands import Status
+from broker_bridge.domain.imports import Format, Import, ImportState, Outcome, RowResult, Upload
 from broker_bridge.domain.lanes import Lane, lane_of
 from broker_bridge.domain.loans import Loan
 from broker_bridge.domain.phones import Desired, Phone, PhoneStatus, Said
@@ -43,6 +44,7 @@ def phone_row(phone: Phone) -> Row:
         "holds": holds_text(loan),
         "episode": episode_text(phone.episode),
         "wanted": int(phone.wanted),
+        "held_decision": phone.held_decision,
         "look_at": phone.look_at,
         "epoch": desired.state.epoch,
         "version": desired.state.version,
@@ -98,6 +100,7 @@ def phone_of(row: RowMapping) -> Phone:
         ),
         episode=episode_of(row["episode"]),
         wanted=Level(row["wanted"]),
+        held_decision=row["held_decision"],
         look_at=row["look_at"],
         desired=Desired(state=state, state_hash=StateHash(row["state_hash"]), envelope=envelope),
         command_id=row["command_id"],
@@ -168,7 +171,7 @@ def decision_row(decision: RecordedDecision) -> Row:
     return _columns(decision)
 
 
-def _columns(record: Command | RecordedDecision | PolicyVersion) -> Row:
+def _columns(record: Command | RecordedDecision | PolicyVersion | RowResult) -> Row:
     # Not `asdict`, which copies every value deeply and costs more than the rest of the row.
     return {field.name: getattr(record, field.name) for field in fields(record)}
 
@@ -176,3 +179,56 @@ def _columns(record: Command | RecordedDecision | PolicyVersion) -> Row:
 def decision_of(row: RowMapping) -> RecordedDecision:
     """Return the record in a row."""
     return RecordedDecision(**row)
+
+
+def import_row(one: Import) -> Row:
+    """Return the columns of an import."""
+    upload = one.upload
+    row: Row = {
+        "import_id": one.import_id,
+        "lender": upload.lender,
+        "idempotency_key": upload.idempotency_key,
+        "format": upload.format.value,
+        "dry_run": upload.dry_run,
+        "state": one.state.value,
+        "content_hash": one.content_hash,
+        "size_bytes": one.size_bytes,
+        "rows": one.rows,
+        "problem": one.problem,
+        "created_at": one.created_at,
+        "started_at": one.started_at,
+        "finished_at": one.finished_at,
+    }
+    return row | {outcome.value: count for outcome, count in one.counts.items()}
+
+
+def import_of(row: RowMapping) -> Import:
+    """Return the import in a row."""
+    return Import(
+        import_id=row["import_id"],
+        upload=Upload(
+            lender=row["lender"],
+            idempotency_key=row["idempotency_key"],
+            format=Format(row["format"]),
+            dry_run=row["dry_run"],
+        ),
+        state=ImportState(row["state"]),
+        content_hash=row["content_hash"],
+        size_bytes=row["size_bytes"],
+        rows=row["rows"],
+        counts={outcome: row[outcome.value] for outcome in Outcome},
+        problem=row["problem"],
+        created_at=row["created_at"],
+        started_at=row["started_at"],
+        finished_at=row["finished_at"],
+    )
+
+
+def result_row(result: RowResult) -> Row:
+    """Return the columns of a row's result."""
+    return _columns(result) | {"outcome": result.outcome.value}
+
+
+def result_of(row: RowMapping) -> RowResult:
+    """Return the result in a row."""
+    return RowResult(**{**row, "outcome": Outcome(row["outcome"])})

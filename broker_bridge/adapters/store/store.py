@@ -8,18 +8,20 @@ import asyncio
 import os
 import queue
 import threading
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypeVar, cast
 
-from sqlalchemy import Connection, Engine, create_engine, delete, event, func, insert, or_, select
+from sqlalchemy import Connection, Engine, create_engine, delete, event, func, insert, or_, select, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DataError, DBAPIError, IntegrityError, SQLAlchemyError
 
 from broker_bridge.adapters.store import lenders, tables
 from broker_bridge.adapters.store.database_file import is_to_be_made
+from broker_bridge.adapters.store.imports import SqlImports
 from broker_bridge.adapters.store.migrate import newest_revision, upgrade, writable_revision
 from broker_bridge.adapters.store.rows import audit_of, command_of, decision_of, outgoing_of, phone_of, policy_of
 from broker_bridge.adapters.store.transaction import SharedTransaction, put_fact, read_lender
@@ -74,6 +76,39 @@ class _Submitted:
             self.future.set_exception(self.error)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Commit:
+    """What came of jobs that were committed together."""
+
+    jobs: int
+    duration_s: float
+    failed: bool = False
+    """Whether the database did not take them. A job that raised on its own account is no failure."""
+    to_publish: Sequence[Outgoing] = ()
+    to_tell: Sequence[Command] = ()
+    moved: Collection[Command] = ()
+    """Commands that are new or in another status now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Oldest:
+    """How long the commands of a lane have waited. Seconds UTC; None where there is none."""
+
+    pending_since: int | None
+    """When the oldest command that is still pending was made."""
+    due_since: int | None
+    """When the command that is due for longest was to be published."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """How far the bridge is behind."""
+
+    commands: Mapping[Lane, Oldest]
+    to_judge_since: int | None
+    """When the phone that waits for longest was to be judged again, seconds UTC; it may lie ahead."""
+
+
 class SqlStore:
     """The `Store` of `broker_bridge.app.ports`. Open it with `async with`."""
 
@@ -85,6 +120,8 @@ class SqlStore:
         self._inbox: queue.Queue[_Submitted | None] = queue.Queue(MAX_WAITING)
         self._writer = threading.Thread(target=self._write_until_closed, name="store.writer", daemon=True)
         self._on_committed: Callable[[Outgoing], object] = lambda _: None
+        self._on_step: Callable[[Command], object] = lambda _: None
+        self._on_commit: Callable[[Commit], object] = lambda _: None
 
     async def __aenter__(self) -> Self:
         """Bring the schema up to date and start the writer.
@@ -122,6 +159,29 @@ class SqlStore:
         """Say who takes the states that committed jobs want published."""
         self._on_committed = publish
 
+    def on_step(self, tell: Callable[[Command], object]) -> None:
+        """Say who takes each committed change of a command's status whose lender is told of it."""
+        self._on_step = tell
+
+    def on_commit(self, observe: Callable[[Commit], object]) -> None:
+        """Say who is told of every commit, in the event loop, when it is over."""
+        self._on_commit = observe
+
+    @property
+    def kind(self) -> str:
+        """The database's name, like `sqlite`."""
+        return self._url.get_backend_name()
+
+    @property
+    def waiting(self) -> int:
+        """How many jobs wait for the next commit."""
+        return self._inbox.qsize()
+
+    @property
+    def imports(self) -> SqlImports:
+        """The imports in this database."""
+        return SqlImports(self._read, self._write)
+
     # --- writing ---
 
     async def commit(self, job: Job[T]) -> T:
@@ -157,11 +217,12 @@ class SqlStore:
         return batch, True
 
     def _commit_batch(self, batch: list[_Submitted]) -> None:
+        started = time.perf_counter()
         try:
-            to_publish = self._run_together(batch)
+            commit = self._run_together(batch, started)
         except Exception as error:  # noqa: BLE001 - the writer outlives whatever a batch holds
             if isinstance(error, SQLAlchemyError) and not isinstance(error, IntegrityError | DataError):
-                to_publish = _fail(batch, StoreUnavailableError(_reason(error)))
+                commit = _fail(batch, StoreUnavailableError(_reason(error)), started)
             elif len(batch) > 1:
                 # One of them has a row that cannot be read, or wrote what the database will not take; alone, each
                 # answers for itself.
@@ -169,10 +230,10 @@ class SqlStore:
                     self._commit_batch([submitted])
                 return
             else:
-                to_publish = _fail(batch, error)
-        batch[0].loop.call_soon_threadsafe(self._settle, batch, to_publish)
+                commit = _fail(batch, error, started)
+        batch[0].loop.call_soon_threadsafe(self._settle, batch, commit)
 
-    def _run_together(self, batch: list[_Submitted]) -> list[Outgoing]:
+    def _run_together(self, batch: list[_Submitted], started: float) -> Commit:
         with self._writing.begin() as connection:
             tx = SharedTransaction(connection, [submitted.job for submitted in batch])
             for submitted in batch:
@@ -184,13 +245,22 @@ class SqlStore:
                 except Exception as error:  # noqa: BLE001 - whatever a job raises is its submitter's answer
                     submitted.error = error
             tx.flush()
-        return tx.to_publish
+        return Commit(
+            jobs=len(batch),
+            duration_s=time.perf_counter() - started,
+            to_publish=tx.to_publish,
+            moved=tx.moved(),
+            to_tell=tx.to_tell,
+        )
 
-    def _settle(self, batch: list[_Submitted], to_publish: list[Outgoing]) -> None:
-        for state in to_publish:
+    def _settle(self, batch: list[_Submitted], commit: Commit) -> None:
+        for state in commit.to_publish:
             self._on_committed(state)
+        for step in commit.to_tell:
+            self._on_step(step)
         for submitted in batch:
             submitted.settle()
+        self._on_commit(commit)
 
     # --- reading ---
 
@@ -212,6 +282,13 @@ class SqlStore:
         """Return a lender's command."""
         table = tables.commands
         query = select(table).where(table.c.command_id == command_id, table.c.lender == lender)
+        return await self._read(lambda connection: _first(connection, query, command_of))
+
+    async def newest_command(self, lender: LenderId, imei: Imei, decision_id: DecisionId) -> Command | None:
+        """Return the newest command that stands for a decision: it may have been held, or signed again."""
+        table = tables.commands
+        mine = (table.c.imei == imei, table.c.lender == lender, table.c.decision_id == decision_id)
+        query = select(table).where(*mine).order_by(table.c.epoch.desc(), table.c.version.desc()).limit(1)
         return await self._read(lambda connection: _first(connection, query, command_of))
 
     async def lenders(self) -> Sequence[LenderSummary]:
@@ -281,6 +358,10 @@ class SqlStore:
             .limit(limit)
         )
         return await self._read(lambda connection: _all(connection, query, partial(outgoing_of, lane=lane)))
+
+    async def backlog(self) -> Backlog:
+        """Return how far the bridge is behind: a look at the beginning of a few indexes."""
+        return await self._read(_backlog)
 
     async def sent_before(self, at: int, limit: int) -> Sequence[Imei]:
         """Return phones whose newest command was sent before `at` and is still `sent`."""
@@ -411,10 +492,10 @@ def _in_transaction(engine: Engine, query: Callable[[Connection], T]) -> T:
         raise StoreUnavailableError(_reason(error)) from error
 
 
-def _fail(batch: list[_Submitted], error: Exception) -> list[Outgoing]:
+def _fail(batch: list[_Submitted], error: Exception, started: float) -> Commit:
     for submitted in batch:
         submitted.error = error
-    return []
+    return Commit(jobs=len(batch), duration_s=time.perf_counter() - started, failed=True)
 
 
 def _reason(error: SQLAlchemyError) -> str:
@@ -429,6 +510,21 @@ def _first(connection: Connection, query: Any, make: Callable[..., T]) -> T | No
 
 def _all(connection: Connection, query: Any, make: Callable[..., T]) -> list[T]:
     return [make(row) for row in connection.execute(query).mappings()]
+
+
+def _backlog(connection: Connection) -> Backlog:
+    # The conditions of these indexes stand here as text, for the planner to know them again.
+    to_judge = select(func.min(tables.phones.c.look_at)).where(text("look_at > 0"))
+    lanes = {lane: _oldest_of(connection, lane) for lane in Lane}
+    return Backlog(lanes, connection.execute(to_judge).scalar())
+
+
+def _oldest_of(connection: Connection, lane: Lane) -> Oldest:
+    table = tables.commands
+    mine = table.c.lane == int(lane)
+    pending = select(func.min(table.c.created_at)).where(mine, text("finished_at = 0"))
+    due = select(func.min(table.c.due_at)).where(mine, text("due_at > 0"))
+    return Oldest(connection.execute(pending).scalar(), connection.execute(due).scalar())
 
 
 def _make_file(url: URL) -> None:

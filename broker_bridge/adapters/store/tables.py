@@ -13,6 +13,7 @@ from sqlalchemy import (
     String,
     Table,
     Text,
+    false,
     text,
 )
 
@@ -82,6 +83,7 @@ phones = Table(
     Column("holds", Text, nullable=False, server_default="{}"),
     Column("episode", Text, nullable=False, server_default="{}"),
     Column("wanted", SmallInteger, nullable=False, server_default="0"),
+    Column("held_decision", String(64)),
     Column("look_at", BigInteger, nullable=False, server_default="0"),
     # the desired state; level, epoch and version stand in the envelope as well, here they can be selected
     Column("epoch", BigInteger, nullable=False),
@@ -130,6 +132,7 @@ decisions = Table(
     Column("received_at", BigInteger, nullable=False),
     Column("wanted", SmallInteger, nullable=False, server_default="0"),
     Column("held", Text, nullable=False, server_default="[]"),
+    Column("told", Boolean, nullable=False, server_default=false()),
 )
 Index("ix_decisions_imei", decisions.c.imei)
 
@@ -152,6 +155,7 @@ commands = Table(
     Column("finished_at", BigInteger, nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("due_at", BigInteger, nullable=False),
+    Column("told", Boolean, nullable=False, server_default=false()),
 )
 Index("ix_commands_imei", commands.c.imei)
 # Only what is due is in this index, so finding it costs the same however many commands have been.
@@ -169,6 +173,15 @@ Index(
     postgresql_where=text("status = 'sent'"),
 )
 
+# Only what no phone has proven yet is in this one: how long the oldest has waited is asked every few seconds.
+Index(
+    "ix_commands_pending",
+    commands.c.lane,
+    commands.c.created_at,
+    sqlite_where=text("finished_at = 0"),
+    postgresql_where=text("finished_at = 0"),
+)
+
 audit = Table(
     "audit",
     metadata,
@@ -180,6 +193,42 @@ audit = Table(
     Column("detail", String(512), nullable=False),
 )
 Index("ix_audit_imei", audit.c.imei)
+
+imports = Table(
+    "imports",
+    metadata,
+    Column("import_id", String(32), primary_key=True),
+    Column("lender", String(32), ForeignKey("lenders.lender"), nullable=False),
+    Column("idempotency_key", String(255), nullable=False),
+    Column("format", String(16), nullable=False),
+    Column("dry_run", Boolean, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("content_hash", LargeBinary(32), nullable=False),
+    Column("size_bytes", BigInteger, nullable=False),
+    # rows of the file, and what has become of those that are done
+    Column("rows", Integer, nullable=False),
+    Column("applied", Integer, nullable=False),
+    Column("unchanged", Integer, nullable=False),
+    Column("held", Integer, nullable=False),
+    Column("repeated", Integer, nullable=False),
+    Column("refused", Integer, nullable=False),
+    Column("problem", Text, nullable=False),
+    Column("created_at", BigInteger, nullable=False),
+    Column("started_at", BigInteger, nullable=False),
+    Column("finished_at", BigInteger, nullable=False),
+)
+Index("ix_imports_lender_idempotency_key", imports.c.lender, imports.c.idempotency_key, unique=True)
+Index("ix_imports_state", imports.c.state)
+
+import_rows = Table(
+    "import_rows",
+    metadata,
+    Column("import_id", String(32), primary_key=True),
+    Column("row", Integer, primary_key=True, autoincrement=False),
+    Column("outcome", String(16), nullable=False),
+    Column("answer", Text, nullable=False),
+    sqlite_with_rowid=False,
+)
 
 canaries = Table(
     "canaries",

@@ -16,6 +16,7 @@ from broker_bridge.adapters.store.rows import (
     phone_of,
     phone_row,
     policy_row,
+    result_row,
 )
 from broker_bridge.app.ports import (
     AuditEntry,
@@ -28,6 +29,7 @@ from broker_bridge.app.ports import (
     UnknownLenderError,
 )
 from broker_bridge.domain.decisions import DecisionId
+from broker_bridge.domain.imports import RowResult
 from broker_bridge.domain.phones import CommandId, Phone
 from lock_protocol.imei import Imei
 from lock_protocol.messages import LenderId
@@ -51,9 +53,11 @@ class SharedTransaction:
         self._decisions = self._read_decisions({key for job in jobs for key in job.decisions})
         self._commands = self._read_commands({phone.command_id for phone in self._phones.values()})
         self._stored_phones, self._stored_commands = set(self._phones), set(self._commands)
+        self._statuses = {command_id: command.status for command_id, command in self._commands.items()}
         self._changed_phones: dict[Imei, None] = {}
         self._changed_commands: dict[CommandId, None] = {}
         self._new_decisions: list[RecordedDecision] = []
+        self._row_results: list[RowResult] = []
         self._audit: list[AuditEntry] = []
         self._facts: dict[str, str] = {}
         self._lenders: dict[LenderId, LenderRecord] = {}
@@ -62,6 +66,9 @@ class SharedTransaction:
         self._judge_again: dict[LenderId, int] = {}
         self._last_signed_at: int | None = None
         self.to_publish: list[Outgoing] = []
+        self._steps: list[Command] = []
+        self.to_tell: list[Command] = []
+        """Steps of commands whose lenders are told of them; complete once everything is written."""
 
     # --- what jobs call ---
 
@@ -88,9 +95,16 @@ class SharedTransaction:
         return self._commands.get(command_id)
 
     def put_command(self, command: Command) -> None:
-        """Insert or replace a command."""
+        """Insert or replace a command. Whatever changes a status comes through here, so no step goes untold."""
+        before = self._commands.get(command.command_id)
+        if command.decision_id is not None and (before is None or before.status is not command.status):
+            self._append(self._steps, command)
         self._set(self._commands, command.command_id, command)
         self._set(self._changed_commands, command.command_id, None)
+
+    def put_row_result(self, result: RowResult) -> None:
+        """Insert what became of a row of an import."""
+        self._append(self._row_results, result)
 
     def audit(self, entry: AuditEntry) -> None:
         """Append to the history."""
@@ -147,13 +161,20 @@ class SharedTransaction:
                 undo()
             raise
 
+    def moved(self) -> list[Command]:
+        """Return the commands that are new or in another status than before."""
+        changed = (self._commands[command_id] for command_id in self._changed_commands)
+        return [one for one in changed if one.status is not self._statuses.get(one.command_id)]
+
     def flush(self) -> None:
         """Write everything, table by table, as few statements as there are tables."""
+        self._find_whom_to_tell()
         changed = [self._phones[imei] for imei in self._changed_phones]
         self._write(tables.phones, "imei", [phone_row(phone) for phone in changed], self._stored_phones)
         moved = [self._commands[command_id] for command_id in self._changed_commands]
         self._write(tables.commands, "command_id", [command_row(one) for one in moved], self._stored_commands)
         self._insert(tables.decisions, [decision_row(decision) for decision in self._new_decisions])
+        self._insert(tables.import_rows, [result_row(result) for result in self._row_results])
         self._insert(
             tables.audit,
             [
@@ -177,6 +198,18 @@ class SharedTransaction:
             look_at = tables.phones.c.look_at
             later = (tables.phones.c.lender == lender, or_(look_at == 0, look_at > at))
             self._connection.execute(update(tables.phones).where(*later).values(look_at=at))
+
+    def _find_whom_to_tell(self) -> None:
+        """Fill in which new commands stand for a decision that came by MQTT, and collect the steps to tell."""
+        new = [self._commands[one] for one in self._changed_commands if one not in self._stored_commands]
+        keys = {(one.lender, one.decision_id) for one in new if one.decision_id is not None}
+        # A decision that was held is older than this commit, and its command is not.
+        records = self._decisions | self._read_decisions(keys - self._decisions.keys())
+        for one in new:
+            record = None if one.decision_id is None else records.get((one.lender, one.decision_id))
+            if record is not None and record.told:
+                self._commands[one.command_id] = replace(one, told=True)
+        self.to_tell = [step for step in self._steps if self._commands[step.command_id].told]
 
     # --- reading ---
 

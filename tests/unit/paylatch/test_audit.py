@@ -12,7 +12,7 @@ from lock_protocol.levels import Condition, Level
 from lock_protocol.messages import Root, StateHash
 from paylatch.demo.audit import Retained, compare, verify_retained, write_rows
 from paylatch.demo.lender import BridgePhone, Word
-from paylatch.demo.plan import Borrower
+from paylatch.facts import Borrower
 from tests.loopback.lender import Lender
 
 IMEI = simulated_imei(1)

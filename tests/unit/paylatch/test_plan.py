@@ -6,7 +6,8 @@ from random import Random
 import pytest
 
 from device_sim.identities import simulated_imei
-from paylatch.demo.plan import Fact, MonthPlan, Outage, choose_resets, plan_months
+from paylatch.demo.plan import MonthPlan, Outage, choose_resets, plan_months
+from paylatch.facts import Fact
 from paylatch.histories import Account, Month, decisions_of, read_histories
 from paylatch.resources import HISTORIES
 

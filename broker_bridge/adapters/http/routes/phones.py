@@ -1,34 +1,50 @@
 """`/v1/phones`: enrolling phones, and showing what they should be and what they say they are."""
 
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Final
 
-from fastapi import APIRouter, Query, Request
+from fastapi import APIRouter, Request
 
 from broker_bridge.adapters.http.access import Caller, PhoneReader, PhoneWriter
 from broker_bridge.adapters.http.answers import event_answer
 from broker_bridge.adapters.http.bodies import EnrolmentBody, check, read_json
+from broker_bridge.adapters.http.documented import OF_SIGNING, extra, json_body, links
 from broker_bridge.adapters.http.gateway import Gateway
+from broker_bridge.adapters.http.paging import ImeiPath, PageSize, PhonesToken, TimelineToken
 from broker_bridge.adapters.http.problems import ProblemError, not_found
+from broker_bridge.adapters.http.schemas import EnrolledAnswer, PhoneAnswer, PhonesAnswer, TimelineAnswer
 from broker_bridge.domain.phones import Phone
 from lock_protocol.imei import Imei, InvalidImeiError, parse_imei
 
-MAX_PAGE = 500
+_EXAMPLES: Final = {
+    "A new phone": {
+        "imei": "001017000000003",
+        "loan_id": "loan-1",
+        "device_key": "11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=",
+        "consent": "contract 1, signed 2026-11-01",
+    }
+}
 
 
 def routes(gateway: Gateway) -> APIRouter:
     """Return the routes of this module."""
-    router = APIRouter(prefix="/v1")
+    router = APIRouter(prefix="/v1", tags=["Phones"])
 
-    @router.post("/phones", status_code=HTTPStatus.CREATED)
-    async def enrol(request: Request, caller: PhoneWriter) -> dict[str, Any]:
-        """Enrol a phone: bind IMEI, device key, loan and consent; the answer holds its credential, shown once."""
-        return await gateway.enrol(check(EnrolmentBody, await read_json(request.stream())), caller.lender)
+    @router.post(
+        "/phones",
+        status_code=HTTPStatus.CREATED,
+        responses=links(201, show_phone=("imei", "/imei"), show_command=("command_id", "/desired/command_id")),
+        openapi_extra=json_body(EnrolmentBody, _EXAMPLES, "enrolment-conflict", "broker-not-told", *OF_SIGNING),
+    )
+    async def enrol_phone(request: Request, caller: PhoneWriter) -> EnrolledAnswer:
+        """Enrol a phone: bind IMEI, device key, loan and consent; the answer holds its credential, shown once.
+
+        The same again gives the phone a new credential and changes nothing else.
+        """
+        return await gateway.enrol(check(EnrolmentBody, await read_json(request)), caller.lender)
 
     @router.get("/phones")
-    async def phones(
-        caller: PhoneReader, page_size: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 100, page_token: str = ""
-    ) -> dict[str, Any]:
+    async def list_phones(caller: PhoneReader, page_size: PageSize = 100, page_token: PhonesToken = "") -> PhonesAnswer:
         """List phones by IMEI."""
         page = await gateway.store.phones(caller.lender, page_token, page_size)
         return {
@@ -36,15 +52,19 @@ def routes(gateway: Gateway) -> APIRouter:
             "next_page_token": page.next_token,
         }
 
-    @router.get("/phones/{imei}")
-    async def phone(imei: str, caller: PhoneReader) -> dict[str, Any]:
+    @router.get(
+        "/phones/{imei}",
+        responses=links(200, show_command=("command_id", "/desired/command_id")),
+        openapi_extra=extra("unknown-phone", "invalid-imei"),
+    )
+    async def show_phone(imei: ImeiPath, caller: PhoneReader) -> PhoneAnswer:
         """Show what a phone should be, and what it says it is."""
         return await gateway.show(await _phone(caller, imei))
 
-    @router.get("/phones/{imei}/timeline")
-    async def timeline(
-        imei: str, caller: PhoneReader, page_size: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 100, page_token: str = ""
-    ) -> dict[str, Any]:
+    @router.get("/phones/{imei}/timeline", openapi_extra=extra("unknown-phone", "invalid-imei"))
+    async def show_timeline(
+        imei: ImeiPath, caller: PhoneReader, page_size: PageSize = 100, page_token: TimelineToken = ""
+    ) -> TimelineAnswer:
         """Tell all that has happened to a phone, the newest first: decisions, commands, its own words."""
         found = await _phone(caller, imei)
         page = await gateway.store.history(caller.lender, found.imei, page_token, page_size)

@@ -1,74 +1,90 @@
 """`/v1/policy`: a lender's rules as a TOML document: check it, try it on the phones, put it in force."""
 
-from typing import Annotated, Any
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Path, Query, Request
 
 from broker_bridge.adapters.http.access import Admin, PhoneReader
-from broker_bridge.adapters.http.answers import policy_answer, would_change_answer
+from broker_bridge.adapters.http.answers import policy_answer, version_answer, would_change_answer
 from broker_bridge.adapters.http.bodies import read_text
+from broker_bridge.adapters.http.documented import extra, text_body
 from broker_bridge.adapters.http.gateway import Gateway
+from broker_bridge.adapters.http.paging import PhonesToken
 from broker_bridge.adapters.http.problems import not_found
+from broker_bridge.adapters.http.schemas import CheckedAnswer, PolicyAnswer, PolicyVersionsAnswer, TriedAnswer
+from broker_bridge.adapters.policies.profiles import profile_document
 from broker_bridge.adapters.policies.reading import MAX_BYTES
 from broker_bridge.app.set_policy import PolicyRefusedError
 from broker_bridge.domain.policy import PolicyError
 
 MAX_TRIED = 5000
 MAX_VERSION = 2**31 - 1
+TOML: Final = "application/toml"
+
+VersionPath = Annotated[int, Path(ge=1, le=MAX_VERSION, description="1 is the first that you have set.")]
+TriedSize = Annotated[int, Query(ge=1, le=MAX_TRIED, description="How many phones to judge at most.")]
+
+
+_POLICY: Final = {"type": "string", "format": "paylatch-policy"}
+_ANYTHING: Final = {
+    "description": "A policy, or what may be none: no text is refused here, all of it is judged.",
+    "minLength": 1,
+    "pattern": r"^[^\u0000]*$",
+}
+
+
+def document(*problems: str, schema: Mapping[str, Any] = _POLICY) -> dict[str, Any]:
+    """Return the `openapi_extra` of a route whose body is a policy."""
+    return text_body(TOML, schema, {"A gentle policy": profile_document("gentle")}, *problems)
 
 
 def routes(gateway: Gateway) -> APIRouter:
     """Return the routes of this module."""
-    router = APIRouter(prefix="/v1")
-    desk = gateway.policies
+    router = APIRouter(prefix="/v1", tags=["Policy"])
 
     @router.get("/policy")
-    async def policy_in_force(caller: PhoneReader) -> dict[str, Any]:
+    async def show_policy(caller: PhoneReader) -> PolicyAnswer:
         """Show the policy that is in force; version 0 is the bridge's own."""
-        return policy_answer(await desk.in_force(caller.lender), document=True)
+        return policy_answer(await gateway.policies.in_force(caller.lender))
 
-    @router.put("/policy")
-    async def put_policy(request: Request, caller: Admin) -> dict[str, Any]:
+    @router.put("/policy", openapi_extra=document("invalid-policy", "policy-refused", "overloaded", "no-signing-keys"))
+    async def put_policy(request: Request, caller: Admin) -> PolicyAnswer:
         """Put a document in force as the next version; all phones are judged by it within moments."""
-        document = await read_text(request.stream(), MAX_BYTES)
-        return policy_answer(await desk.put(caller.lender, document, caller.key_id), document=True)
+        text = await read_text(request, TOML, MAX_BYTES)
+        return policy_answer(await gateway.policies.put(caller.lender, text, caller.key_id))
 
     @router.get("/policy/versions")
-    async def policy_versions(caller: PhoneReader) -> dict[str, Any]:
+    async def list_policy_versions(caller: PhoneReader) -> PolicyVersionsAnswer:
         """List all versions, the newest (which is in force) first, without their documents."""
         versions = await gateway.store.policies(caller.lender)
-        return {"versions": [policy_answer(one, document=False) for one in versions], "next_page_token": None}
+        return {"versions": [version_answer(one) for one in versions], "next_page_token": None}
 
-    @router.get("/policy/versions/{version}")
-    async def policy_version(
-        version: Annotated[int, Path(ge=1, le=MAX_VERSION)], caller: PhoneReader
-    ) -> dict[str, Any]:
+    @router.get("/policy/versions/{version}", openapi_extra=extra("unknown-policy"))
+    async def show_policy_version(version: VersionPath, caller: PhoneReader) -> PolicyAnswer:
         """Show one version."""
         for one in await gateway.store.policies(caller.lender):
             if one.version == version:
-                return policy_answer(one, document=True)
+                return policy_answer(one)
         raise not_found("policy", str(version))
 
-    @router.post("/policy/check")
-    async def check_policy(request: Request, caller: PhoneReader) -> dict[str, Any]:
+    @router.post("/policy/check", openapi_extra=document("no-signing-keys", schema=_ANYTHING))
+    async def check_policy(request: Request, caller: PhoneReader) -> CheckedAnswer:
         """Tell whether a document could be put in force, and if not, what is wrong in which line."""
-        document = await read_text(request.stream(), MAX_BYTES)
+        text = await read_text(request, TOML, MAX_BYTES)
         try:
-            policy = desk.check(caller.lender, document)
+            policy = gateway.policies.check(caller.lender, text)
         except (PolicyError, PolicyRefusedError) as error:
             return {"valid": False, "name": None, "faults": str(error).splitlines()}
         return {"valid": True, "name": policy.name, "faults": []}
 
-    @router.post("/policy/dry-run")
+    @router.post("/policy/dry-run", openapi_extra=document("invalid-policy", "policy-refused", "no-signing-keys"))
     async def try_policy(
-        request: Request,
-        caller: PhoneReader,
-        page_size: Annotated[int, Query(ge=1, le=MAX_TRIED)] = 1000,
-        page_token: str = "",
-    ) -> dict[str, Any]:
+        request: Request, caller: PhoneReader, page_size: TriedSize = 1000, page_token: PhonesToken = ""
+    ) -> TriedAnswer:
         """Tell which phones would change if a document came into force now; `page_size` phones are judged at a time."""
-        document = await read_text(request.stream(), MAX_BYTES)
-        tried = await desk.dry_run(caller.lender, document, page_token, page_size)
+        text = await read_text(request, TOML, MAX_BYTES)
+        tried = await gateway.policies.dry_run(caller.lender, text, page_token, page_size)
         return {
             "judged": tried.judged,
             "would_change": [would_change_answer(one) for one in tried.would_change],

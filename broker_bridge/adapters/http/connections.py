@@ -1,0 +1,95 @@
+"""HTTP connections that nobody can hold for ever: so many at most, each with a request that comes in time.
+
+uvicorn closes connections that are idle after an answer, and no others. Who opens thousands and says nothing, sends a
+header byte by byte, or goes on sending a body after its request was refused, would keep lenders out.
+"""
+
+import asyncio
+import json
+from http import HTTPStatus
+from typing import Final
+
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from broker_bridge.adapters.http.problems import RETRY_AFTER_S, ProblemError
+
+MAX_CONNECTIONS = 800
+"""Below the 1024 files that a process may have open unless it is told otherwise."""
+HEADERS_S = 15.0
+"""How long a request's headers may take, from the connection's or their own first byte."""
+LINGER_S = 5.0
+"""How long the rest of a body that was answered already may take."""
+
+
+class PunctualProtocol(H11Protocol):
+    """uvicorn's protocol, with an end to waiting."""
+
+    _deadline: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
+        """Take a connection, or turn it away when there are too many."""
+        super().connection_made(transport)
+        if len(self.connections) > MAX_CONNECTIONS:
+            transport.write(_TURNED_AWAY)
+            transport.close()
+        else:
+            self._wait(HEADERS_S)
+
+    def data_received(self, data: bytes) -> None:
+        """Take what has come; whether it is all that was waited for, the protocol's state tells."""
+        super().data_received(data)
+        if self.conn.their_state is h11.IDLE:
+            self._wait(HEADERS_S)
+        elif self.conn.our_state is h11.SEND_RESPONSE:
+            self._stop_waiting()
+
+    def send_400_response(self, msg: str) -> None:
+        """Answer what is no HTTP, unless an answer is on its way already, and end the connection."""
+        del msg
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            self.transport.write(_NOT_HTTP)
+        self.transport.close()
+
+    def on_response_complete(self) -> None:
+        """Go on with the next request, or end a connection whose body is still coming."""
+        super().on_response_complete()
+        if self.conn.their_state is h11.SEND_BODY:
+            self._wait(LINGER_S)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget it."""
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def _wait(self, seconds: float) -> None:
+        """Close the connection when nothing stops this in time. A wait that has begun is not prolonged."""
+        if self._deadline is None:
+            self._deadline = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
+
+    def _stop_waiting(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+
+def _last_answer(problem: ProblemError, *more_headers: str) -> bytes:
+    """Return the bytes of an answer that ends its connection."""
+    body = json.dumps(problem.document()).encode()
+    head = (
+        f"HTTP/1.1 {problem.status} {problem.status.phrase}",
+        "content-type: application/problem+json",
+        f"content-length: {len(body)}",
+        "connection: close",
+        *more_headers,
+    )
+    return "\r\n".join((*head, "", "")).encode() + body
+
+
+_TURNED_AWAY: Final = _last_answer(
+    ProblemError(
+        HTTPStatus.SERVICE_UNAVAILABLE, "too-many-connections", f"at most {MAX_CONNECTIONS} at a time; keep them open"
+    ),
+    f"retry-after: {RETRY_AFTER_S}",
+)
+_NOT_HTTP: Final = _last_answer(ProblemError(HTTPStatus.BAD_REQUEST, "not-http", "this is no request of HTTP/1.1"))

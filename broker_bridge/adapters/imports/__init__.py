@@ -1,0 +1,1 @@
+"""Files of decisions: where they wait, and how their rows are read."""

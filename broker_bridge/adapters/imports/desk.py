@@ -1,0 +1,64 @@
+"""The import worker with the words of the HTTP interface: its rows are read and answered as single decisions are."""
+
+import asyncio
+from dataclasses import replace
+from http import HTTPStatus
+from typing import Any
+
+from broker_bridge.adapters.http.answers import decided_answer
+from broker_bridge.adapters.http.bodies import decision_of
+from broker_bridge.adapters.http.problems import EXPECTED, ProblemError, problem_of
+from broker_bridge.adapters.metrics.meters import Meters
+from broker_bridge.app.decide import Decide
+from broker_bridge.app.import_rows import Desk
+from broker_bridge.app.import_worker import ImportWorker
+from broker_bridge.app.imports import Intake
+from broker_bridge.app.ports import Imports, Log, Spool, Store, UnreadableFileError
+from broker_bridge.app.reconsider import Reconsider
+from broker_bridge.app.rehearse import rehearsal_of
+
+
+def import_worker(
+    *,
+    store: Store,
+    imports: Imports,
+    spool: Spool,
+    reconsider: Reconsider,
+    meters: Meters,
+    log: Log,
+    keep_s: int,
+) -> ImportWorker:
+    """Return a worker that takes decisions as the routes do."""
+    rehearsing = replace(reconsider, queue=rehearsal_of(reconsider.queue))
+    clock, awake = reconsider.clock, asyncio.Event()
+    return ImportWorker(
+        store=store,
+        imports=imports,
+        spool=spool,
+        desk=Desk(
+            read=decision_of,
+            decide=lambda decision: Decide(decision, reconsider),
+            rehearse=lambda decision: Decide(decision, rehearsing),
+            answer=lambda decided: {**decided_answer(decided)},
+            refusal=_refusal,
+            refusals=EXPECTED,
+            unreadable=_unreadable,
+            count=lambda decision, outcome: meters.decided("import", decision, outcome),
+        ),
+        intake=Intake(imports=imports, spool=spool, clock=clock, wake=awake.set),
+        clock=clock,
+        log=log,
+        keep_s=keep_s,
+        awake=awake,
+    )
+
+
+def _refusal(error: Exception) -> dict[str, Any]:
+    if not isinstance(error, EXPECTED):
+        error = ProblemError(HTTPStatus.INTERNAL_SERVER_ERROR, "internal-error", "the bridge failed at this row")
+    problem = problem_of(error)
+    return {"status": int(problem.status), "problem": problem.document()}
+
+
+def _unreadable(error: UnreadableFileError) -> dict[str, Any]:
+    return {**ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, "unreadable-file", str(error)).document()}

@@ -1,0 +1,128 @@
+"""What is read off the running parts when somebody asks."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from broker_bridge.adapters.metrics.unlock_clock import UnlockClock
+from broker_bridge.adapters.mqtt.lenders_link import LendersLink
+from broker_bridge.adapters.mqtt.link import Link
+from broker_bridge.adapters.store.store import Backlog, SqlStore
+from broker_bridge.app.deliver import Deliverer
+from broker_bridge.app.hear import REFUSED_HERE, Listener
+from broker_bridge.app.ports import Clock
+from broker_bridge.domain.lanes import Lane
+from lock_protocol.refusals import Refusal
+
+OTHER = "other"
+
+
+def known_errors() -> frozenset[str]:
+    """Return the names that a refusal can have: the protocol's, and the bridge's own."""
+    return frozenset({*_names_below(Refusal), *REFUSED_HERE})
+
+
+def _names_below(kind: type[Refusal]) -> Iterator[str]:
+    for one in kind.__subclasses__():
+        yield one.__name__
+        yield from _names_below(one)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """The parts that are looked at."""
+
+    store: SqlStore
+    deliverer: Deliverer
+    listener: Listener
+    link: Link
+    lenders: LendersLink
+
+
+class Live(Collector):
+    """Reads queues, connections and counters of the running parts."""
+
+    def __init__(
+        self, parts: Parts, clock: Clock, unlock_clock: UnlockClock, backlog: Callable[[], Backlog | None]
+    ) -> None:
+        """Take the parts, and what tells how far the bridge is behind (None when the database does not say)."""
+        self._parts = parts
+        self._clock = clock
+        self._unlock_clock = unlock_clock
+        self._backlog = backlog
+
+    def collect(self) -> Iterator[Metric]:
+        """Return everything as it is now."""
+        yield from self._outbox()
+        yield from self._waiting()
+        yield from self._broker()
+        yield self._refusals()
+        waiting = self._parts.store.waiting
+        yield GaugeMetricFamily("paylatch_commit_jobs_waiting", "Jobs that wait for the next commit.", waiting)
+
+    def _outbox(self) -> Iterator[Metric]:
+        outbox = self._parts.deliverer.outbox
+        depth = GaugeMetricFamily("paylatch_outbox_depth", "States that wait to be published.", labels=["lane"])
+        full = GaugeMetricFamily(
+            "paylatch_outbox_overflowed", "Whether more wait in the database than the lane holds.", labels=["lane"]
+        )
+        for lane in Lane:
+            depth.add_metric([_name(lane)], outbox.depth(lane))
+            full.add_metric([_name(lane)], lane in outbox.overflowed)
+        yield depth
+        yield full
+        yield GaugeMetricFamily("paylatch_outbox_in_flight", "States that wait for their PUBACK.", outbox.in_flight)
+
+    def _waiting(self) -> Iterator[Metric]:
+        pending = GaugeMetricFamily(
+            "paylatch_command_oldest_pending_seconds",
+            "Age of the oldest command that its phone has not proven.",
+            labels=["lane"],
+        )
+        overdue = GaugeMetricFamily(
+            "paylatch_command_overdue_seconds",
+            "For how long the longest waiting command has been due to be published.",
+            labels=["lane"],
+        )
+        lag = GaugeMetricFamily(
+            "paylatch_scheduler_lag_seconds", "For how long the longest waiting phone has been due to be judged again."
+        )
+        now, backlog = self._clock.now(), self._backlog()
+        if backlog is not None:
+            lag.add_metric([], _age(now, backlog.to_judge_since))
+            for lane, oldest in backlog.commands.items():
+                pending.add_metric([_name(lane)], _age(now, oldest.pending_since))
+                overdue.add_metric([_name(lane)], _age(now, oldest.due_since))
+        yield from (pending, overdue, lag)
+        running = self._unlock_clock.running
+        yield GaugeMetricFamily("paylatch_unlocks_running", "Openings accepted and not yet proven.", running)
+
+    def _broker(self) -> Iterator[Metric]:
+        connected = GaugeMetricFamily("paylatch_broker_connected", "Whether there is a connection.", labels=["of"])
+        made = CounterMetricFamily("paylatch_broker_connections", "Connections made.", labels=["of"])
+        for name, link in (("phones", self._parts.link), ("lenders", self._parts.lenders)):
+            connected.add_metric([name], link.connected)
+            made.add_metric([name], link.connections)
+        yield from (connected, made)
+        publishes = CounterMetricFamily("paylatch_publishes", "States published, by outcome.", labels=["outcome"])
+        for outcome, count in self._parts.deliverer.outcomes.items():
+            publishes.add_metric([outcome.value], count)
+        yield publishes
+
+    def _refusals(self) -> Metric:
+        family = CounterMetricFamily("paylatch_refusals", "Messages of phones that were refused.", labels=["error"])
+        counted = dict(self._parts.listener.refusals)
+        for error in sorted(known_errors()):
+            family.add_metric([error], counted.pop(error, 0))
+        family.add_metric([OTHER], sum(counted.values()))
+        return family
+
+
+def _name(lane: Lane) -> str:
+    return lane.name.lower()
+
+
+def _age(now: int, since: int | None) -> int:
+    return 0 if since is None else max(now - since, 0)

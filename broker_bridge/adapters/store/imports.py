@@ -1,0 +1,172 @@
+"""Imports and their rows' results in the database."""
+
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol, TypeVar
+
+from sqlalchemy import Connection, Select, Update, and_, delete, func, insert, select, true, update
+
+from broker_bridge.adapters.store.rows import import_of, import_row, result_of, result_row
+from broker_bridge.adapters.store.tables import import_rows, imports
+from broker_bridge.app.ports import Page, TooManyImportsError
+from broker_bridge.domain.imports import Counts, Import, ImportId, ImportState, Outcome, RowResult, no_rows
+from lock_protocol.messages import LenderId
+
+T = TypeVar("T")
+
+_AT_WORK = (ImportState.QUEUED, ImportState.RUNNING)
+_FINAL = tuple(state for state in ImportState if state.is_final)
+
+
+class _Run(Protocol):
+    """Runs something short in a transaction of its own, away from the event loop."""
+
+    def __call__(self, query: Callable[[Connection], T], /) -> Awaitable[T]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class SqlImports:
+    """The `Imports` of `broker_bridge.app.ports`."""
+
+    _read: _Run
+    _write: _Run
+
+    async def begin(self, new: Import, most: int) -> Import:
+        """Record an import that is being received, and return it; or return the one that has its idempotency key."""
+
+        def write(connection: Connection) -> Import:
+            mine = imports.c.lender == new.upload.lender
+            same_key = imports.c.idempotency_key == new.upload.idempotency_key
+            known = connection.execute(select(imports).where(mine, same_key)).mappings().first()
+            if known is not None:
+                return import_of(known)
+            open_ones = select(func.count()).select_from(imports).where(mine, imports.c.state.not_in(_FINAL))
+            if (connection.execute(open_ones).scalar() or 0) >= most:
+                raise TooManyImportsError(f"{most} imports of yours are not finished; wait for one of them")
+            connection.execute(insert(imports).values(import_row(new)))
+            return new
+
+        return await self._write(write)
+
+    async def received(self, import_id: ImportId, content_hash: bytes, size_bytes: int) -> Import:
+        """Queue an import whose file is safe on disk."""
+        queued = _change(import_id, state=ImportState.QUEUED, content_hash=content_hash, size_bytes=size_bytes)
+
+        def write(connection: Connection) -> Import:
+            connection.execute(queued)
+            return import_of(connection.execute(_one(import_id)).mappings().one())
+
+        return await self._write(write)
+
+    async def forget(self, import_id: ImportId) -> None:
+        """Remove an import whose file never came whole."""
+        gone = delete(imports).where(imports.c.import_id == import_id, imports.c.state == ImportState.RECEIVING)
+        await self._write(lambda connection: connection.execute(gone))
+
+    async def receiving(self) -> Collection[ImportId]:
+        """Return which imports are being received, or were when their bridge ended."""
+        return await self._ids_of(ImportState.RECEIVING)
+
+    async def waiting(self, lenders: Collection[LenderId]) -> Sequence[Import]:
+        """Return, of each lender that is not among `lenders`, the oldest import that is queued or running."""
+        others = imports.c.lender.not_in(sorted(lenders))
+        # Ids sort by time.
+        oldest = select(func.min(imports.c.import_id)).where(imports.c.state.in_(_AT_WORK), others)
+        query = select(imports).where(imports.c.import_id.in_(oldest.group_by(imports.c.lender)))
+        return await self._read(lambda one: [import_of(row) for row in one.execute(query).mappings()])
+
+    async def unfinished(self) -> Collection[ImportId]:
+        """Return which imports are queued or running."""
+        return await self._ids_of(*_AT_WORK)
+
+    async def _ids_of(self, *states: ImportState) -> Collection[ImportId]:
+        query = select(imports.c.import_id).where(imports.c.state.in_(states))
+        return await self._read(lambda one: list(one.execute(query).scalars()))
+
+    async def start(self, import_id: ImportId, rows: int, at: int) -> None:
+        """Say that an import runs, and how many rows its file has."""
+        started = _change(import_id, state=ImportState.RUNNING, rows=rows, started_at=at)
+        await self._write(lambda connection: connection.execute(started))
+
+    async def add(self, import_id: ImportId, refused: Sequence[RowResult], counts: Counts) -> None:
+        """Record results that no job has recorded, and what has become of all rows so far, in one commit."""
+
+        def write(connection: Connection) -> None:
+            if refused:
+                connection.execute(insert(import_rows), [result_row(result) for result in refused])
+            connection.execute(_change(import_id, **{outcome.value: count for outcome, count in counts.items()}))
+
+        await self._write(write)
+
+    async def finish(self, import_id: ImportId, state: ImportState, at: int, problem: str = "") -> None:
+        """Record how an import ended."""
+        finished = _change(import_id, state=state, finished_at=at, problem=problem)
+        await self._write(lambda connection: connection.execute(finished))
+
+    async def counted(self, import_id: ImportId) -> Counts:
+        """Return what has become of an import's rows, counted from the results themselves."""
+        query = (
+            select(import_rows.c.outcome, func.count())
+            .where(import_rows.c.import_id == import_id)
+            .group_by(import_rows.c.outcome)
+        )
+        found = await self._read(lambda one: {Outcome(name): count for name, count in one.execute(query)})
+        return no_rows() | found
+
+    async def outcomes(self, import_id: ImportId, first: int, last: int) -> Mapping[int, Outcome]:
+        """Return what has become of the rows of a stretch that have a result."""
+        stretch = and_(import_rows.c.import_id == import_id, import_rows.c.row.between(first, last))
+        query = select(import_rows.c.row, import_rows.c.outcome).where(stretch)
+        return await self._read(lambda one: {row: Outcome(name) for row, name in one.execute(query)})
+
+    async def one(self, lender: LenderId, import_id: ImportId) -> Import | None:
+        """Return a lender's import."""
+        query = _one(import_id).where(imports.c.lender == lender)
+        row = await self._read(lambda connection: connection.execute(query).mappings().first())
+        return None if row is None else import_of(row)
+
+    async def all_of(self, lender: LenderId, before: str, limit: int) -> Page[Import]:
+        """Return a lender's imports, the newest first, from the one behind `before` on."""
+        query = select(imports).where(imports.c.lender == lender).order_by(imports.c.import_id.desc())
+        if before:
+            query = query.where(imports.c.import_id < before)
+        rows = query.limit(limit + 1)
+        found = await self._read(lambda one: [import_of(row) for row in one.execute(rows).mappings()])
+        items = found[:limit]
+        return Page(items, items[-1].import_id if len(found) > limit else None)
+
+    async def results(
+        self, import_id: ImportId, after: int, limit: int, outcome: Outcome | None = None
+    ) -> Sequence[RowResult]:
+        """Return results behind row `after`, in the file's order; of one outcome, if one is named."""
+        query = select(import_rows).where(import_rows.c.import_id == import_id, import_rows.c.row > after)
+        if outcome is not None:
+            query = query.where(import_rows.c.outcome == outcome.value)
+        page = query.order_by(import_rows.c.row).limit(limit)
+        return await self._read(lambda one: [result_of(row) for row in one.execute(page).mappings()])
+
+    async def forget_finished(self, before: int, limit: int) -> int:
+        """Remove imports that were finished before that time; at most `limit` results at once."""
+        old = select(imports.c.import_id).where(imports.c.state.in_(_FINAL), imports.c.finished_at < before).limit(1)
+
+        def write(connection: Connection) -> int:
+            import_id = connection.execute(old).scalar()
+            if import_id is None:
+                return 0
+            mine = import_rows.c.import_id == import_id
+            edge = select(import_rows.c.row).where(mine).order_by(import_rows.c.row).offset(limit - 1).limit(1)
+            last = connection.execute(edge).scalar()
+            if last is None:
+                connection.execute(delete(imports).where(imports.c.import_id == import_id))
+            upto = true() if last is None else import_rows.c.row <= last
+            return connection.execute(delete(import_rows).where(mine, upto)).rowcount + (last is None)
+
+        return await self._write(write)
+
+
+def _one(import_id: ImportId) -> Select[Any]:
+    return select(imports).where(imports.c.import_id == import_id)
+
+
+def _change(import_id: ImportId, **columns: object) -> Update:
+    return update(imports).where(imports.c.import_id == import_id).values(**columns)

@@ -1,0 +1,240 @@
+"""Working imports off: each row becomes the job of one decision, in small groups beside everybody else's.
+
+A group is as much as an import has in flight, so a payment by another way waits for a group at most, never for a file.
+A row's result is recorded in the commit of its decision; so whenever the bridge is killed, each row either has both or
+neither, and what is told of it is what it did. Refused rows have nothing to commit: their results follow with the count
+of the group, and are found anew if that did not come about.
+"""
+
+import asyncio
+import json
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+from broker_bridge.app.import_rows import Desk, ImportedDecision, JudgedError, refused
+from broker_bridge.app.imports import Intake
+from broker_bridge.app.ports import (
+    Clock,
+    FileRow,
+    Imports,
+    Log,
+    OverloadedError,
+    Spool,
+    Store,
+    StoreUnavailableError,
+    UnreadableFileError,
+)
+from broker_bridge.app.sign import ClockSuspectError
+from broker_bridge.domain.decisions import Decision
+from broker_bridge.domain.imports import Counts, Format, Import, ImportId, ImportState, Outcome, RowResult
+from lock_protocol.imei import Imei
+from lock_protocol.messages import LenderId
+
+GROUP = 200
+"""Rows of all imports in flight at a time."""
+LOOK_S = 60.0
+"""How long a worker that was not woken waits before it looks for work by itself."""
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 10.0
+DAY_S = 86_400
+_TIDY_S = 3600.0
+_FORGET_BATCH = 5000
+
+PASSING = (StoreUnavailableError, OverloadedError, ClockSuspectError)
+"""What is no fault of the row, and passes: it is tried until it does."""
+
+
+@dataclass(slots=True)
+class _Group:
+    """What becomes of a group: all its outcomes, and the results that no job records."""
+
+    outcomes: list[Outcome] = field(default_factory=list)
+    to_add: list[RowResult] = field(default_factory=list)
+
+    def add(self, result: RowResult) -> None:
+        self.outcomes.append(result.outcome)
+        self.to_add.append(result)
+
+
+@dataclass(slots=True, kw_only=True)
+class ImportWorker:
+    """Works queued imports off: one at a time of each lender, and lenders in turns."""
+
+    store: Store
+    imports: Imports
+    spool: Spool
+    desk: Desk
+    intake: Intake
+    clock: Clock
+    log: Log
+    keep_s: int
+    """How long imports and their results are kept after the end."""
+    awake: asyncio.Event
+    """Set when there may be something to do."""
+    waiting_for: dict[ImportId, str] = field(default_factory=dict)
+    """Why an import does not move on just now."""
+    _at_work: set[LenderId] = field(default_factory=set)
+    _turn: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
+    """Its waiters are served in order: that is how lenders take turns, a group each."""
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._tidy_up(), name="imports.tidy")
+            while True:
+                self.awake.clear()
+                for one in await self._waiting():
+                    self._at_work.add(one.upload.lender)
+                    tasks.create_task(self._work_off(one), name=f"imports.{one.import_id}")
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(LOOK_S):
+                        await self.awake.wait()
+
+    async def _waiting(self) -> Sequence[Import]:
+        for pause in _pauses():
+            try:
+                return await self.imports.waiting(self._at_work)
+            except StoreUnavailableError as error:
+                self.log.warning("imports_wait", reason=str(error))
+                await asyncio.sleep(pause)
+        raise AssertionError("pauses never end")
+
+    async def _work_off(self, one: Import) -> None:
+        try:
+            await self._do_all(one)
+        except StoreUnavailableError as error:
+            # What is recorded of it says where to go on.
+            self._waits(one, error)
+            await asyncio.sleep(LONGEST_PAUSE_S)
+        finally:
+            self._at_work.discard(one.upload.lender)
+            self.awake.set()
+
+    async def _do_all(self, one: Import) -> None:
+        try:
+            await self._do_rows(one)
+        except StoreUnavailableError:
+            raise
+        except UnreadableFileError as error:
+            await self._fail(one, self.desk.unreadable(error))
+        except Exception as error:  # noqa: BLE001 - one lender's file does not end the bridge
+            self.log.critical("import_broke", import_id=one.import_id, error=repr(error))
+            await self._fail(one, self.desk.refusal(error)["problem"])
+        else:
+            await self.imports.finish(one.import_id, ImportState.DONE, self.clock.now())
+            self.log.info("import_done", import_id=one.import_id)
+        self.waiting_for.pop(one.import_id, None)
+        with suppress(OSError):  # what is left is removed when it is next tidied up
+            self.spool.discard(one.import_id)
+
+    async def _fail(self, one: Import, problem: dict[str, Any]) -> None:
+        await self.imports.finish(one.import_id, ImportState.FAILED, self.clock.now(), json.dumps(problem))
+        self.log.info("import_failed", import_id=one.import_id, reason=problem["detail"])
+
+    async def _do_rows(self, one: Import) -> None:
+        import_id, kind = one.import_id, one.upload.format
+        if one.state is ImportState.QUEUED:
+            # Read to its end first: a file that is broken somewhere is applied in no part.
+            rows = await asyncio.to_thread(_length, self.spool, import_id, kind)
+            await self.imports.start(import_id, rows, self.clock.now())
+        counts = await self.imports.counted(import_id)
+        rows_of_file = self.spool.rows(import_id, kind)
+        while group := await asyncio.to_thread(_next_of, rows_of_file):
+            async with self._turn:
+                await self._do_group(one, group, counts)
+        # What is told in the end is counted from the results, whatever became of the counting on the way.
+        await self.imports.add(import_id, (), await self.imports.counted(import_id))
+
+    async def _do_group(self, one: Import, rows: Sequence[FileRow], counts: Counts) -> None:
+        known = await self.imports.outcomes(one.import_id, rows[0].number, rows[-1].number)
+        group = _Group()
+        phones: defaultdict[Imei, list[tuple[FileRow, Decision]]] = defaultdict(list)
+        for row in rows:
+            if row.number in known:
+                continue
+            try:
+                decision = self.desk.decision(row, one.upload.lender)
+            except self.desk.refusals as error:
+                group.add(refused(self.desk, one.import_id, row, error))
+            else:
+                phones[decision.imei].append((row, decision))
+        async with asyncio.TaskGroup() as tasks:
+            for decisions in phones.values():
+                tasks.create_task(self._do_phone(one, decisions, group))
+        self.waiting_for.pop(one.import_id, None)
+        for outcome in group.outcomes:
+            counts[outcome] += 1
+        if group.outcomes:
+            await self.imports.add(one.import_id, group.to_add, counts)
+
+    async def _do_phone(self, one: Import, decisions: Sequence[tuple[FileRow, Decision]], group: _Group) -> None:
+        """Take the decisions about one phone in the file's order: each waits for the one before, however that went."""
+        for row, decision in decisions:
+            try:
+                group.outcomes.append(await self._decide(one, row, decision))
+            except JudgedError as judged:
+                group.add(judged.result)
+            except self.desk.refusals as error:
+                self.desk.count(decision, Outcome.REFUSED)
+                group.add(refused(self.desk, one.import_id, row, error))
+            except Exception as error:  # noqa: BLE001 - a row that breaks something stops neither file nor bridge
+                self.log.critical("import_row", import_id=one.import_id, row=row.number, error=repr(error))
+                group.add(refused(self.desk, one.import_id, row, error))
+
+    async def _decide(self, one: Import, row: FileRow, decision: Decision) -> Outcome:
+        dry_run = one.upload.dry_run
+        job = self.desk.rehearse(decision) if dry_run else self.desk.decide(decision)
+        imported = ImportedDecision(job, self.desk, one.import_id, row.number, dry_run)
+        for attempt, pause in enumerate(_pauses()):
+            try:
+                if attempt:  # it may have been committed, and only the answer was lost
+                    known = await self.imports.outcomes(one.import_id, row.number, row.number)
+                    if row.number in known:
+                        return known[row.number]
+                outcome = await self.store.commit(imported)
+            except PASSING as error:
+                self._waits(one, error)
+                await asyncio.sleep(pause)
+            else:
+                self.desk.count(decision, outcome)
+                return outcome
+        raise AssertionError("pauses never end")
+
+    def _waits(self, one: Import, error: Exception) -> None:
+        if one.import_id not in self.waiting_for:
+            self.log.warning("import_waits", import_id=one.import_id, reason=str(error))
+        self.waiting_for[one.import_id] = str(error)
+
+    async def _tidy_up(self) -> None:
+        """Forget what is old, and remove what interrupted uploads have left: at the start, and every hour."""
+        while True:
+            try:
+                for import_id in await self.imports.receiving():
+                    if import_id not in self.intake.receiving:
+                        await self.imports.forget(import_id)
+                unfinished = await self.imports.unfinished()
+                self.spool.keep_only({*unfinished, *self.intake.receiving})
+                before = self.clock.now() - self.keep_s
+                while await self.imports.forget_finished(before, _FORGET_BATCH):
+                    pass
+            except (StoreUnavailableError, OSError) as error:
+                self.log.warning("imports_not_tidied", reason=str(error))
+            await asyncio.sleep(_TIDY_S)
+
+
+def _pauses() -> Iterator[float]:
+    pause = FIRST_PAUSE_S
+    while True:
+        yield pause
+        pause = min(2 * pause, LONGEST_PAUSE_S)
+
+
+def _length(spool: Spool, import_id: ImportId, kind: Format) -> int:
+    return sum(1 for _ in spool.rows(import_id, kind))
+
+
+def _next_of(rows: Iterator[FileRow]) -> list[FileRow]:
+    return list(islice(rows, GROUP))

@@ -1,0 +1,52 @@
+"""`paylatch lender mqtt-password`: what a lender connects to the broker with."""
+
+import os
+import secrets
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from paylatch.commands.options import LenderArgument, lender_named
+from paylatch.commands.outcome import FAILED, fail
+
+EXAMPLE = (
+    "Example: paylatch lender mqtt-password acme --passwords /etc/mosquitto/paylatch/services.passwd "
+    "--pid-file /run/mosquitto/mosquitto.pid > acme.secret"
+)
+_SECRET_BYTES = 24
+
+
+def mqtt_password(
+    lender: LenderArgument,
+    *,
+    passwords: Annotated[
+        Path, typer.Option(metavar="FILE", help="The broker's password file for services.", show_default=False)
+    ],
+    pid_file: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="The broker's process id, to have it reload the file.", show_default=False),
+    ] = None,
+) -> None:
+    """Let a lender connect to the broker. Its new password is printed this once; only its hash is stored.
+
+    The username is the lender's name. A password that it had before is worth nothing once the broker has reloaded.
+    """
+    from broker_bridge.adapters.mqtt.passwords import (  # noqa: PLC0415 - see the package's docstring
+        SALT_BYTES,
+        PasswordEntryError,
+        hash_password,
+        put_lender_password,
+        reload_broker,
+    )
+
+    name, secret = lender_named(lender), secrets.token_urlsafe(_SECRET_BYTES)
+    try:
+        put_lender_password(passwords, name, hash_password(secret, os.urandom(SALT_BYTES)))
+        typer.echo(secret)
+        reloaded = pid_file is not None and reload_broker(pid_file)
+    except (PasswordEntryError, OSError) as error:
+        fail(error, FAILED)
+    typer.echo(f"this is the broker password of {lender}; it is shown this once", err=True)
+    if not reloaded:
+        typer.echo("the broker was not told: it knows the password once it reloads its files (SIGHUP)", err=True)

@@ -1,0 +1,260 @@
+"""The metrics: all of them are documented, none names anybody, and they count what happens."""
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from broker_bridge.adapters.metrics.live import OTHER, Parts
+from broker_bridge.adapters.metrics.metrics import AGES_KEPT_S
+from broker_bridge.adapters.mqtt.lenders_link import LendersLink
+from broker_bridge.adapters.mqtt.link import Link
+from broker_bridge.adapters.store.transaction import SharedTransaction
+from broker_bridge.app.confirm import Ack, Judge, MarkSent
+from broker_bridge.app.deliver import Deliverer
+from broker_bridge.app.hear import Listener
+from broker_bridge.app.outbox import Outbox
+from broker_bridge.app.ports import StoreUnavailableError, Transaction
+from broker_bridge.domain.commands import Event
+from tests.bridge_rig import ACME, KeptLog, Office, Work
+from tests.broker.bridge_rig import TOPICS
+from tests.http.conftest import FOREIGN, IMEI, KEYS, NOWHERE, Api, overdue, payment, running_api
+from tests.http.conftest import OTHER as OTHER_LENDER
+
+ROOT = Path(__file__).parents[2]
+_ROW = re.compile(r"^\| `(\w+)` \| (\w+) \|([^|]*)\|", re.MULTILINE)
+_SAMPLE = re.compile(r"^(\w+?)(?:_bucket|_count|_sum)?(?:\{(.*)\})? [^ ]+$")
+CATALOGUE = {
+    name: (kind, set(re.findall(r"\w+", labels)))
+    for name, kind, labels in _ROW.findall((ROOT / "docs" / "metrics.md").read_text())
+}
+
+
+@dataclass
+class Watched:
+    """A bridge whose parts are real, and which never connects; its metrics are the API's."""
+
+    api: Api
+    log: KeptLog = field(default_factory=KeptLog)
+
+    def __post_init__(self) -> None:
+        store, office = self.api.store, Office(clock=self.api.clock)
+        self.judge = Judge(office.queue, office.clock, self.log)
+        self.deliverer = Deliverer(
+            store=store,
+            outbox=Outbox(window=2, lane_limit=10),
+            topics=TOPICS,
+            judge=self.judge,
+            clock=office.clock,
+            log=self.log,
+            new_token=lambda: "token",
+        )
+        self.listener = Listener(store, self.deliverer, self.judge)
+        link = Link(NOWHERE, TOPICS, window=2, random=Random(1), log=self.log)  # noqa: S311 - never connects
+        store.on_committed(self.deliverer.offer)
+        store.on_commit(self.api.metrics.meters.committed)
+        lenders = LendersLink(NOWHERE, TOPICS, random=Random(1), log=self.log)  # noqa: S311 - never connects
+        parts = Parts(store=store, deliverer=self.deliverer, listener=self.listener, link=link, lenders=lenders)
+        self.api.metrics.watch(parts, version="1.2.3")
+
+    async def prove(self) -> None:
+        """Have the phone's newest command proven by its phone."""
+
+        def act(tx: Transaction) -> None:
+            phone = tx.phone(IMEI)
+            assert phone is not None
+            self.judge.settle(tx, phone, Event.APPLIED)
+
+        await self.api.store.commit(Work(act, [IMEI]))
+
+    async def page(self) -> str:
+        response = await self.api.of(None).get("/metrics")
+        assert response.headers["content-type"].startswith("text/plain")
+        return response.text
+
+    async def values(self) -> dict[str, float]:
+        """What the page says, by name and labels as they stand there."""
+        lines = [line.rpartition(" ") for line in (await self.page()).splitlines() if not line.startswith("#")]
+        return {name: float(value) for name, _, value in lines}
+
+
+@pytest.fixture
+def watched(api: Api) -> Watched:
+    return Watched(api)
+
+
+# --- the catalogue -------------------------------------------------------------------------------------------------
+
+
+async def test_every_metric_is_documented_and_every_documented_one_is_there(watched: Watched) -> None:
+    endings = {"counter": "_total", "info": "_info"}
+    there = {one.name + endings.get(one.type, ""): one.type for one in watched.api.metrics.registry.collect()}
+    assert there == {name: kind for name, (kind, _) in CATALOGUE.items()}
+
+
+async def test_every_label_is_documented_and_every_documented_one_is_there(watched: Watched) -> None:
+    await watched.api.decide(overdue())
+    labels: dict[str, set[str]] = {}
+    for line in (await watched.page()).splitlines():
+        if sample := _SAMPLE.match(line):
+            names = {name for name in re.findall(r'(\w+)="', sample[2] or "") if name != "le"}
+            labels.setdefault(sample[1], set()).update(names)
+    assert labels == {name: names for name, (_, names) in CATALOGUE.items()}
+
+
+def test_every_metric_in_an_alert_is_documented() -> None:
+    rules = (ROOT / "deploy" / "prometheus" / "alerts.yml").read_text()
+    named = {re.sub(r"_(bucket|count|sum)$", "", name) for name in re.findall(r"\bpaylatch_\w+", rules)}
+    assert named
+    assert named <= set(CATALOGUE)
+
+
+async def test_no_metric_names_a_lender_a_phone_or_whatever_a_caller_makes_up(watched: Watched) -> None:
+    await watched.api.decide(overdue())
+    await watched.api.get(f"/v1/phones/{IMEI}")
+    await watched.api.get("/invented")
+    await watched.api.http.request("INVENTED", "/v1/phones")
+    watched.listener.refusals["Invented"] += 1
+    page = await watched.page()
+    for name in (ACME, OTHER_LENDER, IMEI, FOREIGN, *KEYS.values()):
+        assert name not in page
+    assert "invented" not in page.lower()
+
+
+# --- the page ------------------------------------------------------------------------------------------------------
+
+
+async def test_the_metrics_need_no_key_and_can_be_taken_away(tmp_path: Path) -> None:
+    async with running_api(tmp_path, show_metrics=False) as api:
+        assert (await api.of(None).get("/metrics")).status_code == 404
+
+
+async def test_the_metrics_are_shown_without_a_database_but_for_the_ages(
+    watched: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def gone() -> None:
+        raise StoreUnavailableError("gone")
+
+    monkeypatch.setattr(watched.api.store, "backlog", gone)
+    values = await watched.values()
+    assert values['paylatch_outbox_depth{lane="opening"}'] == 0
+    assert not [name for name in values if name.startswith(("paylatch_command_", "paylatch_scheduler_"))]
+
+
+# --- what is counted -----------------------------------------------------------------------------------------------
+
+
+async def test_queues_and_ages_are_told_by_lane(watched: Watched) -> None:
+    await watched.api.decide(overdue())
+    watched.api.clock.advance(40)
+    values = await watched.values()
+    assert values['paylatch_outbox_depth{lane="opening"}'] == 0
+    assert values['paylatch_outbox_depth{lane="closing"}'] == 1
+    assert values['paylatch_command_oldest_pending_seconds{lane="closing"}'] == 40
+    assert values['paylatch_command_overdue_seconds{lane="closing"}'] == 40
+    assert values['paylatch_command_overdue_seconds{lane="keeping"}'] == 0
+
+
+async def test_ages_are_asked_of_the_database_once_in_a_while(watched: Watched) -> None:
+    await watched.values()
+    await watched.api.decide(overdue())
+    overdue_for = 'paylatch_command_overdue_seconds{lane="closing"}'
+    watched.api.clock.advance(int(AGES_KEPT_S) - 1)
+    assert (await watched.values())[overdue_for] == 0
+    watched.api.clock.advance(1)
+    assert (await watched.values())[overdue_for] == AGES_KEPT_S
+
+
+async def test_a_published_command_is_pending_and_no_longer_due(watched: Watched) -> None:
+    await watched.api.decide(overdue())
+    phone = await watched.api.store.phone(ACME, IMEI)
+    assert phone is not None
+    await watched.api.store.commit(MarkSent([Ack(IMEI, phone.desired.order, 1)], watched.api.clock))
+    watched.api.clock.advance(40)
+    values = await watched.values()
+    assert values['paylatch_command_oldest_pending_seconds{lane="closing"}'] == 40
+    assert values['paylatch_command_overdue_seconds{lane="closing"}'] == 0
+
+
+async def test_the_unlock_clock_runs_from_the_payment_to_the_phones_word(watched: Watched) -> None:
+    await watched.api.decide(overdue())
+    await watched.prove()
+    await watched.api.decide(payment())
+    assert (await watched.values())["paylatch_unlocks_running"] == 1
+    watched.api.clock.ticks += 0.75
+    await watched.prove()
+    values = await watched.values()
+    assert (values["paylatch_unlock_seconds_count"], values["paylatch_unlock_seconds_sum"]) == (1, 0.75)
+    assert values['paylatch_unlock_seconds_bucket{le="0.5"}'] == 0
+    assert values['paylatch_unlock_seconds_bucket{le="1.0"}'] == 1
+    assert values["paylatch_unlocks_running"] == 0
+
+
+async def test_a_phone_that_proves_the_same_opening_twice_is_timed_once(watched: Watched) -> None:
+    await watched.api.decide(overdue())
+    await watched.api.decide(payment())
+    await watched.prove()
+    phone = await watched.api.store.phone(ACME, IMEI)
+    assert phone is not None
+    await watched.prove()
+    await watched.api.store.commit(MarkSent([Ack(IMEI, phone.desired.order, 1)], watched.api.clock))
+    assert (await watched.values())["paylatch_unlock_seconds_count"] == 1
+
+
+async def test_decisions_are_counted_by_way_type_and_effect(watched: Watched) -> None:
+    await watched.api.decide(overdue(), overdue(), overdue("d2", imei=FOREIGN))
+    values = await watched.values()
+    for effect in ("applied", "repeated", "refused"):
+        assert values[f'paylatch_decisions_total{{effect="{effect}",type="payment_overdue",way="http"}}'] == 1
+
+
+async def test_requests_are_counted_by_route_and_status(watched: Watched) -> None:
+    await watched.api.get(f"/v1/phones/{IMEI}")
+    await watched.api.get(f"/v1/phones/{FOREIGN}")
+    await watched.api.get("/invented")
+    await watched.api.http.delete("/v1/decisions")
+    values = await watched.values()
+    counted = {
+        ("GET", "/v1/phones/{imei}", 200),
+        ("GET", "/v1/phones/{imei}", 404),
+        ("GET", "other", 404),
+        ("DELETE", "/v1/decisions", 405),
+    }
+    for method, route, status in counted:
+        assert values[f'paylatch_http_requests_total{{method="{method}",route="{route}",status="{status}"}}'] == 1
+    assert values['paylatch_http_request_seconds_count{method="GET",route="/v1/phones/{imei}"}'] == 2
+
+
+async def test_commits_are_timed_and_those_that_fail_are_counted(watched: Watched) -> None:
+    def broken(tx: Transaction) -> None:
+        assert isinstance(tx, SharedTransaction)
+        tx._connection.exec_driver_sql("no such statement")
+
+    await watched.api.decide(overdue())
+    with pytest.raises(StoreUnavailableError):
+        await watched.api.store.commit(Work(broken))
+    values = await watched.values()
+    assert (values["paylatch_commit_seconds_count"], values["paylatch_commit_jobs_sum"]) == (1, 1)
+    assert (values["paylatch_commit_failures_total"], values["paylatch_commit_jobs_waiting"]) == (1, 0)
+
+
+async def test_refusals_are_counted_by_the_names_of_the_protocol_and_the_rest_as_other(watched: Watched) -> None:
+    watched.listener.refusals.update({"Rollback": 2, "Flood": 1, "Invented": 3, "NoneOfOurs": 4})
+    values = await watched.values()
+    assert values['paylatch_refusals_total{error="Rollback"}'] == 2
+    assert values['paylatch_refusals_total{error="Flood"}'] == 1
+    assert values['paylatch_refusals_total{error="BadSignature"}'] == 0
+    assert values[f'paylatch_refusals_total{{error="{OTHER}"}}'] == 7
+
+
+async def test_what_runs_is_told(watched: Watched) -> None:
+    assert (await watched.values())['paylatch_build_info{database="sqlite",version="1.2.3"}'] == 1
+
+
+async def test_both_connections_to_the_broker_are_told_of(watched: Watched) -> None:
+    values = await watched.values()
+    for name in ("phones", "lenders"):
+        assert values[f'paylatch_broker_connected{{of="{name}"}}'] == 0
+        assert values[f'paylatch_broker_connections_total{{of="{name}"}}'] == 0

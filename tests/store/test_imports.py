@@ -1,0 +1,312 @@
+"""Imports in the database, and the worker over it when the database does not do as it should."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from broker_bridge.adapters.imports.desk import import_worker
+from broker_bridge.adapters.imports.spool import DirectorySpool
+from broker_bridge.adapters.metrics.metrics import Metrics
+from broker_bridge.adapters.store.store import SqlStore
+from broker_bridge.app.import_worker import ImportWorker
+from broker_bridge.app.ports import Job, OverloadedError, StoreUnavailableError, TooManyImportsError, Transaction
+from broker_bridge.app.sign import ClockSuspectError
+from broker_bridge.domain.imports import Format, Import, ImportId, ImportState, Outcome, RowResult, Upload, no_rows
+from device_sim.identities import simulated_imei
+from lock_protocol.messages import LenderId
+from tests.bridge_rig import ACME, KeptLog, Office, Work
+
+IMEI, SECOND = simulated_imei(0), simulated_imei(1)
+OTHER = LenderId("other-lender")
+
+
+def upload(key: str = "k", lender: LenderId = ACME) -> Upload:
+    return Upload(lender=lender, idempotency_key=key, format=Format.CSV, dry_run=False)
+
+
+def new(name: str, key: str = "k", lender: LenderId = ACME) -> Import:
+    return Import(
+        import_id=ImportId(name), upload=upload(key, lender), state=ImportState.RECEIVING, created_at=1_700_000_000
+    )
+
+
+def result(name: str, row: int, outcome: Outcome = Outcome.APPLIED) -> RowResult:
+    return RowResult(import_id=ImportId(name), row=row, outcome=outcome, answer='{"status": 200}')
+
+
+async def queued(store: SqlStore, name: str, key: str = "k", lender: LenderId = ACME) -> Import:
+    await store.imports.begin(new(name, key, lender), 10)
+    return await store.imports.received(ImportId(name), b"h" * 32, 7)
+
+
+# --- the tables ---
+
+
+async def test_one_key_is_one_import(store: SqlStore) -> None:
+    first = await store.imports.begin(new("imp_1"), 10)
+    assert await store.imports.begin(new("imp_2"), 10) == first == new("imp_1")
+
+
+async def test_an_import_is_what_was_stored_of_it(store: SqlStore) -> None:
+    await queued(store, "imp_1")
+    await store.imports.start(ImportId("imp_1"), 3, 5)
+    counts = no_rows() | {Outcome.APPLIED: 1, Outcome.REFUSED: 2}
+    await store.imports.add(ImportId("imp_1"), [result("imp_1", 2, Outcome.REFUSED)], counts)
+    await store.imports.finish(ImportId("imp_1"), ImportState.FAILED, 9, '{"detail": "x"}')
+    expected = replace(
+        new("imp_1"),
+        state=ImportState.FAILED,
+        content_hash=b"h" * 32,
+        size_bytes=7,
+        rows=3,
+        counts=counts,
+        problem='{"detail": "x"}',
+        started_at=5,
+        finished_at=9,
+    )
+    assert await store.imports.one(ACME, ImportId("imp_1")) == expected
+    assert await store.imports.one(OTHER, ImportId("imp_1")) is None
+    assert expected.done == 3
+
+
+async def test_a_lender_has_so_many_unfinished_and_no_more(store: SqlStore) -> None:
+    await queued(store, "imp_1", "a")
+    await store.imports.begin(new("imp_2", "b"), 2)
+    with pytest.raises(TooManyImportsError):
+        await store.imports.begin(new("imp_3", "c"), 2)
+    await store.imports.finish(ImportId("imp_1"), ImportState.DONE, 9)
+    assert (await store.imports.begin(new("imp_3", "c"), 2)).import_id == "imp_3"
+
+
+async def test_what_waits_is_the_oldest_of_each_lender_that_is_not_served(store: SqlStore) -> None:
+    await store.add_lender(OTHER, b"o" * 32, at=1)
+    for number in (1, 2):
+        await queued(store, f"imp_{number}", f"k{number}")
+    await queued(store, "imp_3", lender=OTHER)
+    await store.imports.begin(new("imp_0", "receiving"), 10)
+    assert {one.import_id for one in await store.imports.waiting([])} == {"imp_1", "imp_3"}
+    assert {one.import_id for one in await store.imports.waiting([ACME])} == {"imp_3"}
+    await store.imports.finish(ImportId("imp_1"), ImportState.DONE, 9)
+    assert {one.import_id for one in await store.imports.waiting([OTHER])} == {"imp_2"}
+
+
+async def test_a_rows_result_is_there_exactly_if_its_job_was_committed(store: SqlStore) -> None:
+    def take(tx: Transaction) -> None:
+        tx.put_row_result(result("imp_1", 1))
+
+    def fail(tx: Transaction) -> None:
+        tx.put_row_result(result("imp_1", 2))
+        raise ValueError("no")
+
+    async with asyncio.TaskGroup() as tasks:
+        tasks.create_task(store.commit(Work(take)))
+        failed = asyncio.ensure_future(store.commit(Work(fail)))
+    with pytest.raises(ValueError, match="no"):
+        await failed
+    assert await store.imports.results(ImportId("imp_1"), 0, 10) == [result("imp_1", 1)]
+    assert await store.imports.outcomes(ImportId("imp_1"), 1, 2) == {1: Outcome.APPLIED}
+
+
+async def test_results_come_in_order_page_by_page_and_by_outcome(store: SqlStore) -> None:
+    rows = [result("imp_1", row, Outcome.REFUSED if row % 2 else Outcome.HELD) for row in range(1, 8)]
+    await queued(store, "imp_1")
+    await store.imports.add(ImportId("imp_1"), rows[::-1], no_rows())
+    assert await store.imports.results(ImportId("imp_1"), 2, 3) == rows[2:5]
+    assert await store.imports.results(ImportId("imp_1"), 0, 10, Outcome.HELD) == rows[1::2]
+    assert await store.imports.counted(ImportId("imp_1")) == no_rows() | {Outcome.REFUSED: 4, Outcome.HELD: 3}
+
+
+async def test_old_imports_are_forgotten_a_piece_at_a_time(store: SqlStore) -> None:
+    for name, finished_at in (("imp_1", 10), ("imp_2", 20)):
+        await queued(store, name, name)
+        await store.imports.add(ImportId(name), [result(name, row) for row in range(1, 6)], no_rows())
+        await store.imports.finish(ImportId(name), ImportState.DONE, finished_at)
+    await queued(store, "imp_3", "not finished")
+    assert await store.imports.forget_finished(20, 2) == 2
+    assert await store.imports.one(ACME, ImportId("imp_1")) is not None
+    while await store.imports.forget_finished(20, 2):
+        pass
+    page = await store.imports.all_of(ACME, "", 10)
+    assert [one.import_id for one in page.items] == ["imp_3", "imp_2"]
+    assert await store.imports.results(ImportId("imp_1"), 0, 10) == []
+    assert len(await store.imports.results(ImportId("imp_2"), 0, 10)) == 5
+
+
+# --- the worker ---
+
+
+@dataclass
+class Troubled:
+    """A store, and imports, that fail at chosen times; whatever they are not asked to fail at is the real one's."""
+
+    store: SqlStore
+    before: list[Exception] = field(default_factory=list)
+    """What jobs are answered with, one after the other, instead of being committed."""
+    after: list[Exception] = field(default_factory=list)
+    """The same, once they have been committed."""
+    adding: list[Exception] = field(default_factory=list)
+    """What recording a group is answered with."""
+    asked: list[str] = field(default_factory=list)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.store.imports, name)
+
+    async def commit(self, job: Job[Any]) -> Any:
+        self.asked += [name for _, name in job.decisions]
+        if self.before:
+            raise self.before.pop(0)
+        done = await self.store.commit(job)
+        if self.after:
+            raise self.after.pop(0)
+        return done
+
+    async def add(self, *arguments: Any) -> None:
+        if self.adding:
+            raise self.adding.pop(0)
+        await self.store.imports.add(*arguments)
+
+
+@dataclass
+class Site:
+    """A worker that runs."""
+
+    worker: ImportWorker
+    store: SqlStore
+    trouble: Troubled
+    log: KeptLog
+
+    async def imported(self, *rows: str) -> Import:
+        async def chunks() -> AsyncIterator[bytes]:
+            yield "".join(f"{line}\n" for line in ("decision_id,imei,type,occurred_at,days_overdue", *rows)).encode()
+
+        taken = await self.worker.intake.take(upload(), chunks())
+        return await self.finished(taken.import_id)
+
+    async def finished(self, import_id: ImportId) -> Import:
+        async with asyncio.timeout(30):
+            while True:
+                one = await self.store.imports.one(ACME, import_id)
+                assert one is not None
+                if one.state.is_final:
+                    return one
+                await asyncio.sleep(0.005)
+
+
+@asynccontextmanager
+async def working(store: SqlStore, directory: Path, office: Office) -> AsyncIterator[Site]:
+    trouble: Any = Troubled(store)
+    log = KeptLog()
+    spool = DirectorySpool(directory=directory / "spool", max_bytes=10**6, max_rows=10**4, idle_s=5, upload_s=5)
+    worker = import_worker(
+        store=trouble,
+        imports=trouble,
+        spool=spool,
+        reconsider=office.reconsider,
+        meters=Metrics(office.clock).meters,
+        log=log,
+        keep_s=86_400,
+    )
+    running = asyncio.create_task(worker.run())
+    yield Site(worker, store, trouble, log)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+
+
+@pytest.fixture
+async def site(store: SqlStore, tmp_path: Path, office: Office) -> AsyncIterator[Site]:
+    for imei in (IMEI, SECOND):
+        await store.commit(office.enrol(imei))
+    async with working(store, tmp_path, office) as running:
+        yield running
+
+
+def late(name: str, imei: str = IMEI, days: int = 90) -> str:
+    return f"{name},{imei},payment_overdue,2023-01-01T{days // 60:02}:{days % 60:02}:00Z,{days}"
+
+
+PASSING = [StoreUnavailableError("gone"), OverloadedError("full"), ClockSuspectError("ahead")]
+
+
+@pytest.mark.parametrize("error", PASSING, ids=lambda error: type(error).__name__)
+async def test_what_passes_is_tried_again_and_is_no_rows_fault(site: Site, error: Exception) -> None:
+    site.trouble.before = [error, error]
+    one = await site.imported(late("a"), late("b", SECOND))
+    assert one.counts == no_rows() | {Outcome.APPLIED: 2}
+    assert site.worker.waiting_for == {}
+    assert "import_waits" in site.log.events("warning")
+
+
+async def test_a_row_that_waits_keeps_its_place_before_the_next_of_its_phone(site: Site) -> None:
+    site.trouble.before = [PASSING[0], PASSING[0]]
+    one = await site.imported(late("a", days=30), late("b", days=60), late("c", SECOND))
+    asked = [name for name in site.trouble.asked if name != "c"]
+    assert asked in (["a", "a", "b"], ["a", "a", "a", "b"])  # the other phone's row may have met one of the failures
+    assert one.counts == no_rows() | {Outcome.APPLIED: 3}
+
+
+async def test_a_commit_whose_answer_was_lost_is_told_as_what_it_did(site: Site) -> None:
+    site.trouble.after = [PASSING[0]]
+    one = await site.imported(late("a"))
+    assert one.counts == no_rows() | {Outcome.APPLIED: 1}
+    assert [row.outcome for row in await site.store.imports.results(one.import_id, 0, 9)] == [Outcome.APPLIED]
+
+
+async def test_a_group_that_could_not_be_recorded_is_counted_again(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("broker_bridge.app.import_worker.LONGEST_PAUSE_S", 0.01)
+    site.trouble.adding = [PASSING[0], PASSING[0]]
+    one = await site.imported(late("a"), "broken", late("b", SECOND))
+    assert one.counts == no_rows() | {Outcome.APPLIED: 2, Outcome.REFUSED: 1}
+    assert [row.row for row in await site.store.imports.results(one.import_id, 0, 9)] == [1, 2, 3]
+    assert sorted(site.trouble.asked) == ["a", "b"]
+
+
+async def test_a_row_that_breaks_something_is_told_and_stops_nothing(site: Site) -> None:
+    site.trouble.before = [RuntimeError("a defect")]
+    one = await site.imported(late("a"), late("b"))
+    assert one.counts == no_rows() | {Outcome.APPLIED: 1, Outcome.REFUSED: 1}
+    (refused,) = await site.store.imports.results(one.import_id, 0, 9, Outcome.REFUSED)
+    assert "internal-error" in refused.answer
+    assert "a defect" not in refused.answer
+    assert site.log.events("critical") == ["import_row"]
+
+
+async def test_an_import_that_was_under_way_is_finished_by_the_next_worker(
+    store: SqlStore, tmp_path: Path, office: Office
+) -> None:
+    for imei in (IMEI, SECOND):
+        await store.commit(office.enrol(imei))
+    rows = [late(f"d{number}", (IMEI, SECOND)[number % 2], days=number) for number in range(1, 241)]
+    async with working(store, tmp_path, office) as first:
+        importing = asyncio.create_task(first.imported(*rows))
+        await until(lambda: len(first.trouble.asked) >= 210)
+        importing.cancel()
+    (left,) = await store.imports.unfinished()
+    async with working(store, tmp_path, office) as second:
+        one = await second.finished(left)
+    assert one.counts == no_rows() | {Outcome.APPLIED: 240}
+    assert [row.row for row in await store.imports.results(left, 0, 1000)] == list(range(1, 241))
+
+
+async def test_a_worker_removes_what_an_upload_left_whose_bridge_was_killed(
+    store: SqlStore, tmp_path: Path, office: Office
+) -> None:
+    await store.imports.begin(new("imp_cut"), 10)
+    left = tmp_path / "spool" / "imp_cut"
+    left.parent.mkdir()
+    left.write_bytes(b"decision_id")
+    async with working(store, tmp_path, office):
+        async with asyncio.timeout(10):
+            await until(lambda: not left.exists())
+    assert await store.imports.receiving() == []
+
+
+async def until(is_so: Callable[[], bool]) -> None:
+    while True:
+        if is_so():
+            return
+        await asyncio.sleep(0.001)

@@ -254,6 +254,7 @@ def test_a_lender_that_comes_back_in_the_last_hours_of_its_silence_keeps_its_pho
     before = len(desk.phone.applied)
     desk.pass_time(4 * DAY - 2 * HOUR)
     tell_of_another_phone(desk)
+    assert lease_of(desk) == (4 * DAY, U, 0)  # at once: at the end of the old one the phone would open first
     desk.pass_time(3 * DAY)
     assert {one.level for one in desk.phone.applied[before:]} == {X}
 

@@ -9,7 +9,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from broker_bridge.app.ports import AuditEntry, Clock, Log, Transaction, outgoing
-from broker_bridge.app.sign import Queue
+from broker_bridge.app.sign import ClockSuspectError, Queue
+from broker_bridge.domain.authority import NotDelegatedError
 from broker_bridge.domain.commands import Event, Status, after
 from broker_bridge.domain.decisions import DecisionId
 from broker_bridge.domain.lanes import Lane
@@ -87,7 +88,7 @@ class Judge:
         self.log.critical("opening_refused", **fields)
         delay = RESEND_AFTER_S[min(phone.refused_openings, len(RESEND_AFTER_S) - 1)]
         counted = replace(phone, refused_openings=phone.refused_openings + 1)
-        return self.queue.again(tx, counted, delay_s=delay)
+        return self._sign_again(tx, counted, delay_s=delay)
 
     def refused_unproven(self, tx: Transaction, phone: Phone, detail: str) -> Phone:
         """Act on a refusal of what looks like the newest state and may be a forgery around its payload.
@@ -115,7 +116,16 @@ class Judge:
         )
         if claimed > HIGHEST_BELIEVED:
             return phone
-        return self.queue.again(tx, replace(phone, seen_version=claimed))
+        return self._sign_again(tx, replace(phone, seen_version=claimed))
+
+    def _sign_again(self, tx: Transaction, phone: Phone, *, delay_s: int = 0) -> Phone:
+        """Sign what the phone should be anew, unless that must not be signed now: its word counts all the same."""
+        try:
+            return self.queue.again(tx, phone, delay_s=delay_s)
+        except (ClockSuspectError, NotDelegatedError) as error:
+            fields = {"imei": phone.imei, "lender": phone.lender, "error": f"{type(error).__name__}: {error}"}
+            self.log.critical("not_signed_again", **fields)
+            return phone
 
     def _proven(self, tx: Transaction, phone: Phone) -> Phone:
         released = phone.desired.state.level is Level.RELEASED

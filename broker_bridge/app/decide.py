@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from broker_bridge.app.ports import AuditEntry, RecordedDecision, Transaction
 from broker_bridge.app.reconsider import Reconsider
+from broker_bridge.domain.authority import require_link
 from broker_bridge.domain.decisions import Decision, DecisionId
 from broker_bridge.domain.gates import Condition, Missing
 from broker_bridge.domain.loans import Effect, Moment
@@ -78,7 +79,8 @@ class Decide:
 
         Raises:
             DecisionConflictError, UnknownPhoneError, FutureDecisionError: nothing is recorded.
-            ClockSuspectError: a closing state would have to be signed with a clock that cannot be right.
+            LinkNotDelegatedError: its link to pay leads to a host that the delegation does not name; the same.
+            ClockSuspectError, NotDelegatedError: it asks for a closing state that must not be signed now; the same.
         """
         known = tx.decision(self.decision.lender, self.decision.decision_id)
         if known is not None:
@@ -95,11 +97,18 @@ class Decide:
         if phone is None or phone.lender != decision.lender:
             raise UnknownPhoneError(f"no phone with IMEI {decision.imei} is enrolled with you")
         self._refuse_the_future()
+        require_link(decision.pay_url, self.reconsider.queue.signer.delegation(phone.lender))
         self.reconsider.note_heard(tx, phone)
         loan, effect = phone.loan.after(decision, self._moment(tx, phone))
         before = phone.command_id
+        resend = effect is Effect.RESENT
         phone, judgement = self.reconsider.phone(
-            tx, replace(phone, loan=loan), decision=decision.decision_id, resend=effect is Effect.RESENT
+            tx,
+            replace(phone, loan=loan),
+            decision=decision.decision_id,
+            resend=resend,
+            # A payment does not wait for whatever else its phone is to be sent, like another lease.
+            patient=not decision.can_close and not resend,
         )
         decided = Decided(
             decision_id=decision.decision_id,
@@ -119,7 +128,7 @@ class Decide:
         policy = self.reconsider.policy(tx, phone)
         return Moment(
             now=self.reconsider.clock.now(),
-            level=phone.desired.state.level,
+            level=min(phone.desired.state.level, phone.episode.granted),
             escalated_from=phone.episode.escalated_from,
             longest_grace_s=policy.longest_grace_s,
             longest_dispute_s=policy.longest_dispute_s,

@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 
 from broker_bridge.app.policies import Policies
 from broker_bridge.app.ports import Clock, LenderRecord, Transaction
-from broker_bridge.app.sign import Queue
-from broker_bridge.domain.authority import within
+from broker_bridge.app.sign import ClockSuspectError, Queue
+from broker_bridge.domain.authority import NotDelegatedError, within
 from broker_bridge.domain.decisions import DecisionId
 from broker_bridge.domain.episode import Episode
 from broker_bridge.domain.judgement import Case, Judgement, judge, lease_look, needs_new_state
@@ -21,6 +21,8 @@ from lock_protocol.messages import LenderId
 
 HEARD_EVERY_S = 3600
 """How exactly the bridge remembers when it last heard of a lender."""
+POSTPONE_S = 60
+"""After how long a phone that cannot be judged now (a suspect clock, an expired delegation) is looked at again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,13 @@ class Reconsider:
     clock: Clock
 
     def phone(
-        self, tx: Transaction, phone: Phone, *, decision: DecisionId | None = None, resend: bool = False
+        self,
+        tx: Transaction,
+        phone: Phone,
+        *,
+        decision: DecisionId | None = None,
+        resend: bool = False,
+        patient: bool = False,
     ) -> tuple[Phone, Judgement]:
         """Judge a phone, store it with what follows, and return both.
 
@@ -42,9 +50,10 @@ class Reconsider:
             decision: what caused it, if a decision did. What follows by itself later, when nothing holds it back any
                 more, follows from the decision that was held.
             resend: whether it is to be sent another version even when it should be what it is.
+            patient: whether a state that must not be signed now may follow later, as soon as it can be.
 
         Raises:
-            ClockSuspectError, NotDelegatedError, LinkNotDelegatedError: what should follow must not be signed now.
+            ClockSuspectError, NotDelegatedError: what should follow must not be signed now.
         """
         now, record, cause = self.clock.now(), tx.lender(phone.lender), decision or phone.held_decision
         judgement = self.judgement(phone, record)
@@ -52,11 +61,25 @@ class Reconsider:
         judged = replace(phone, episode=judgement.episode, wanted=judgement.wanted, held_decision=held_decision)
         wish = within(judgement.wish, self.queue.signer.delegation(phone.lender), now)
         if resend or needs_new_state(phone.desired.state, wish, now):
-            judged = self.queue.next(tx, judged, wish, decision=cause)
+            try:
+                judged = self.queue.next(tx, judged, wish, decision=cause)
+            except (ClockSuspectError, NotDelegatedError):
+                if not patient:
+                    raise
+                return self._postponed(tx, replace(phone, held_decision=cause), judgement), judgement
         looks = (judgement.look_at, lease_look(judged.desired.state, wish, now))
         judged = replace(judged, look_at=min((look for look in looks if look), default=0))
         tx.put_phone(judged)
         return judged, judgement
+
+    def _postponed(self, tx: Transaction, phone: Phone, judgement: Judgement) -> Phone:
+        """Store what is known of a phone and look at it again later; what could not be signed was not let up."""
+        let_up = judgement.episode.granted > phone.episode.granted
+        episode = phone.episode if let_up else judgement.episode
+        look_at = self.clock.now() + POSTPONE_S
+        postponed = replace(phone, episode=episode, wanted=judgement.wanted, look_at=look_at)
+        tx.put_phone(postponed)
+        return postponed
 
     def judgement(self, phone: Phone, record: LenderRecord) -> Judgement:
         """Return what a phone should be now, changing nothing."""
@@ -81,13 +104,17 @@ class Reconsider:
         return self.policies.of(tx.lender(phone.lender))
 
     def note_heard(self, tx: Transaction, phone: Phone) -> None:
-        """Remember that a phone's lender is there; when it had been silent, all its phones are judged again."""
+        """Remember that a phone's lender is there.
+
+        When it had been silent, all its phones are judged again; and from half that time on, when leases were to be
+        renewed and could not: otherwise a phone opens although its lender has come back in time.
+        """
         now, record = self.clock.now(), tx.lender(phone.lender)
         if now - record.heard_at < HEARD_EVERY_S:
             return
         tx.put_heard(phone.lender, now)
         silent_s = self.policies.of(record).leases.silent_s
-        if silent_s and now - record.heard_at >= silent_s:
+        if silent_s and now - record.heard_at >= silent_s // 2:
             tx.judge_all_again(phone.lender, now)
 
 

@@ -10,13 +10,11 @@ from dataclasses import dataclass, replace
 
 from broker_bridge.app.confirm import OnePhone
 from broker_bridge.app.ports import Clock, Log, OverloadedError, Store, StoreUnavailableError, Transaction
-from broker_bridge.app.reconsider import Reconsider
+from broker_bridge.app.reconsider import POSTPONE_S, Reconsider
 from lock_protocol.imei import Imei
 
 EVERY_S = 1.0
 PAGE = 200
-POSTPONE_S = 60
-"""After how long a phone that cannot be judged now (a suspect clock, an expired delegation) is looked at again."""
 
 
 @dataclass(frozen=True, slots=True)

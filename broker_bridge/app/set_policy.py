@@ -10,10 +10,10 @@ from broker_bridge.domain.decisions import DecisionId
 from broker_bridge.domain.gates import Missing
 from broker_bridge.domain.judgement import judge, needs_new_state
 from broker_bridge.domain.phones import Phone
-from broker_bridge.domain.policy import Policy, Wish
+from broker_bridge.domain.policy import DAY_S, Policy, Wish
 from lock_protocol.imei import Imei
 from lock_protocol.levels import Level
-from lock_protocol.messages import DesiredState, LenderId, Notice, Root
+from lock_protocol.messages import Delegation, DesiredState, LenderId, Notice, Root
 
 
 class PolicyRefusedError(Exception):
@@ -111,10 +111,7 @@ class PolicyDesk:
         if policy.development_only and not self.development:
             raise PolicyRefusedError("development_only: this bridge is not in development mode")
         self._check_root(policy)
-        foreign = Notice(appeal_url=policy.appeal_url).hosts() - set(self.signer.delegation(lender).hosts)
-        if foreign:
-            hosts = ", ".join(self.signer.delegation(lender).hosts)
-            raise PolicyRefusedError(f"appeal_url: {', '.join(foreign)} is none of the delegation's hosts, {hosts}")
+        _check_delegation(policy, self.signer.delegation(lender))
         return policy
 
     def _check_root(self, policy: Policy) -> None:
@@ -163,6 +160,20 @@ class PolicyDesk:
             missing=judgement.missing,
             changes=_changes(state, wish),
         )
+
+
+def _check_delegation(policy: Policy, delegation: Delegation) -> None:
+    """Refuse what phones would refuse, or take otherwise than the policy says."""
+    foreign = Notice(appeal_url=policy.appeal_url).hosts() - set(delegation.hosts)
+    if foreign:
+        hosts = ", ".join(delegation.hosts)
+        raise PolicyRefusedError(f"appeal_url: {', '.join(foreign)} is none of the delegation's hosts, {hosts}")
+    if policy.max_level > delegation.max_level:
+        cap = delegation.max_level.name.lower()
+        raise PolicyRefusedError(f"max_level: {policy.max_level.name.lower()} is above the delegation's cap, {cap}")
+    if policy.leases.offline_lock_s > delegation.max_lease_s:
+        days = delegation.max_lease_s // DAY_S
+        raise PolicyRefusedError(f"leases.offline_lock_days: the delegation allows leases of at most {days} days")
 
 
 def _changes(state: DesiredState, wish: Wish) -> tuple[str, ...]:

@@ -134,7 +134,8 @@ class Queue:
         at = self.signing_clock.time_for(tx, lane)
         delegation = self.signer.delegation(lender)
         require_authority(wish, delegation, at)
-        lease = within(wish, delegation, at).lease
+        wish = within(wish, delegation, at)
+        lease = wish.lease
         epoch, version = order
         command_id = _command_id(at, lender, imei, order)
         state = DesiredState(

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from lock_protocol.levels import Level
-from lock_protocol.messages import Delegation
+from lock_protocol.messages import Delegation, Notice
 
 from broker_bridge.domain.policy import Wish
 
@@ -23,7 +23,6 @@ def require_authority(wish: Wish, delegation: Delegation, at: int) -> None:
 
     Raises:
         NotDelegatedError: expired, or a level above the cap.
-        LinkNotDelegatedError: a foreign link.
     """
     closes = not (wish.level.is_open or wish.level is Level.RELEASED)
     if closes and at > delegation.expires_at:
@@ -31,18 +30,28 @@ def require_authority(wish: Wish, delegation: Delegation, at: int) -> None:
     if wish.level is not Level.RELEASED and wish.level > delegation.max_level:
         cap = delegation.max_level.name.lower()
         raise NotDelegatedError(f"level {wish.level.name.lower()} is above the delegation's cap, {cap}")
-    foreign = wish.notice.hosts() - set(delegation.hosts)
+
+
+def require_link(pay_url: str | None, delegation: Delegation) -> None:
+    """Refuse a link to pay that phones would refuse to show.
+
+    Raises:
+        LinkNotDelegatedError: it leads to a host that the delegation does not name.
+    """
+    foreign = _foreign(Notice(pay_url=pay_url or ""), delegation)
     if foreign:
         allowed = ", ".join(delegation.hosts)
         raise LinkNotDelegatedError(f"links to {', '.join(sorted(foreign))}; the delegation names {allowed}")
 
 
 def within(wish: Wish, delegation: Delegation, at: int) -> Wish:
-    """Return a wish with a lease that phones accept at `at` (seconds UTC), or with none.
+    """Return a wish as phones accept it at `at` (seconds UTC): with a lease that they take, or with none.
 
     A lease is a safeguard, so one that is too long is shortened, and one that cannot be is left out: an expired
-    delegation still opens, without one.
+    delegation still opens, without one. A link to a host that the delegation no longer names is left out as well: it
+    was there when the link was taken, and nobody who has paid waits for another.
     """
+    wish = replace(wish, notice=_delegated(wish.notice, delegation))
     lease = wish.lease
     if lease is None:
         return wish
@@ -52,3 +61,17 @@ def within(wish: Wish, delegation: Delegation, at: int) -> Wish:
         return replace(wish, lease=None)
     term_s = min(lease.term_s, delegation.max_lease_s)
     return replace(wish, lease=replace(lease, then=then, until=until, term_s=term_s))
+
+
+def _delegated(notice: Notice, delegation: Delegation) -> Notice:
+    """Return a notice without links to hosts that the delegation does not name."""
+    if not _foreign(notice, delegation):
+        return notice
+    pay, appeal = (
+        "" if _foreign(Notice(pay_url=url), delegation) else url for url in (notice.pay_url, notice.appeal_url)
+    )
+    return replace(notice, pay_url=pay, appeal_url=appeal)
+
+
+def _foreign(notice: Notice, delegation: Delegation) -> frozenset[str]:
+    return notice.hosts() - set(delegation.hosts)

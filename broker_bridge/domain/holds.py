@@ -42,6 +42,10 @@ class Holds:
         """Whether the phone is lost or stolen. Lost and recovered at the same moment: it has been recovered."""
         return self.lost_at > self.recovered_at
 
+    def active(self, now: int) -> tuple[Hold, ...]:
+        """Return what freezes escalation at `now` (seconds UTC)."""
+        return tuple(hold for hold in (self.grace, self.dispute) if hold is not None and hold.is_active(now))
+
     def grant_grace(self, hold: Hold) -> "Holds | None":
         """Return the holds with a grace period, or None when a newer one is known."""
         if self.grace is not None and _order(hold) < _order(self.grace):

@@ -84,7 +84,12 @@ def judge(policy: Policy, case: Case, now: int) -> Judgement:
         demand = _Demand(Level.UNLOCKED, Reason.LEASE_EXPIRED)
     wish = _wish(policy, case, demand, now)
     opens_alone = silent_until if demand.level > Level.NOTICE else None
-    instants = [*(one.earliest for one in arrears.missing), *_due_instants(policy, loan), opens_alone]
+    instants = [
+        *(one.earliest for one in arrears.missing),
+        *(hold.until for hold in loan.holds.active(now)),
+        *_due_instants(policy, loan),
+        opens_alone,
+    ]
     later = [instant for instant in instants if instant is not None and instant > now]
     return Judgement(
         wish=wish,
@@ -208,8 +213,7 @@ def _wish(policy: Policy, case: Case, demand: _Demand, now: int) -> Wish:
 def _lease(policy: Policy, case: Case, demand: _Demand, now: int) -> Lease | None:
     rules = policy.leases
     if demand.level.is_open:
-        holds = case.loan.holds
-        held = any(hold is not None and hold.is_active(now) for hold in (holds.grace, holds.dispute))
+        held = case.loan.holds.active(now)
         then = min(rules.offline_level, policy.max_level)
         # A hold freezes escalation, and a phone that locks by itself would be one.
         if not rules.offline_lock_s or held or policy.gates.consent - case.evidence or demand.reason is _SILENCE:

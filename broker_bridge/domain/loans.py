@@ -1,35 +1,7 @@
 """What is known about a loan, folded from its decisions in whatever order they come.
 
-Each kind of fact is decided by the newest `occurred_at`, so that every order of arrival ends in the same loan. The
-table is in `docs/decisions.md`, with examples; `tests/unit/broker_bridge/test_decision_table.py` plays it.
-
-| loan | decision | becomes | effect |
-|---|---|---|---|
-| any | resend | unchanged: the newest state is signed and sent again | `RESENT` |
-| settled | any other | unchanged | `ALREADY_SETTLED` |
-| open | settled | settled, for good | `APPLIED` |
-| open | cured at or after the newest figure | nothing overdue | `APPLIED` |
-| open | cured before the newest figure | unchanged | `STALE` |
-| open | partial payment | unchanged: the next overdue figure tells what is left | `NOTED` |
-| open | overdue, or reversed payment, at or before the newest cure | unchanged | `COVERED` |
-| open | overdue, or reversed payment, before the newest figure | unchanged | `STALE` |
-| open | overdue, or reversed payment, of the newest figure's moment with no fewer days | unchanged | `STALE` |
-| open | overdue, or reversed payment, otherwise | that many days overdue | `APPLIED` |
-| open | due, at or before the newest cure | unchanged | `COVERED` |
-| open | due, before a newer one | unchanged | `STALE` |
-| open | due otherwise | announced | `APPLIED` |
-| open | grace before a newer grace | unchanged | `STALE` |
-| open | grace that is over already | known | `NOTED` |
-| open | grace otherwise | escalation frozen until it ends | `APPLIED` |
-| open | dispute opened at or before the newest closing, or before a newer dispute | unchanged | `STALE` |
-| open | dispute that is over already | known | `NOTED` |
-| open | dispute opened otherwise | the newest escalation is taken back until it ends | `APPLIED` |
-| open | dispute closed, of an older dispute | it is over | `APPLIED` |
-| open | dispute closed, with none older open | known: an older dispute that comes later is `STALE` | `NOTED` |
-| open | lost or stolen at or before the newest recovery, or not after a newer report | unchanged | `STALE` |
-| open | lost or stolen otherwise | locked, whatever is paid, until recovered or settled | `APPLIED` |
-| open | recovered after the newest report of a loss | arrears decide again | `APPLIED` |
-| open | recovered otherwise | known | `STALE` if a newer one or a newer loss is known, else `NOTED` |
+Each kind of fact is decided by the newest `occurred_at`, so that every order of arrival ends in the same loan. Which
+decision does what to which loan is the table of `docs/decisions.md`, and a test plays that table.
 
 A cure and an overdue figure of the same moment: the cure wins, whichever came first. Of two figures of one moment the
 lower one wins: in doubt for the borrower.
@@ -44,6 +16,9 @@ from lock_protocol.levels import Level
 
 from broker_bridge.domain.decisions import Decision, DecisionType, Payment
 from broker_bridge.domain.holds import NEVER, Hold, Holds
+
+FARTHEST_AHEAD_S: Final = 2 * 86_400
+"""What is dated farther ahead counts as of then: a payment with a wrong year must not cover the arrears of years."""
 
 
 class Effect(StrEnum):
@@ -64,7 +39,7 @@ class Moment:
     now: int
     """The bridge's clock, seconds UTC."""
     level: Level
-    """The level that the phone is to have."""
+    """The level that the arrears have brought the phone to: what a grace period without a level keeps."""
     escalated_from: Level
     """The level before the newest escalation, which a dispute goes back to."""
     longest_grace_s: int
@@ -106,6 +81,10 @@ class Loan:
             return self, Effect.RESENT
         if self.settled:
             return self, Effect.ALREADY_SETTLED
+        # Never below a figure that is known: a payer does not wait for a bridge whose clock is behind.
+        farthest = max((moment.now + FARTHEST_AHEAD_S) * 1000, self.as_of)
+        if decision.occurred_at > farthest:
+            decision = replace(decision, occurred_at=farthest)
         return _FOLDS[decision.type](self, decision, moment)
 
 
@@ -165,20 +144,21 @@ def _announce(loan: Loan, decision: Decision, _: Moment) -> tuple[Loan, Effect]:
 def _grant_grace(loan: Loan, decision: Decision, moment: Moment) -> tuple[Loan, Effect]:
     until = min(decision.until or 0, moment.now + moment.longest_grace_s)
     cap = moment.level if decision.level is None else decision.level
-    return _held(loan, loan.holds.grant_grace(Hold(since=decision.occurred_at, until=until, cap=cap)), until, moment)
+    return _held(loan, loan.holds.grant_grace(Hold(since=decision.occurred_at, until=until, cap=cap)), moment)
 
 
 def _open_dispute(loan: Loan, decision: Decision, moment: Moment) -> tuple[Loan, Effect]:
     longest = moment.now + moment.longest_dispute_s
     until = longest if decision.until is None else min(decision.until, longest)
     hold = Hold(since=decision.occurred_at, until=until, cap=moment.escalated_from)
-    return _held(loan, loan.holds.open_dispute(hold, moment.now), until, moment)
+    return _held(loan, loan.holds.open_dispute(hold, moment.now), moment)
 
 
-def _held(loan: Loan, holds: Holds | None, until: int, moment: Moment) -> tuple[Loan, Effect]:
+def _held(loan: Loan, holds: Holds | None, moment: Moment) -> tuple[Loan, Effect]:
     if holds is None:
         return loan, Effect.STALE
-    return replace(loan, holds=holds), Effect.APPLIED if moment.now < until else Effect.NOTED
+    changes = holds.active(moment.now) != loan.holds.active(moment.now)
+    return replace(loan, holds=holds), Effect.APPLIED if changes else Effect.NOTED
 
 
 def _close_dispute(loan: Loan, decision: Decision, _: Moment) -> tuple[Loan, Effect]:

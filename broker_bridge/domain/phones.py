@@ -150,7 +150,8 @@ class Phone:
         """
         episode = self.episode
         if proven and self.desired.state.reason is Reason.OVERDUE:
-            episode = episode.reached(said.level, now)
+            # A phone whose lease has locked it has not shown its user more than it was sent.
+            episode = episode.reached(min(said.level, self.desired.state.level), now)
         changes = (episode is not self.episode and self.is_held) or said.signals != self.signals
         return replace(self, said=said, episode=episode, look_at=now if changes else self.look_at)
 

@@ -23,20 +23,29 @@ class QuietHours:
     def until(self, now: int, zone: ZoneInfo) -> int:
         """Return when they end, seconds UTC, or 0 if it is not quiet at `now` in this time zone.
 
-        Where a clock change skips the end, they end at the change.
+        Where a clock change has their begin or end happen twice, or not at all, the longer night counts.
         """
-        local = datetime.fromtimestamp(now, zone)
-        if not self._contain(local.time()):
-            return 0
-        ends = _instant(local.date(), self.ends, zone)
-        return ends if ends > now else _instant(local.date() + timedelta(days=1), self.ends, zone)
+        end = 0
+        for begins, ends in self._nights(now, zone):
+            if begins <= (end or now) < ends:
+                end = ends
+        return end
 
-    def _contain(self, at: time) -> bool:
-        if self.begins < self.ends:
-            return self.begins <= at < self.ends
-        return at >= self.begins or at < self.ends
+    def _nights(self, now: int, zone: ZoneInfo) -> list[tuple[int, int]]:
+        """Return when the nights around `now` begin and end, seconds UTC, in order."""
+        today = datetime.fromtimestamp(now, zone).date()
+        overnight = timedelta(days=self.ends < self.begins)
+        days = [today + timedelta(days=offset) for offset in range(-_NIGHTS_AROUND, _NIGHTS_AROUND + 1)]
+        return [
+            (min(_instants(day, self.begins, zone)), max(_instants(day + overnight, self.ends, zone))) for day in days
+        ]
 
 
-def _instant(day: date, at: time, zone: ZoneInfo) -> int:
-    local = datetime.combine(day, at, zone)
-    return int(local.astimezone(UTC).timestamp())
+_NIGHTS_AROUND = 2
+"""A night that began yesterday may last; and where the date line has moved, a whole day is missing."""
+
+
+def _instants(day: date, at: time, zone: ZoneInfo) -> tuple[int, int]:
+    """Return what a local time can mean, seconds UTC: twice the same, unless a clock change repeats or skips it."""
+    first, second = (datetime.combine(day, at.replace(fold=fold), zone).astimezone(UTC) for fold in (0, 1))
+    return int(first.timestamp()), int(second.timestamp())

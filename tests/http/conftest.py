@@ -25,6 +25,7 @@ from broker_bridge.adapters.mqtt.credentials import PasswordFile
 from broker_bridge.adapters.mqtt.link import Link
 from broker_bridge.adapters.policies.profiles import profile_document
 from broker_bridge.adapters.store.store import SqlStore
+from broker_bridge.app.schedule import Scheduler
 from broker_bridge.app.set_policy import PolicyDesk
 from device_sim.identities import simulated_imei
 from lock_protocol.messages import LenderId
@@ -50,6 +51,7 @@ class Api:
     metrics: Metrics
     app: FastAPI
     access: Access
+    gateway: Gateway
     key: str | None = KEYS[ACME]
 
     def of(self, key: str | None) -> "Api":
@@ -68,6 +70,15 @@ class Api:
 
     async def post_raw(self, path: str, content: bytes) -> httpx.Response:
         return await self.http.post(path, content=content, headers=self.headers)
+
+    async def send_text(self, method: str, path: str, text: str, **query: Any) -> httpx.Response:
+        return await self.http.request(method, path, params=query, content=text.encode(), headers=self.headers)
+
+    async def judge_what_is_due(self) -> None:
+        """Let the scheduler look until it finds nothing more."""
+        scheduler = Scheduler(self.store, self.gateway.reconsider, KeptLog())
+        while await self.store.to_judge(self.clock.now(), 1):
+            await scheduler.look()
 
     async def enrol(self, imei: object = IMEI, **fields: Any) -> httpx.Response:
         body = {"imei": imei, "loan_id": f"loan-{imei}", "device_key": DEVICE_KEY, "consent": "signed on paper"}
@@ -105,7 +116,9 @@ class _Parts:
 
 
 @asynccontextmanager
-async def running_api(database: str, directory: Path, *, show_metrics: bool = True) -> AsyncIterator[Api]:
+async def running_api(
+    database: str, directory: Path, *, show_metrics: bool = True, development: bool = True
+) -> AsyncIterator[Api]:
     parts = _Parts()
     office = parts.office
     office.signer.lenders.update(signer_of(Lender(name=OTHER)).lenders)
@@ -133,7 +146,7 @@ async def running_api(database: str, directory: Path, *, show_metrics: bool = Tr
                 signer=office.signer,
                 root=office.lender.authority.root,
                 default_document=profile_document("replay"),
-                development=True,
+                development=development,
             ),
             clock=office.clock,
             credentials=credentials,
@@ -151,7 +164,7 @@ async def running_api(database: str, directory: Path, *, show_metrics: bool = Tr
         access = Access(store, office.clock, parts.log)
         app = create_api(gateway, access, "0", show_metrics=show_metrics)
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://bridge") as http:
-            yield Api(http, store, office.clock, passwords, metrics, app, access)
+            yield Api(http, store, office.clock, passwords, metrics, app, access, gateway)
         for service in services:
             service.cancel()
         await asyncio.gather(*services, return_exceptions=True)

@@ -20,6 +20,7 @@ from lock_protocol.refusals import Refusal
 from lock_protocol.topics import PhoneTopic
 from tests.bridge_rig import ACME, KeptLog, Office
 from tests.loopback.handset import IMEI
+from tests.loopback.lender import Lender
 from tests.loopback.virtual_time import VirtualTimeLoop
 from tests.loopback.world import InlineStore, LinkedHandset
 
@@ -48,9 +49,10 @@ def policy_text(*tables: str, name: str = "tried") -> str:
 class Desk:
     """One lender with one phone."""
 
-    def __init__(self, database: Path, document: str) -> None:
+    def __init__(self, database: Path, document: str, **authority: Any) -> None:
+        """Open it, under a policy; `authority` replaces what the lender's delegation says."""
         self.loop = VirtualTimeLoop()
-        self.office = Office(policy=read_policy(document))
+        self.office = Office(lender=Lender(**authority), policy=read_policy(document))
         self.clock = self.office.clock
         self.log = KeptLog()
         self.store = InlineStore(f"sqlite:///{database}")
@@ -106,6 +108,14 @@ class Desk:
             self.look()
             if self.online:
                 self.reconnect()
+
+    def stay_on(self, seconds: int) -> None:
+        """Let time pass for both while the phone is switched on and offline: it counts the time by itself."""
+        if self.online:
+            self.cut()
+        self.clock.advance(seconds)
+        self.phone.wait(seconds)
+        self.look()
 
     def look(self) -> None:
         """Let the scheduler look until it finds nothing more."""

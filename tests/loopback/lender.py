@@ -63,6 +63,7 @@ class Lender:
     delegation_version: int = 1
     expires_at: int = EPOCH_BEGIN + YEAR
     max_level: Level = Level.LOCKED
+    max_lease_s: int = 90 * DAY
     now: int = EPOCH_BEGIN + DAY
     newest: dict[Imei, DesiredState] = field(default_factory=dict)
 
@@ -92,7 +93,7 @@ class Lender:
             expires_at=self.expires_at,
             keys=tuple(keys),
             max_level=self.max_level,
-            max_lease_s=90 * DAY,
+            max_lease_s=self.max_lease_s,
             hosts=("pay.example",),
         )
         return seal(DELEGATION, delegation, [key(self.authority.name)])

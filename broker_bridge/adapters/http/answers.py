@@ -94,8 +94,8 @@ def event_answer(entry: AuditEntry) -> EventAnswer:
     return {"at": time_text(entry.at), "event": entry.event, "detail": entry.detail}
 
 
-def phone_answer(phone: Phone, missing: Sequence[Missing]) -> PhoneAnswer:
-    """Return a phone: what it should be, what it says it is, and what a higher level waits for."""
+def phone_answer(phone: Phone, missing: Sequence[Missing], now: int) -> PhoneAnswer:
+    """Return a phone: what it should be, what it says it is, and what a higher level waits for at `now`."""
     loan, state = phone.loan, phone.desired.state
     return {
         "imei": phone.imei,
@@ -104,7 +104,7 @@ def phone_answer(phone: Phone, missing: Sequence[Missing]) -> PhoneAnswer:
         "status": phone.status,
         "time_zone": phone.time_zone or None,
         "evidence": sorted(phone.evidence_kinds),
-        "holds": _holds_answer(loan.holds),
+        "holds": _holds_answer(loan.holds, now),
         "held": held_answer(phone.wanted, missing),
         "loan": {
             "days_overdue": loan.days_overdue,
@@ -198,15 +198,17 @@ def time_text(at: int) -> str | None:
     return datetime.fromtimestamp(at, UTC).isoformat().replace("+00:00", "Z") if at else None
 
 
-def _holds_answer(holds: Holds) -> HoldsAnswer:
+def _holds_answer(holds: Holds, now: int) -> HoldsAnswer:
     return {
-        "grace": None if holds.grace is None else _hold_answer(holds.grace),
-        "dispute": None if holds.dispute is None else _hold_answer(holds.dispute),
+        "grace": _hold_answer(holds.grace, now),
+        "dispute": _hold_answer(holds.dispute, now),
         "lost_or_stolen": holds.is_lost,
     }
 
 
-def _hold_answer(hold: Hold) -> HoldAnswer:
+def _hold_answer(hold: Hold | None, now: int) -> HoldAnswer | None:
+    if hold is None or not hold.is_active(now):
+        return None
     return {"at_most": level_name(hold.cap), "until": time_text(hold.until)}
 
 

@@ -88,12 +88,12 @@ class Gateway:
     async def show(self, phone: Phone) -> PhoneAnswer:
         """Return a phone with what it waits for now."""
         record = await self.store.lender(phone.lender)
-        return phone_answer(phone, self.reconsider.judgement(phone, record).missing)
+        return phone_answer(phone, self.reconsider.judgement(phone, record).missing, self.clock.now())
 
     async def show_all(self, lender: LenderId, phones: Iterable[Phone]) -> list[PhoneAnswer]:
         """Return phones of one lender, each with what it waits for now."""
-        record = await self.store.lender(lender)
-        return [phone_answer(phone, self.reconsider.judgement(phone, record).missing) for phone in phones]
+        record, now = await self.store.lender(lender), self.clock.now()
+        return [phone_answer(phone, self.reconsider.judgement(phone, record).missing, now) for phone in phones]
 
     async def enrol(self, body: EnrolmentBody, lender: LenderId) -> EnrolledAnswer:
         """Enrol a phone and return what it needs, once its credential works."""

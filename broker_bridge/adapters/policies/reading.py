@@ -194,7 +194,7 @@ def read_policy(document: str) -> Policy:
         faults = sorted((line_of(lines, one["loc"]), _fault(one)) for one in error.errors(include_url=False))
         raise PolicyError("\n".join(f"line {line}: {fault}" for line, fault in faults)) from error
     except ValueError as error:
-        place = ("leases", "warning_days") if "warning" in str(error) else ("ladder",)
+        place = ("leases", "warning_days") if str(error).startswith("the warning") else ("ladder",)
         raise PolicyError(f"line {line_of(lines, place)}: {error}") from error
     if not policy.development_only and policy.restricts and policy.gates.notice_s is None:
         line = line_of(lines, ("gates",))

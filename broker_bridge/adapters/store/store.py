@@ -196,7 +196,7 @@ class SqlStore:
         try:
             return await self._write(writable_revision), newest_revision()
         finally:
-            await self._close()
+            self._engine.dispose()
 
     def on_committed(self, publish: Callable[[Outgoing], object]) -> None:
         """Say who takes the states that committed jobs want published."""

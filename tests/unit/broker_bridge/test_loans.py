@@ -1,4 +1,6 @@
-"""The table of `broker_bridge.domain.loans`, row by row, and what holds for every order of decisions."""
+"""What overdue figures, payments and settlements make of a loan, also in the wrong order."""
+
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -73,6 +75,21 @@ def test_an_overdue_without_an_amount_keeps_the_one_that_is_known() -> None:
 def test_a_cure_and_an_overdue_of_the_same_moment_end_cured_whichever_came_first() -> None:
     cure, late = payment(at=DAY), overdue(90, at=DAY)
     assert told(cure, late).days_overdue == told(late, cure).days_overdue == 0
+
+
+def test_a_payment_with_a_wrong_year_opens_and_covers_no_arrears_of_years() -> None:
+    today = NOW.now * 1000
+    loan, effect = told(overdue(30, at=today)).after(payment(at=today + 10_000 * DAY), NOW)
+    assert (loan.days_overdue, effect) == (0, Effect.APPLIED)
+    later = replace(NOW, now=NOW.now + 40 * 86_400)
+    loan, effect = loan.after(overdue(30, at=today + 40 * DAY), later)
+    assert (loan.days_overdue, effect) == (30, Effect.APPLIED)
+
+
+def test_a_payment_counts_however_far_behind_the_bridges_clock_is() -> None:
+    ahead = NOW.now * 1000 + 400 * DAY
+    loan, effect = told(overdue(30, at=ahead)).after(payment(at=ahead + 5 * DAY), NOW)
+    assert (loan.days_overdue, effect) == (0, Effect.APPLIED)
 
 
 # --- any order -----------------------------------------------------------------------------------------------------

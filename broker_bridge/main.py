@@ -38,7 +38,7 @@ from broker_bridge.app.confirm import Judge
 from broker_bridge.app.deliver import Deliverer
 from broker_bridge.app.hear import Listener
 from broker_bridge.app.outbox import Outbox
-from broker_bridge.app.policies import Policies
+from broker_bridge.app.policies import Policies, refuse_unreadable_policies
 from broker_bridge.app.ports import Log
 from broker_bridge.app.reconsider import Reconsider
 from broker_bridge.app.resign import refuse_older_delegations, sign_all_again
@@ -85,7 +85,8 @@ async def run(settings: Settings) -> None:
     """Run the bridge until SIGTERM or SIGINT.
 
     Raises:
-        SettingsError, KeyFileError, StoreUnavailableError: it cannot start; the message says why.
+        SettingsError, KeyFileError, DelegationBehindError, PolicyError, StoreUnavailableError: it cannot start; the
+            message says why.
     """
     log = _structured_log()
     signer = FileSigner(settings.keys, development=settings.development)
@@ -110,6 +111,7 @@ async def run(settings: Settings) -> None:
         store.on_commit(metrics.meters.committed)
         store.on_doubt(deliverer.look_again)
         signer.load_at_start_only(await store.lenders_with_phones())
+        await refuse_unreadable_policies(store, policies)
         await refuse_older_delegations(store, signer)
         await sign_all_again(store, signer, queue, log)
         address = await _broker_address(settings.broker, store)

@@ -178,11 +178,12 @@ def bridge_run(
     from broker_bridge.adapters.signing.keys import KeyFileError  # noqa: PLC0415 - see the module's docstring
     from broker_bridge.app.ports import StoreUnavailableError  # noqa: PLC0415
     from broker_bridge.app.resign import DelegationBehindError  # noqa: PLC0415
+    from broker_bridge.domain.policy import PolicyError  # noqa: PLC0415
     from broker_bridge.main import run  # noqa: PLC0415
     from broker_bridge.settings import SettingsError  # noqa: PLC0415
 
     settings = settings_from(config, given(flags))
-    expected = (KeyFileError, DelegationBehindError, StoreUnavailableError, OSError)
+    expected = (KeyFileError, DelegationBehindError, PolicyError, StoreUnavailableError, OSError)
     finish(run(settings), expected, usage=(SettingsError,))
 
 

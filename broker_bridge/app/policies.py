@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from broker_bridge.app.ports import LenderRecord
-from broker_bridge.domain.policy import Policy
+from broker_bridge.app.ports import LenderRecord, Store
+from broker_bridge.domain.policy import Policy, PolicyError
 from lock_protocol.messages import LenderId
 
 
@@ -30,3 +30,18 @@ class Policies:
             policy = self.read(record.policy_document)
             self._read[record.lender] = (record.policy_version, policy)
         return policy
+
+
+async def refuse_unreadable_policies(store: Store, policies: Policies) -> None:
+    """Refuse to start with a stored policy that this version cannot read: no decision of its lender could be judged.
+
+    Raises:
+        PolicyError: naming the lender and the version; the release before can still run.
+        StoreUnavailableError: the database does not answer.
+    """
+    for lender in await store.lenders_with_phones():
+        record = await store.lender(lender)
+        try:
+            policies.of(record)
+        except PolicyError as error:
+            raise PolicyError(f"policy version {record.policy_version} of {lender}: {error}") from error

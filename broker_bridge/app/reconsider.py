@@ -57,7 +57,10 @@ class Reconsider:
         """
         now, record, cause = self.clock.now(), tx.lender(phone.lender), decision or phone.held_decision
         judgement = self.judgement(phone, record)
-        held_decision = cause if judgement.missing else None
+        # A decision that asks for nothing higher does not become the cause of what was held before it.
+        asks = decision is not None and (judgement.wanted > phone.wanted or phone.held_decision is None)
+        holding = decision if asks else phone.held_decision
+        held_decision = holding if judgement.missing else None
         judged = replace(phone, episode=judgement.episode, wanted=judgement.wanted, held_decision=held_decision)
         wish = within(judgement.wish, self.queue.signer.delegation(phone.lender), now)
         if resend or needs_new_state(phone.desired.state, wish, now):

@@ -1,9 +1,13 @@
 """The shapes of answers: what a lender may rely on. `answers.py` makes them; whatever is not named here is not sent."""
 
+import ast
+import inspect
+import sys
 from enum import Enum
-from typing import Annotated, Any, Final, Literal
+from itertools import pairwise
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, WithJsonSchema, with_config
+from pydantic import Field, WithJsonSchema
 from typing_extensions import TypedDict
 
 from broker_bridge.domain.access import Scope
@@ -14,8 +18,6 @@ from broker_bridge.domain.imports import Format, ImportState
 from broker_bridge.domain.loans import Effect
 from broker_bridge.domain.phones import PhoneStatus
 from lock_protocol.levels import Condition, Level, Reason, Signals
-
-_documented: Final = with_config(ConfigDict(use_attribute_docstrings=True))
 
 
 def _names(kind: type[Enum]) -> Any:
@@ -37,7 +39,6 @@ KeyName = Annotated[str, Field(examples=["key_3f9a0c51d2e47b86"])]
 NextPage = Annotated[str | None, Field(description="What to hand back as `page_token`; null on the last page.")]
 
 
-@_documented
 class MissingAnswer(TypedDict):
     """A condition of the policy that is not met yet."""
 
@@ -47,7 +48,6 @@ class MissingAnswer(TypedDict):
     """When it can be met by the mere passing of time; null when something has to happen first."""
 
 
-@_documented
 class HeldAnswer(TypedDict):
     """A level that the policy does not permit yet. It follows by itself, unless a payment comes first."""
 
@@ -57,7 +57,6 @@ class HeldAnswer(TypedDict):
     """When all of it can be met; null when something has to happen first."""
 
 
-@_documented
 class DecidedAnswer(TypedDict):
     """What became of a decision: the same each time it is sent."""
 
@@ -106,7 +105,6 @@ class ResultsAnswer(TypedDict):
     results: list[TakenResult | RefusedResult]
 
 
-@_documented
 class LoanAnswer(TypedDict):
     """What is known of a loan."""
 
@@ -120,7 +118,6 @@ class LoanAnswer(TypedDict):
     """The level that the arrears ask for, whether or not it is permitted yet."""
 
 
-@_documented
 class HoldAnswer(TypedDict):
     """A grace period or a dispute."""
 
@@ -138,7 +135,6 @@ class HoldsAnswer(TypedDict):
     lost_or_stolen: bool
 
 
-@_documented
 class LeaseAnswer(TypedDict):
     """What the phone does by itself when nothing newer has come."""
 
@@ -149,7 +145,6 @@ class LeaseAnswer(TypedDict):
     """How many seconds before that it warns its user."""
 
 
-@_documented
 class DesiredAnswer(TypedDict):
     """What a phone should be: its newest signed state."""
 
@@ -164,7 +159,6 @@ class DesiredAnswer(TypedDict):
     """The command that carries it to the phone."""
 
 
-@_documented
 class ReportedAnswer(TypedDict):
     """What a phone says it is, under its own signature."""
 
@@ -180,7 +174,6 @@ class ReportedAnswer(TypedDict):
     """When the bridge accepted it."""
 
 
-@_documented
 class PhoneAnswer(TypedDict):
     """A phone."""
 
@@ -201,7 +194,6 @@ class PhoneAnswer(TypedDict):
     """Null until the phone has spoken."""
 
 
-@_documented
 class MqttAnswer(TypedDict):
     """Where the phone connects to, and as whom."""
 
@@ -213,7 +205,6 @@ class MqttAnswer(TypedDict):
     topic_prefix: str
 
 
-@_documented
 class EnrolledAnswer(PhoneAnswer):
     """A phone that has been enrolled, and what it has to be told."""
 
@@ -244,7 +235,6 @@ class TimelineAnswer(TypedDict):
     next_page_token: NextPage
 
 
-@_documented
 class CommandAnswer(TypedDict):
     """One version of a phone's state, and where it is on its way."""
 
@@ -268,7 +258,6 @@ class CommandAnswer(TypedDict):
     finished_at: Time | None
 
 
-@_documented
 class KeyAnswer(TypedDict):
     """An API key, which is not shown itself."""
 
@@ -281,7 +270,6 @@ class KeyAnswer(TypedDict):
     revoked_at: Time | None
 
 
-@_documented
 class NewKeyAnswer(KeyAnswer):
     """An API key that has just been made."""
 
@@ -296,7 +284,6 @@ class KeysAnswer(TypedDict):
     next_page_token: NextPage
 
 
-@_documented
 class PolicyVersionAnswer(TypedDict):
     """One version of a lender's policy, without its document."""
 
@@ -309,7 +296,6 @@ class PolicyVersionAnswer(TypedDict):
     """The id of the key that it was set with."""
 
 
-@_documented
 class PolicyAnswer(PolicyVersionAnswer):
     """One version of a lender's policy."""
 
@@ -317,7 +303,6 @@ class PolicyAnswer(PolicyVersionAnswer):
     """TOML."""
 
 
-@_documented
 class PolicyVersionsAnswer(TypedDict):
     """All versions of a lender's policy, the newest (which is in force) first."""
 
@@ -326,7 +311,6 @@ class PolicyVersionsAnswer(TypedDict):
     """They are all here."""
 
 
-@_documented
 class CheckedAnswer(TypedDict):
     """Whether a document could be put in force."""
 
@@ -337,7 +321,6 @@ class CheckedAnswer(TypedDict):
     """What is wrong, each with its line."""
 
 
-@_documented
 class WouldChangeAnswer(TypedDict):
     """What a policy would make of one phone."""
 
@@ -351,7 +334,6 @@ class WouldChangeAnswer(TypedDict):
     """Which parts of its state would be others: level, reason, notice, remind, lease."""
 
 
-@_documented
 class TriedAnswer(TypedDict):
     """A page of a dry run."""
 
@@ -361,7 +343,6 @@ class TriedAnswer(TypedDict):
     next_page_token: NextPage
 
 
-@_documented
 class ImportAnswer(TypedDict):
     """An import: how far it is, and what became of its rows."""
 
@@ -392,7 +373,6 @@ class ImportAnswer(TypedDict):
     finished_at: Time | None
 
 
-@_documented
 class ImportsAnswer(TypedDict):
     """A page of imports, the newest first."""
 
@@ -411,3 +391,21 @@ class ReadyzAnswer(TypedDict):
 
     database: Literal["ok"]
     broker: Literal["ok", "disconnected"]
+
+
+def _take_docstrings_as_descriptions() -> None:
+    """Have the text below each field describe it in the document.
+
+    Pydantic can do so itself, but reads this whole file again for each class, which was most of a bridge's start.
+    """
+    for node in ast.parse(inspect.getsource(sys.modules[__name__])).body:
+        if not isinstance(node, ast.ClassDef):
+            continue
+        annotations = globals()[node.name].__annotations__
+        for field, below in pairwise(node.body):
+            match field, below:
+                case ast.AnnAssign(ast.Name(name)), ast.Expr(ast.Constant(str(text))):
+                    annotations[name] = Annotated[annotations[name], Field(description=inspect.cleandoc(text))]
+
+
+_take_docstrings_as_descriptions()

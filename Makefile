@@ -16,8 +16,8 @@ setup: $(VENV)/.project mosquitto postgres ## make the virtual environment, and 
 demo: $(VENV)/.project mosquitto ## run the main job: real histories, a real broker, 500 phones that lock and open
 	$(BIN)/paylatch demo
 
-test: setup ## run all tests
-	$(BIN)/pytest
+test: setup ## run all tests, on all cores
+	$(BIN)/pytest -n auto --dist loadfile
 
 lint: $(VENV)/.project ## check style and formatting
 	$(BIN)/ruff check

@@ -10,7 +10,7 @@ import typer
 
 from paylatch.commands.asking import DEFAULT_URL, KeyFileOption, UrlOption, ask
 from paylatch.commands.files import text_of
-from paylatch.commands.options import JsonOption
+from paylatch.commands.options import JsonOption, imei_named
 from paylatch.commands.outcome import FAILED, PARTLY, USAGE, fail
 from paylatch.commands.show import show_json
 from paylatch.commands.words import decided_text
@@ -171,6 +171,7 @@ def _body(kind: Type | None, given: Body) -> Body:
         fail("which decision? name its TYPE, or a --file; `paylatch decide --help` lists the types", USAGE)
     if "imei" not in given:
         fail("about which phone? name it with --imei", USAGE)
+    imei_named(given["imei"])
     now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     return {"type": kind.value, "decision_id": new_decision_id(), "occurred_at": now, **given}
 

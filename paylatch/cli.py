@@ -150,16 +150,27 @@ def bridge_run(
     keys: Annotated[
         Path | None, typer.Option(metavar="DIR", help="The keys that it signs with.", show_default=False)
     ] = None,
-    policy: Annotated[str | None, typer.Option(metavar="NAME", help="Which profile.", show_default=False)] = None,
-    http_host: Annotated[str | None, typer.Option(metavar="HOST", help="Where it serves.", show_default=False)] = None,
-    http_port: Annotated[int | None, typer.Option(metavar="PORT", help="The same.", show_default=False)] = None,
-    broker_host: Annotated[
-        str | None, typer.Option(metavar="HOST", help="The MQTT broker.", show_default=False)
+    policy: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="The profile for lenders that have set no policy.", show_default=False),
     ] = None,
-    broker_port: Annotated[int | None, typer.Option(metavar="PORT", help="The same.", show_default=False)] = None,
+    http_host: Annotated[
+        str | None, typer.Option(metavar="HOST", help="Where it serves HTTP.", show_default=False)
+    ] = None,
+    http_port: Annotated[
+        int | None, typer.Option(metavar="PORT", help="Its port for HTTP.", show_default=False)
+    ] = None,
+    broker_host: Annotated[
+        str | None, typer.Option(metavar="HOST", help="Where the broker is.", show_default=False)
+    ] = None,
+    broker_port: Annotated[
+        int | None, typer.Option(metavar="PORT", help="Its listener for services.", show_default=False)
+    ] = None,
     development: Annotated[
         bool | None,
-        typer.Option("--development/--no-development", help="For this machine alone.", show_default=False),
+        typer.Option(
+            "--development/--no-development", help="Loopback only, and a root of one key will do.", show_default=False
+        ),
     ] = None,
 ) -> None:
     """Run the bridge until it is told to stop (SIGTERM, Ctrl-C). Logs go to standard error, one JSON object a line.

@@ -18,8 +18,9 @@ from paylatch import resources
 from paylatch.commands import completion, decide, imports, key, lender, lender_mqtt, lookup, phone, policy, quickstart
 from paylatch.commands import config as config_commands
 from paylatch.commands import histories as histories_commands
-from paylatch.commands.options import ConfigOption, as_flag, given, lender_named, settings_from
+from paylatch.commands.options import ConfigOption, JsonOption, as_flag, given, lender_named, settings_from
 from paylatch.commands.outcome import FAILED, INTERRUPTED, USAGE, fail, finish
+from paylatch.commands.show import show_json
 
 app = typer.Typer(
     name="paylatch",
@@ -219,6 +220,7 @@ def keys_init(
         list[str] | None,
         typer.Option(metavar="HOST", help="A host that payment links may name; up to 4.", show_default="pay.example"),
     ] = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Make a development root (1 of 1), and a lender's online keys with their delegation. Never for production."""
     from broker_bridge.adapters.signing.keys import KeyFileError, init_development_keys  # noqa: PLC0415 - as above
@@ -227,6 +229,8 @@ def keys_init(
         init_development_keys(directory, lender_named(lender), now=int(time.time()), hosts=host or ["pay.example"])
     except (KeyFileError, OSError, ValueError) as error:
         fail(error, FAILED)
+    if as_json:
+        show_json({"lender": lender, "directory": str(directory)})
     typer.echo(f"made development keys for {lender} in {directory}; never use them in production", err=True)
 
 

@@ -2,7 +2,7 @@
 
     python benchmarks/imports.py                                   SQLite
     python benchmarks/imports.py --kill                            bridge and client are killed half-way, and run again
-    python benchmarks/imports.py --database postgresql+psycopg://… another database, which has to be empty
+    python benchmarks/imports.py --database postgresql://…         another database, which has to be empty
 
 Prints JSON. At the end every row has exactly one result, and every phone the level that the oracle requires, or this
 fails. The stages are measured after that in this process, with phones and a lender of their own, on the same database:
@@ -311,7 +311,7 @@ async def stages(database: str, directory: Path, file: Path, phones: int) -> dic
         await store.add_lender(STAGES_LENDER, secrets.token_bytes(32), reconsider.clock.now())
         await enrol_together(store, reconsider, STAGES_LENDER, range(OTHER_PHONES, OTHER_PHONES + phones))
         limits = {"max_bytes": 1 << 30, "max_rows": 1_000_000, "idle_s": 60.0, "upload_s": 600.0}
-        spool = DirectorySpool(directory=directory / "stages", **limits)  # type: ignore[arg-type]
+        spool = DirectorySpool(directory=directory / "stages", **limits)  # type: ignore[arg-type]  # whole bytes and rows, and seconds
         worker = import_worker(
             store=store,
             imports=TimedImports(store.imports, watch),  # type: ignore[arg-type]  # it is one, by __getattr__

@@ -168,7 +168,9 @@ async def run(settings: Settings) -> None:
         scheduler = Scheduler(store, reconsider, log)
         bridge = Bridge(store, deliverer, listener, signer.roots)
         if settings.development:
-            log.warning("development_mode", policy=policies.default.name, note="no gates, loopback only")
+            log.warning(
+                "development_mode", policy=policies.default.name, note="for this machine alone, never for real phones"
+            )
         with _listening(settings) as listening:
             server = _HttpServer(_http_config(gateway, access, settings.http))
             await _run_until_told_to_stop(

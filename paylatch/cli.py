@@ -18,8 +18,9 @@ from paylatch import resources
 from paylatch.commands import completion, decide, imports, key, lender, lender_mqtt, lookup, phone, policy, quickstart
 from paylatch.commands import config as config_commands
 from paylatch.commands import histories as histories_commands
-from paylatch.commands.options import ConfigOption, as_flag, given, lender_named, settings_from
+from paylatch.commands.options import ConfigOption, JsonOption, as_flag, given, lender_named, settings_from
 from paylatch.commands.outcome import FAILED, INTERRUPTED, USAGE, fail, finish
+from paylatch.commands.show import show_json
 
 app = typer.Typer(
     name="paylatch",
@@ -150,16 +151,27 @@ def bridge_run(
     keys: Annotated[
         Path | None, typer.Option(metavar="DIR", help="The keys that it signs with.", show_default=False)
     ] = None,
-    policy: Annotated[str | None, typer.Option(metavar="NAME", help="Which profile.", show_default=False)] = None,
-    http_host: Annotated[str | None, typer.Option(metavar="HOST", help="Where it serves.", show_default=False)] = None,
-    http_port: Annotated[int | None, typer.Option(metavar="PORT", help="The same.", show_default=False)] = None,
-    broker_host: Annotated[
-        str | None, typer.Option(metavar="HOST", help="The MQTT broker.", show_default=False)
+    policy: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="The profile for lenders that have set no policy.", show_default=False),
     ] = None,
-    broker_port: Annotated[int | None, typer.Option(metavar="PORT", help="The same.", show_default=False)] = None,
+    http_host: Annotated[
+        str | None, typer.Option(metavar="HOST", help="Where it serves HTTP.", show_default=False)
+    ] = None,
+    http_port: Annotated[
+        int | None, typer.Option(metavar="PORT", help="Its port for HTTP.", show_default=False)
+    ] = None,
+    broker_host: Annotated[
+        str | None, typer.Option(metavar="HOST", help="Where the broker is.", show_default=False)
+    ] = None,
+    broker_port: Annotated[
+        int | None, typer.Option(metavar="PORT", help="Its listener for services.", show_default=False)
+    ] = None,
     development: Annotated[
         bool | None,
-        typer.Option("--development/--no-development", help="For this machine alone.", show_default=False),
+        typer.Option(
+            "--development/--no-development", help="Loopback only, and a root of one key will do.", show_default=False
+        ),
     ] = None,
 ) -> None:
     """Run the bridge until it is told to stop (SIGTERM, Ctrl-C). Logs go to standard error, one JSON object a line.
@@ -208,6 +220,7 @@ def keys_init(
         list[str] | None,
         typer.Option(metavar="HOST", help="A host that payment links may name; up to 4.", show_default="pay.example"),
     ] = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Make a development root (1 of 1), and a lender's online keys with their delegation. Never for production."""
     from broker_bridge.adapters.signing.keys import KeyFileError, init_development_keys  # noqa: PLC0415 - as above
@@ -216,6 +229,8 @@ def keys_init(
         init_development_keys(directory, lender_named(lender), now=int(time.time()), hosts=host or ["pay.example"])
     except (KeyFileError, OSError, ValueError) as error:
         fail(error, FAILED)
+    if as_json:
+        show_json({"lender": lender, "directory": str(directory)})
     typer.echo(f"made development keys for {lender} in {directory}; never use them in production", err=True)
 
 

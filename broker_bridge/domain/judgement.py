@@ -20,6 +20,7 @@ from broker_bridge.domain.policy import DAY_S, Lease, Policy, Wish
 NOT_AGAIN = 0
 """Nothing changes by the mere passing of time."""
 
+_LOST, _SILENCE = Reason.LOST_OR_STOLEN, Reason.LEASE_EXPIRED
 _TAMPER = Signals.BOOTLOADER | Signals.DEBUG | Signals.INTEGRITY | Signals.EDL
 
 
@@ -81,7 +82,7 @@ def judge(policy: Policy, case: Case, now: int) -> Judgement:
     demand = max((arrears.demand, _signalled(policy, case), _lost(policy, case)), key=lambda one: one.level)
     silent_until = _silence_ends(policy, case)
     if silent_until and now >= silent_until and demand.level > Level.NOTICE and demand.reason is not _LOST:
-        demand = _Demand(Level.UNLOCKED, Reason.LEASE_EXPIRED)
+        demand = _Demand(Level.UNLOCKED, _SILENCE)
     wish = _wish(policy, case, demand, now)
     opens_alone = silent_until if demand.level > Level.NOTICE else None
     instants = [
@@ -98,9 +99,6 @@ def judge(policy: Policy, case: Case, now: int) -> Judgement:
         missing=arrears.missing,
         look_at=min(later, default=NOT_AGAIN),
     )
-
-
-_LOST = Reason.LOST_OR_STOLEN
 
 
 # --- arrears -------------------------------------------------------------------------------------------------------
@@ -224,9 +222,6 @@ def _lease(policy: Policy, case: Case, demand: _Demand, now: int) -> Lease | Non
     if not silent_until or demand.reason is _LOST:
         return None
     return Lease(until=silent_until, then=Level.UNLOCKED, term_s=policy.leases.silent_s)
-
-
-_SILENCE = Reason.LEASE_EXPIRED
 
 
 def _silence_ends(policy: Policy, case: Case) -> int:

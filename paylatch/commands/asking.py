@@ -52,8 +52,10 @@ def api_key(key_file: Path | None) -> str:
     if key_file is not None:
         try:
             return key_file.read_text(encoding="utf-8").strip()
-        except (OSError, UnicodeDecodeError) as error:
+        except OSError as error:
             fail(error, USAGE)
+        except UnicodeDecodeError as error:
+            fail(f"{key_file}: {error}", USAGE)
     key = os.environ.get(KEY_VARIABLE, "").strip()
     if not key:
         fail(f"no API key: name its file with --key-file, or put it into {KEY_VARIABLE}", USAGE)

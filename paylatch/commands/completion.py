@@ -20,7 +20,9 @@ class Shell(StrEnum):
 
 
 @app.command("completion", epilog='Example: eval "$(paylatch completion bash)"')
-def completion(shell: Annotated[Shell, typer.Argument(help="Which shell.", show_default=False)]) -> None:
+def completion(
+    shell: Annotated[Shell, typer.Argument(metavar="SHELL", help="Which shell.", show_default=False)],
+) -> None:
     """Print the script that completes paylatch's commands and options; have the shell read it when it starts."""
     typer.echo(get_completion_script(prog_name="paylatch", complete_var="_PAYLATCH_COMPLETE", shell=shell.value))
 

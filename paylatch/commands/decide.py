@@ -10,7 +10,7 @@ import typer
 
 from paylatch.commands.asking import DEFAULT_URL, KeyFileOption, UrlOption, ask
 from paylatch.commands.files import text_of
-from paylatch.commands.options import JsonOption
+from paylatch.commands.options import JsonOption, imei_named
 from paylatch.commands.outcome import FAILED, PARTLY, USAGE, fail
 from paylatch.commands.show import show_json
 from paylatch.commands.words import decided_text
@@ -110,12 +110,12 @@ def decide(
 
 def _decide_one(url: str, key_file: Path | None, body: Body, wait: float | None, *, as_json: bool) -> None:
     typer.echo(f"decision_id {body['decision_id']}, occurred_at {body['occurred_at']}", err=True)
-    show_decided(ask(url, key_file, lambda bridge: _decided(bridge, body, wait)), as_json=as_json)
+    ask(url, key_file, lambda bridge: _report(bridge, body, wait, as_json=as_json))
 
 
 def _decide_file(url: str, key_file: Path | None, content: Any, wait: float | None, *, as_json: bool) -> None:
     if isinstance(content, dict):
-        show_decided(ask(url, key_file, lambda bridge: _decided(bridge, content, wait)), as_json=as_json)
+        ask(url, key_file, lambda bridge: _report(bridge, content, wait, as_json=as_json))
         return
     if wait is not None:
         fail("--wait is for one decision; `paylatch import` waits for many", USAGE)
@@ -123,14 +123,15 @@ def _decide_file(url: str, key_file: Path | None, content: Any, wait: float | No
     _show_all(outcomes, content, as_json=as_json)
 
 
-async def _decided(bridge: "Bridge", body: Body, wait: float | None) -> "Decided":
+async def _report(bridge: "Bridge", body: Body, wait: float | None, *, as_json: bool) -> None:
+    """Report a decision and show the answer before anything is waited for: it holds however the waiting ends."""
     decided = await bridge.decide(body)
+    show_decided(decided, as_json=as_json)
     if wait is not None and decided.command_id is not None:
         command = await bridge.finished(decided.command_id, wait)
         typer.echo(f"{command.command_id} {command.status} {command.detail}".rstrip(), err=True)
         if command.status not in ("succeeded", "superseded"):
             raise typer.Exit(FAILED)
-    return decided
 
 
 def show_decided(decided: "Decided", *, as_json: bool) -> None:
@@ -171,6 +172,7 @@ def _body(kind: Type | None, given: Body) -> Body:
         fail("which decision? name its TYPE, or a --file; `paylatch decide --help` lists the types", USAGE)
     if "imei" not in given:
         fail("about which phone? name it with --imei", USAGE)
+    imei_named(given["imei"])
     now = datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     return {"type": kind.value, "decision_id": new_decision_id(), "occurred_at": now, **given}
 

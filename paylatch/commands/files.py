@@ -18,5 +18,7 @@ def text_of(path: Path) -> str:
         if path == Path("-"):
             return typer.get_text_stream("stdin", encoding="utf-8").read()
         return path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+    except OSError as error:
+        fail(error, USAGE)
+    except UnicodeDecodeError as error:
         fail(f"{path}: {error}", USAGE)

@@ -41,7 +41,7 @@ def import_file(
     *,
     idempotency_key: Annotated[
         str | None,
-        typer.Option(metavar="TEXT", help="Names this import.", show_default="made of the file's SHA-256"),
+        typer.Option(metavar="KEY", help="Names this import.", show_default="made of the file's SHA-256"),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Judge every row and write nothing.")] = False,
     wait: Annotated[bool, typer.Option(help="Wait for the end; without it, leave once the file is sent.")] = True,

@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from paylatch.commands.options import LenderArgument, lender_named
+from paylatch.commands.options import JsonOption, LenderArgument, lender_named
 from paylatch.commands.outcome import FAILED, fail
+from paylatch.commands.show import show_json
 
 EXAMPLE = (
     "Example: paylatch lender mqtt-password acme --passwords /etc/mosquitto/paylatch/services.passwd "
@@ -27,6 +28,7 @@ def mqtt_password(
         Path | None,
         typer.Option(metavar="FILE", help="The broker's process id, to have it reload the file.", show_default=False),
     ] = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Let a lender connect to the broker. Its new password is printed this once; only its hash is stored.
 
@@ -43,7 +45,10 @@ def mqtt_password(
     name, secret = lender_named(lender), secrets.token_urlsafe(_SECRET_BYTES)
     try:
         put_lender_password(passwords, name, hash_password(secret, os.urandom(SALT_BYTES)))
-        typer.echo(secret)
+        if as_json:
+            show_json({"lender": name, "password": secret})
+        else:
+            typer.echo(secret)
         reloaded = pid_file is not None and reload_broker(pid_file)
     except (PasswordEntryError, OSError) as error:
         fail(error, FAILED)

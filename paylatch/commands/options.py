@@ -10,6 +10,7 @@ from paylatch.commands.outcome import USAGE, fail
 if TYPE_CHECKING:
     from broker_bridge.layers import Values
     from broker_bridge.settings import Settings
+    from lock_protocol.imei import Imei
     from lock_protocol.messages import LenderId
 
 ConfigOption = Annotated[
@@ -53,3 +54,13 @@ def lender_named(name: str) -> "LenderId":
     if not LENDER.fullmatch(name):
         fail(f"lender {name!r}: expected 3 to 32 of a-z, 0-9 and '-'", USAGE)
     return LenderId(name)
+
+
+def imei_named(text: str) -> "Imei":
+    """Return an IMEI as one, or end with what it has to look like."""
+    from lock_protocol.imei import InvalidImeiError, parse_imei  # noqa: PLC0415 - see the package's docstring
+
+    try:
+        return parse_imei(text)
+    except InvalidImeiError as error:
+        fail(error, USAGE)

@@ -39,8 +39,15 @@ def finish(
 
 def fail(error: Exception | str, code: int) -> NoReturn:
     """Say what is wrong, and end."""
-    typer.echo(f"paylatch: {error}", err=True)
+    typer.echo(f"paylatch: {_told(error)}", err=True)
     raise typer.Exit(code)
+
+
+def _told(error: Exception | str) -> str:
+    """Return an error in words; a file's without the number that the system has for it."""
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
 
 
 async def _cancelled_by_sigterm(work: Coroutine[Any, Any, T]) -> T:

@@ -7,15 +7,13 @@ import typer
 
 from paylatch.commands.asking import DEFAULT_URL, KeyFileOption, UrlOption, ask
 from paylatch.commands.decide import show_decided
-from paylatch.commands.options import JsonOption
-from paylatch.commands.outcome import USAGE, fail
+from paylatch.commands.options import JsonOption, imei_named
 from paylatch.commands.show import show_json, show_table
 from paylatch.commands.words import arrears, holds, moment, pending, sentence
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from lock_protocol.imei import Imei
     from paylatch.client import Bridge, Command, Decided, Event, Phone
 
 app = typer.Typer(help="Phones: what they are, and what they should be.", no_args_is_help=True, rich_markup_mode=None)
@@ -31,7 +29,7 @@ def show(
     """Say what a phone is, what it should be, why, and what it waits for."""
     from paylatch.client import to_json  # noqa: PLC0415 - see the package's docstring
 
-    name = _imei(imei)
+    name = imei_named(imei)
     phone, command = ask(url, key_file, lambda bridge: _phone(bridge, name))
     if as_json:
         show_json({**to_json(phone), "command": to_json(command)})
@@ -69,7 +67,7 @@ def timeline(
     """Tell what has happened to a phone, the newest first: decisions, changes, its own words."""
     from paylatch.client import to_json  # noqa: PLC0415 - see the package's docstring
 
-    name = _imei(imei)
+    name = imei_named(imei)
     events = ask(url, key_file, lambda bridge: _events(bridge, name, limit))
     if as_json:
         show_json([to_json(event) for event in events])
@@ -84,21 +82,12 @@ def resend(
     """Have what a phone should be signed anew and sent again."""
     from paylatch.client import Resend, new_decision_id  # noqa: PLC0415 - see the package's docstring
 
-    name = _imei(imei)
+    name = imei_named(imei)
 
     async def again(bridge: "Bridge") -> "Decided":
         return await bridge.decide(Resend(decision_id=new_decision_id(), imei=name, occurred_at=datetime.now(UTC)))
 
     show_decided(ask(url, key_file, again), as_json=as_json)
-
-
-def _imei(text: str) -> "Imei":
-    from lock_protocol.imei import InvalidImeiError, parse_imei  # noqa: PLC0415 - see the package's docstring
-
-    try:
-        return parse_imei(text)
-    except InvalidImeiError as error:
-        fail(error, USAGE)
 
 
 async def _phone(bridge: "Bridge", imei: str) -> "tuple[Phone, Command]":

@@ -7,7 +7,7 @@ import typer
 from paylatch.commands.asking import DEFAULT_URL, KeyFileOption, UrlOption, ask
 from paylatch.commands.files import FileArgument, text_of
 from paylatch.commands.options import JsonOption
-from paylatch.commands.outcome import FAILED, fail
+from paylatch.commands.outcome import FAILED, USAGE, fail
 from paylatch.commands.show import show_json, show_table
 from paylatch.commands.words import moment
 
@@ -130,7 +130,7 @@ def profiles(
     try:
         shown = profile_names() if name is None else profile_document(name)
     except UnknownProfileError as error:
-        fail(error, FAILED)
+        fail(error, USAGE)
     if as_json:
         show_json(shown if name is None else {"name": name, "document": shown})
     else:

@@ -187,7 +187,7 @@ def test_the_client_library_is_the_one_whose_callbacks_are_mended() -> None:
 
 
 async def test_packets_that_are_mostly_properties_never_reach_the_bridge(own_broker: RealBroker) -> None:
-    stuffed = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]
+    stuffed = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  # paho has no types
     stuffed.UserProperty = [("", "")] * 5_000
     own_broker.add_phones(IMEI)
     async with running_link(own_broker) as running:

@@ -9,10 +9,11 @@ from broker_bridge.adapters.http.bodies import decision_of
 from broker_bridge.adapters.mqtt.intake import MAX_UNDER_WAY, MAX_WAITING
 from broker_bridge.app.confirm import Ack, Judge, MarkSent
 from broker_bridge.app.decide import Decided
-from broker_bridge.app.ports import StoreUnavailableError
+from broker_bridge.app.ports import StoreUnavailableError, Transaction
 from broker_bridge.app.schedule import JudgeAgain
 from broker_bridge.domain.commands import Event
 from broker_bridge.domain.decisions import Decision
+from broker_bridge.domain.phones import Phone
 from tests.bridge_rig import ACME, Work
 from tests.http.conftest import IMEI, OTHER, overdue, payment
 from tests.mqtt.conftest import Desk, by_http
@@ -25,13 +26,19 @@ async def acknowledge(desk: Desk) -> None:
     await desk.store.commit(MarkSent([Ack(IMEI, phone.desired.order, 1)], desk.office.clock))
 
 
+def known(tx: Transaction) -> Phone:
+    """The phone, which is enrolled."""
+    phone = tx.phone(IMEI)
+    assert phone is not None
+    return phone
+
+
 async def settle(desk: Desk, event: Event, detail: str = "") -> None:
     """Have something happen to the phone's newest command, as its reports do."""
     judge = Judge(desk.office.queue, desk.office.clock, desk.log)
 
-    def act(tx: object) -> None:
-        phone = tx.phone(IMEI)  # type: ignore[attr-defined]
-        judge.settle(tx, phone, event, detail)  # type: ignore[arg-type]
+    def act(tx: Transaction) -> None:
+        judge.settle(tx, known(tx), event, detail)
 
     await desk.store.commit(Work(act, imeis=[IMEI]))
 
@@ -134,8 +141,8 @@ async def test_a_state_that_is_signed_again_is_told_as_the_same_decisions(desk: 
     desk.send(overdue())
     (first, _) = await desk.steps("decided", "queued")
 
-    def sign_again(tx: object) -> None:
-        desk.office.queue.again(tx, tx.phone(IMEI))  # type: ignore[attr-defined,arg-type]
+    def sign_again(tx: Transaction) -> None:
+        desk.office.queue.again(tx, known(tx))
 
     await desk.store.commit(Work(sign_again, imeis=[IMEI]))
     queued, superseded = await desk.steps("queued", "superseded")
@@ -178,8 +185,8 @@ async def test_a_job_that_fails_tells_nothing(desk: Desk) -> None:
     desk.send(overdue())
     await desk.steps("decided", "queued")
 
-    def fail(tx: object) -> None:
-        desk.office.queue.again(tx, tx.phone(IMEI))  # type: ignore[attr-defined,arg-type]
+    def fail(tx: Transaction) -> None:
+        desk.office.queue.again(tx, known(tx))
         raise RuntimeError("after all")
 
     with pytest.raises(RuntimeError):

@@ -1,5 +1,6 @@
 """The commands that ask a bridge, on one that quickstart runs."""
 
+import asyncio
 import json
 import re
 import signal
@@ -13,6 +14,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from broker_bridge.adapters.policies.profiles import profile_document
+from device_sim.fleet.control_client import FleetControl
+from lock_protocol.imei import Imei
 from paylatch.cli import app
 
 IMEI = "001017000000003"
@@ -76,6 +79,17 @@ def test_a_decision_locks_and_another_opens_and_the_phone_is_told_of_in_a_senten
     assert "Locked, as it should be, because it is 90 days overdue." in shown
     assert pay()["level"] == "unlocked"
     assert "Unlocked, as it should be, because nothing is overdue any more." in run("phone", "show", IMEI).stdout
+
+
+def test_what_was_decided_is_told_although_its_phone_is_not_there_to_do_it(quickstart: Path) -> None:
+    fleet = FleetControl(quickstart / "fleet.sock")
+    asyncio.run(fleet.cut([Imei(IMEI)]))
+    try:
+        waited = run("decide", "resend", "--imei", IMEI, "--wait", "0", "--json", code=1)
+    finally:
+        asyncio.run(fleet.reconnect([Imei(IMEI)]))
+    assert json.loads(waited.stdout)["effect"] == "resent"
+    assert " is still " in waited.stderr
 
 
 def test_an_id_is_made_and_told_so_that_the_same_can_be_sent_again() -> None:
@@ -167,15 +181,16 @@ def test_a_policy_is_checked_tried_set_and_shown_and_says_what_a_lock_waits_for(
         (("phone", "show", UNKNOWN), 1, f"no phone {UNKNOWN} of yours"),
         (("phone", "list", "--url", "http://127.0.0.1:1"), 1, "http://127.0.0.1:1 does not answer: "),
         (("phone", "list", "--url", "bridge"), 2, "is no address of a bridge"),
-        (("phone", "list", "--key-file", "/nowhere"), 2, "/nowhere"),
+        (("phone", "list", "--key-file", "/nowhere"), 2, "paylatch: /nowhere: No such file or directory"),
         (("decide",), 2, "which decision?"),
         (("decide", "resend"), 2, "--imei"),
+        (("decide", "resend", "--imei", "123"), 2, "15 ASCII digits"),
         (("decide", "levitate", "--imei", IMEI), 2, "levitate"),
         (("decide", "payment_overdue", "--imei", IMEI), 1, "days_overdue: Field required"),
         (("decide", "resend", "--file", "/nowhere"), 2, "no TYPE and no options"),
         (("decide", "--file", "/nowhere"), 2, "/nowhere"),
-        (("policy", "check", "/nowhere"), 2, "/nowhere"),
-        (("policy", "profiles", "harsh"), 1, "'harsh' is none of default"),
+        (("policy", "check", "/nowhere"), 2, "paylatch: /nowhere: No such file or directory"),
+        (("policy", "profiles", "harsh"), 2, "'harsh' is none of default"),
         (("command", "show", "cmd_1"), 1, "no command cmd_1 of yours"),
     ],
 )

@@ -97,6 +97,7 @@ async def test_the_documents_blocks_lock_and_open_a_phone_by_every_way(tmp_path:
         (_, listen),
         mqtt_lock,
         mqtt_open,
+        mqtt_in_python,
         by_hand,
     ) = _BLOCKS
     assert (set_up, where) == ("make setup\n", ". quickstart/env\n")
@@ -122,9 +123,12 @@ async def test_the_documents_blocks_lock_and_open_a_phone_by_every_way(tmp_path:
                 await asyncio.wait([heard], timeout=1)
             assert json.loads(await heard)["decision_id"] == "mqtt-1"
             await terminals.phone_is(Level.LOCKED)
-            printed = (await terminals.run(*mqtt_open)).split()
-            assert (printed[0], printed[-1]) == ("UNLOCKED", "succeeded")
+            await terminals.run(*mqtt_open)
             assert (await steps(third, "mqtt-2"))[0] == "decided"
+            await terminals.phone_is(Level.UNLOCKED)
+            printed = (await terminals.run(*mqtt_in_python)).split()
+            opened_at = printed.index("UNLOCKED")
+            assert (printed[0], printed[opened_at - 1], printed[-1]) == ("LOCKED", "succeeded", "succeeded")
         await terminals.phone_is(Level.UNLOCKED)
 
         by_hand_said = await terminals.run(*by_hand)

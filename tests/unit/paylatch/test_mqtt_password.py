@@ -1,5 +1,6 @@
 """`paylatch lender mqtt-password`: a new password, shown once, and nobody else's line touched."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,12 @@ def test_the_password_is_data_and_its_hash_is_what_is_kept(passwords: Path) -> N
     assert secret.encode() not in passwords.read_bytes()
     assert "shown this once" in made.stderr
     assert "SIGHUP" in made.stderr
+
+
+def test_a_program_is_told_whose_password_it_is(passwords: Path) -> None:
+    told = json.loads(mqtt_password("umbrella", passwords, "--json").stdout)
+    assert set(told) == {"lender", "password"}
+    assert told["lender"] == "umbrella"
 
 
 def test_every_other_line_stays_as_it_stands(passwords: Path) -> None:

@@ -38,7 +38,7 @@ from broker_bridge.app.confirm import Judge
 from broker_bridge.app.deliver import Deliverer
 from broker_bridge.app.hear import Listener
 from broker_bridge.app.outbox import Outbox
-from broker_bridge.app.policies import Policies, refuse_unreadable_policies
+from broker_bridge.app.policies import Policies, refuse_unusable_policies
 from broker_bridge.app.ports import Log
 from broker_bridge.app.reconsider import Reconsider
 from broker_bridge.app.resign import refuse_older_delegations, sign_all_again
@@ -111,7 +111,7 @@ async def run(settings: Settings) -> None:
         store.on_commit(metrics.meters.committed)
         store.on_doubt(deliverer.look_again)
         signer.load_at_start_only(await store.lenders_with_phones())
-        await refuse_unreadable_policies(store, policies)
+        await refuse_unusable_policies(store, policies, development=settings.development)
         await refuse_older_delegations(store, signer)
         await sign_all_again(store, signer, queue, log)
         address = await _broker_address(settings.broker, store)

@@ -47,7 +47,7 @@ class Judge:
 
     def take_word(self, tx: Transaction, phone: Phone, said: Said, sequence: int, *, proven: bool) -> Phone:
         """Store a phone's verified word about itself, which may prove its newest state, and return the phone."""
-        heard = phone.heard(said, self.clock.now(), proven=proven)
+        heard = phone.heard(said, self.queue.signing_clock.time_to_tell(tx), proven=proven)
         heard = replace(heard, sequence=max(sequence, phone.sequence))
         if heard.status is PhoneStatus.PENDING:
             heard = replace(heard, status=PhoneStatus.ACTIVE)

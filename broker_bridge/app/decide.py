@@ -127,7 +127,7 @@ class Decide:
     def _moment(self, tx: Transaction, phone: Phone) -> Moment:
         policy = self.reconsider.policy(tx, phone)
         return Moment(
-            now=self.reconsider.clock.now(),
+            now=self.reconsider.now(tx),
             level=min(phone.desired.state.level, phone.episode.granted),
             escalated_from=phone.episode.escalated_from,
             longest_grace_s=policy.longest_grace_s,

@@ -43,6 +43,8 @@ DAY_S = 86_400
 _TIDY_S = 3600.0
 _FORGET_BATCH = 5000
 
+CLOCK_TRIES = 3
+"""How often a row that locks is tried again while the clock cannot be right; then it is refused, to be sent again."""
 PASSING = (StoreUnavailableError, OverloadedError, ClockSuspectError)
 """What is no fault of the row, and passes: it is tried until it does."""
 
@@ -196,6 +198,8 @@ class ImportWorker:
                         return known[row.number]
                 outcome = await self.store.commit(imported)
             except PASSING as error:
+                if isinstance(error, ClockSuspectError) and attempt == CLOCK_TRIES:
+                    raise  # a payment further down in the file must not wait for a clock
                 self._waits(one, error)
                 await asyncio.sleep(pause)
             else:
@@ -215,8 +219,10 @@ class ImportWorker:
                 for import_id in await self.imports.receiving():
                     if import_id not in self.intake.receiving:
                         await self.imports.forget(import_id)
+                # Before the question: an upload that ends meanwhile is in one of the two.
+                receiving = set(self.intake.receiving)
                 unfinished = await self.imports.unfinished()
-                self.spool.keep_only({*unfinished, *self.intake.receiving})
+                self.spool.keep_only({*unfinished, *receiving, *self.intake.receiving})
                 before = self.clock.now() - self.keep_s
                 while await self.imports.forget_finished(before, _FORGET_BATCH):
                     pass

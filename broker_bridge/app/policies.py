@@ -32,8 +32,10 @@ class Policies:
         return policy
 
 
-async def refuse_unreadable_policies(store: Store, policies: Policies) -> None:
-    """Refuse to start with a stored policy that this version cannot read: no decision of its lender could be judged.
+async def refuse_unusable_policies(store: Store, policies: Policies, *, development: bool) -> None:
+    """Refuse to start with a stored policy that this bridge must not use, or cannot read.
+
+    With the latter no decision of its lender could be judged.
 
     Raises:
         PolicyError: naming the lender and the version; the release before can still run.
@@ -41,7 +43,10 @@ async def refuse_unreadable_policies(store: Store, policies: Policies) -> None:
     """
     for lender in await store.lenders_with_phones():
         record = await store.lender(lender)
+        name = f"policy version {record.policy_version} of {lender}"
         try:
-            policies.of(record)
+            policy = policies.of(record)
         except PolicyError as error:
-            raise PolicyError(f"policy version {record.policy_version} of {lender}: {error}") from error
+            raise PolicyError(f"{name}: {error}") from error
+        if policy.development_only and not development:
+            raise PolicyError(f"{name}: it is for development mode only; put another in force there")

@@ -296,6 +296,9 @@ class Store(Protocol):
             LastAdminKeyError: nobody of this lender could make or revoke keys any more.
         """
 
+    async def put_look_at(self, imei: Imei, at: int) -> None:
+        """Have a phone whose row cannot be read judged again later, so that it does not hold up the others."""
+
     async def put_last_uses(self, uses: Mapping[KeyId, int]) -> None:
         """Remember when (seconds UTC) API keys were last used."""
 
@@ -307,7 +310,10 @@ class Store(Protocol):
         """
 
     async def policies(self, lender: LenderId) -> Sequence[PolicyVersion]:
-        """Return all versions of a lender's own policy, the newest first."""
+        """Return all versions of a lender's own policy, the newest first, without their documents."""
+
+    async def policy(self, lender: LenderId, version: int | None = None) -> PolicyVersion | None:
+        """Return one version of a lender's own policy; without a number, the newest."""
 
     async def decision(self, lender: LenderId, decision_id: DecisionId) -> RecordedDecision | None:
         """Return the record of a lender's decision."""

@@ -55,8 +55,8 @@ class Reconsider:
         Raises:
             ClockSuspectError, NotDelegatedError: what should follow must not be signed now.
         """
-        now, record, cause = self.clock.now(), tx.lender(phone.lender), decision or phone.held_decision
-        judgement = self.judgement(phone, record)
+        now, record, cause = self.now(tx), tx.lender(phone.lender), decision or phone.held_decision
+        judgement = judge(self.policies.of(record), case_of(phone, record), now)
         # A decision that asks for nothing higher does not become the cause of what was held before it.
         asks = decision is not None and (judgement.wanted > phone.wanted or phone.held_decision is None)
         holding = decision if asks else phone.held_decision
@@ -79,10 +79,14 @@ class Reconsider:
         """Store what is known of a phone and look at it again later; what could not be signed was not let up."""
         let_up = judgement.episode.granted > phone.episode.granted
         episode = phone.episode if let_up else judgement.episode
-        look_at = self.clock.now() + POSTPONE_S
+        look_at = self.now(tx) + POSTPONE_S
         postponed = replace(phone, episode=episode, wanted=judgement.wanted, look_at=look_at)
         tx.put_phone(postponed)
         return postponed
+
+    def now(self, tx: Transaction) -> int:
+        """Return the time to judge by: the clock's, unless it cannot be right."""
+        return self.queue.signing_clock.time_to_tell(tx)
 
     def judgement(self, phone: Phone, record: LenderRecord) -> Judgement:
         """Return what a phone should be now, changing nothing."""
@@ -90,7 +94,7 @@ class Reconsider:
 
     def new_phone(self, tx: Transaction, lender: LenderId, evidence: AbstractSet[str]) -> Wish:
         """Return what a phone should be that is just being enrolled, with this evidence on file."""
-        now, record = self.clock.now(), tx.lender(lender)
+        now, record = self.now(tx), tx.lender(lender)
         case = Case(
             loan=Loan(),
             episode=Episode(),
@@ -112,7 +116,7 @@ class Reconsider:
         When it had been silent, all its phones are judged again; and from half that time on, when leases were to be
         renewed and could not: otherwise a phone opens although its lender has come back in time.
         """
-        now, record = self.clock.now(), tx.lender(phone.lender)
+        now, record = self.now(tx), tx.lender(phone.lender)
         if now - record.heard_at < HEARD_EVERY_S:
             return
         tx.put_heard(phone.lender, now)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from broker_bridge.app.confirm import OnePhone
-from broker_bridge.app.ports import Clock, Log, OverloadedError, Store, StoreUnavailableError, Transaction
+from broker_bridge.app.ports import Log, OverloadedError, Store, StoreUnavailableError, Transaction
 from broker_bridge.app.reconsider import POSTPONE_S, Reconsider
 from lock_protocol.imei import Imei
 
@@ -24,11 +24,13 @@ class JudgeAgain(OnePhone):
     imei: Imei
     reconsider: Reconsider
 
-    def run(self, tx: Transaction) -> None:
-        """Judge it, unless that has been done meanwhile."""
+    def run(self, tx: Transaction) -> bool:
+        """Judge it, unless that has been done meanwhile or the clock that says so cannot be right; return whether."""
         phone = tx.phone(self.imei)
-        if phone is not None and 0 < phone.look_at <= self.reconsider.clock.now():
+        due = phone is not None and 0 < phone.look_at <= self.reconsider.now(tx)
+        if phone is not None and due:
             self.reconsider.phone(tx, phone)
+        return due
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,13 +38,13 @@ class Postpone(OnePhone):
     """The job of one phone that could not be judged now."""
 
     imei: Imei
-    clock: Clock
+    reconsider: Reconsider
 
     def run(self, tx: Transaction) -> None:
         """Look at it again later, so that it does not hold up the others."""
         phone = tx.phone(self.imei)
         if phone is not None:
-            tx.put_phone(replace(phone, look_at=self.clock.now() + POSTPONE_S))
+            tx.put_phone(replace(phone, look_at=self.reconsider.now(tx) + POSTPONE_S))
 
 
 @dataclass(slots=True)
@@ -74,17 +76,25 @@ class Scheduler:
         jobs = (self.store.commit(JudgeAgain(imei, self.reconsider)) for imei in due)
         answers = await asyncio.gather(*jobs, return_exceptions=True)
         await self._postpone(due, answers)
-        return len(due) == PAGE
+        return len(due) == PAGE and any(answer is True for answer in answers)
 
-    async def _postpone(self, due: Sequence[Imei], answers: Sequence[BaseException | None]) -> None:
+    async def _postpone(self, due: Sequence[Imei], answers: Sequence[BaseException | bool]) -> None:
         for imei, error in zip(due, answers, strict=True):
             match error:
-                case None:
+                case bool():
                     continue
                 case StoreUnavailableError() | OverloadedError():
                     raise error
                 case Exception():  # must not be signed now, or a row that cannot be read: the others go on
                     self.log.critical("not_judged", imei=imei, error=f"{type(error).__name__}: {error}")
-                    await self.store.commit(Postpone(imei, self.reconsider.clock))
+                    await self._postpone_one(imei)
                 case _:
                     raise error
+
+    async def _postpone_one(self, imei: Imei) -> None:
+        try:
+            await self.store.commit(Postpone(imei, self.reconsider))
+        except (StoreUnavailableError, OverloadedError):
+            raise
+        except Exception:  # noqa: BLE001 - a row that cannot be read cannot be put back either: one column of it can
+            await self.store.put_look_at(imei, self.reconsider.clock.now() + POSTPONE_S)

@@ -1,5 +1,6 @@
 """Set policy: check a lender's document, try it on the lender's phones, and put it in force."""
 
+import asyncio
 from collections.abc import Collection
 from dataclasses import dataclass
 
@@ -14,6 +15,9 @@ from broker_bridge.domain.policy import DAY_S, Policy, Wish
 from lock_protocol.imei import Imei
 from lock_protocol.levels import Level
 from lock_protocol.messages import Delegation, DesiredState, LenderId, Notice, Root
+
+_A_BREATH = 50
+"""After how many phones a dry run lets everybody else go first."""
 
 
 class PolicyRefusedError(Exception):
@@ -65,7 +69,7 @@ class SetPolicy:
 
     def run(self, tx: Transaction) -> PolicyVersion:
         """Return the version that is in force."""
-        record, now = tx.lender(self.lender), self.reconsider.clock.now()
+        record, now = tx.lender(self.lender), self.reconsider.now(tx)
         version = PolicyVersion(
             lender=self.lender,
             version=record.policy_version + 1,
@@ -74,6 +78,7 @@ class SetPolicy:
             set_by=self.set_by,
         )
         tx.put_policy(version)
+        tx.put_heard(self.lender, now)
         tx.judge_all_again(self.lender, now)
         detail = f"version {version.version}, {self.name}, set by {self.set_by}"
         tx.audit(AuditEntry(at=now, lender=self.lender, imei=Imei(""), event="policy", detail=detail))
@@ -94,9 +99,9 @@ class PolicyDesk:
 
     async def in_force(self, lender: LenderId) -> PolicyVersion:
         """Return a lender's policy; version 0 is the bridge's own."""
-        versions = await self.store.policies(lender)
-        if versions:
-            return versions[0]
+        newest = await self.store.policy(lender)
+        if newest is not None:
+            return newest
         return PolicyVersion(lender=lender, version=0, document=self.default_document, set_at=0, set_by="")
 
     def check(self, lender: LenderId, document: str) -> Policy:
@@ -142,8 +147,12 @@ class PolicyDesk:
         policy = self.check(lender, document)
         page: Page[Phone] = await self.store.phones(lender, after, limit)
         record, now = await self.store.lender(lender), self.reconsider.clock.now()
-        tried = [self._try(policy, phone, record, now) for phone in page.items]
-        changed = [one for one in tried if one is not None]
+        changed: list[WouldChange] = []
+        for number, phone in enumerate(page.items):
+            if number % _A_BREATH == 0:
+                await asyncio.sleep(0)  # payments and hellos go on meanwhile
+            if (one := self._try(policy, phone, record, now)) is not None:
+                changed.append(one)
         return Tried(judged=len(page.items), would_change=changed, next_token=page.next_token)
 
     def _try(self, policy: Policy, phone: Phone, record: LenderRecord, now: int) -> WouldChange | None:

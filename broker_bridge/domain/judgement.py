@@ -227,7 +227,8 @@ def _lease(policy: Policy, case: Case, demand: _Demand, now: int) -> Lease | Non
 def _silence_ends(policy: Policy, case: Case) -> int:
     """Return when a closed phone opens because its lender has fallen silent, seconds UTC; 0 for never."""
     silent_s = policy.leases.silent_s
-    return case.lender_heard_at + silent_s if silent_s else 0
+    # Never heard of since that is remembered: not the same as silent for so long.
+    return case.lender_heard_at + silent_s if silent_s and case.lender_heard_at else 0
 
 
 def needs_new_state(state: DesiredState, wish: Wish, now: int) -> bool:

@@ -143,6 +143,8 @@ def _with(*scopes: Scope) -> Any:
 
 PhoneReader = Annotated[Caller, _with(Scope.PHONES_READ)]
 PhoneWriter = Annotated[Caller, _with(Scope.PHONES_WRITE)]
+Asker = Annotated[Caller, _with(Scope.PHONES_READ, Scope.DECISIONS_WRITE)]
+"""May see what became of decisions: whoever sends them, too."""
 Decider = Annotated[Caller, _with(Scope.DECISIONS_WRITE)]
 Admin = Annotated[Caller, _with(Scope.ADMIN)]
 SomeDecider = Annotated[Caller, _with(Scope.DECISIONS_WRITE, Scope.SUPPORT)]

@@ -4,7 +4,7 @@ import base64
 import os
 import secrets
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from broker_bridge.adapters.http.access import Caller
 from broker_bridge.adapters.http.answers import decided_answer, phone_answer
@@ -19,6 +19,7 @@ from broker_bridge.adapters.mqtt.passwords import SALT_BYTES, hash_password
 from broker_bridge.app.decide import Decide, Decided
 from broker_bridge.app.enrol import Enrol
 from broker_bridge.app.import_worker import ImportWorker
+from broker_bridge.app.places import Places
 from broker_bridge.app.ports import Clock, Store
 from broker_bridge.app.reconsider import Reconsider
 from broker_bridge.app.set_policy import PolicyDesk
@@ -54,12 +55,14 @@ class Gateway:
     broker: PhonesBroker
     metrics: Metrics
     imports: ImportWorker
+    places: Places = field(default_factory=Places)
 
     async def decide(self, decision: Decision, *, way: Way = "http") -> Decided:
         """Take one decision; by MQTT, its lender is told of each step of what follows."""
         meters = self.metrics.meters
         try:
-            decided = await self.store.commit(Decide(decision, self.reconsider, told=way == "mqtt"))
+            async with self.places.one_for(decision):
+                decided = await self.store.commit(Decide(decision, self.reconsider, told=way == "mqtt"))
         except EXPECTED:
             meters.decided(way, decision, REFUSED)
             raise

@@ -24,6 +24,7 @@ from lock_protocol.levels import Level
 
 MAX_BYTES = 64 * 1024
 MAX_DAYS = 3650
+MAX_DOTS = 64
 _HOUR_S = 3600
 _LINK = r"^(https://[a-z0-9.-]{1,64}(/[\x21-\x7e]*)?)?$"
 
@@ -183,10 +184,17 @@ def read_policy(document: str) -> Policy:
     """
     if len(document.encode()) > MAX_BYTES:
         raise PolicyError(f"line 1: a policy has at most {MAX_BYTES} bytes")
+    for number, text in enumerate(document.split("\n"), start=1):
+        if text.count(".") > MAX_DOTS:  # reading a dotted key takes time with the square of its length
+            raise PolicyError(f"line {number}: more than {MAX_DOTS} dots in a line")
     try:
         content = tomllib.loads(document)
     except tomllib.TOMLDecodeError as error:
         raise PolicyError(_syntax(str(error), document)) from error
+    except RecursionError as error:
+        raise PolicyError("line 1: tables or arrays are nested too deeply") from error
+    except ValueError as error:  # a number of thousands of digits
+        raise PolicyError(f"line 1: {error}") from error
     lines = lines_of(document)
     try:
         policy = _Document.model_validate(content).policy()

@@ -38,7 +38,7 @@ _POSTGRES_OPTIONS = {
 # All but `off` wait for the server's own disk; which of them, its administrator knows best.
 _POSTGRES_SESSION = f"""
 SELECT set_config('synchronous_commit', coalesce(nullif(current_setting('synchronous_commit'), 'off'), 'on'), false),
-       set_config('lock_timeout', '{WAIT_S}s', false),
+       set_config('lock_timeout', '2s', false),
        set_config('idle_in_transaction_session_timeout', '{FORGOTTEN_S}s', false),
        current_setting('fsync'), current_setting('server_encoding')
 """
@@ -112,7 +112,7 @@ def make_file(url: URL) -> None:
 
 def _sqlite(url: URL) -> tuple[Engine, Engine]:
     arguments = {"isolation_level": None, "check_same_thread": False, "timeout": WAIT_S}
-    engine = create_engine(url, connect_args=arguments, max_overflow=READERS)
+    engine = create_engine(url, connect_args=arguments, max_overflow=READERS, hide_parameters=True)
 
     @event.listens_for(engine, "connect")
     def _durable(connection: Any, _: object) -> None:
@@ -133,6 +133,7 @@ def _sqlite(url: URL) -> tuple[Engine, Engine]:
 def _postgresql(url: URL) -> tuple[Engine, Engine]:
     engine = create_engine(
         url,
+        hide_parameters=True,  # an error tells which statement it was, and nothing of whose phone
         # Whatever the server's default is: a job that has waited for a row's lock must see what the other one wrote.
         isolation_level="READ COMMITTED",
         # A connection is tried before it is used, so that the first request after a restart of the server succeeds.

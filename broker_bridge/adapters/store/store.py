@@ -27,6 +27,7 @@ from sqlalchemy import (
     or_,
     select,
     text,
+    update,
 )
 from sqlalchemy.exc import (
     DataError,
@@ -272,6 +273,10 @@ class SqlStore:
         try:
             commit = self._run_together(batch, started)
         except _AWAY as error:
+            if len(batch) > 1 and _is_about_rows(error):
+                for submitted in batch:
+                    self._commit_alone(submitted)
+                return
             batch[0].loop.call_soon_threadsafe(self._settle_in_doubt, batch, _unavailable(error), started)
         except Exception:  # noqa: BLE001 - the writer outlives whatever a batch holds
             # One of them has a row that cannot be read, or wrote what the database will not take: a phone that another
@@ -389,10 +394,20 @@ class SqlStore:
         return await self._read(lambda connection: read_lender(connection, lender))
 
     async def policies(self, lender: LenderId) -> Sequence[PolicyVersion]:
-        """Return all versions of a lender's own policy, the newest first."""
+        """Return all versions of a lender's own policy, the newest first, without their documents."""
         table = tables.policies
-        query = select(table).where(table.c.lender == lender).order_by(table.c.version.desc())
-        return await self._read(lambda connection: _all(connection, query, policy_of))
+        columns = [table.c[name] for name in ("lender", "version", "set_at", "set_by")]
+        query = select(*columns, literal("").label("document")).where(table.c.lender == lender)
+        newest_first = query.order_by(table.c.version.desc())
+        return await self._read(lambda connection: _all(connection, newest_first, policy_of))
+
+    async def policy(self, lender: LenderId, version: int | None = None) -> PolicyVersion | None:
+        """Return one version of a lender's own policy; without a number, the newest."""
+        table = tables.policies
+        query = select(table).where(table.c.lender == lender).order_by(table.c.version.desc()).limit(1)
+        if version is not None:
+            query = query.where(table.c.version == version)
+        return await self._read(lambda connection: _first(connection, query, policy_of))
 
     async def decision(self, lender: LenderId, decision_id: DecisionId) -> RecordedDecision | None:
         """Return the record of a lender's decision."""
@@ -557,6 +572,12 @@ class SqlStore:
             lambda connection: lenders.revoke_key(connection, lender, key_id, at, even_last_admin=even_last_admin)
         )
 
+    async def put_look_at(self, imei: Imei, at: int) -> None:
+        """Have a phone whose row cannot be read judged again later, so that it does not hold up the others."""
+        table = tables.phones
+        change = update(table).where(table.c.imei == imei).values(look_at=at)
+        await self._write(lambda connection: connection.execute(change))
+
     async def put_last_uses(self, uses: Mapping[KeyId, int]) -> None:
         """Remember when API keys were last used."""
         await self._write(lambda connection: lenders.put_last_uses(connection, uses))
@@ -587,6 +608,15 @@ def _entry_number(token: str) -> int:
 
 # The database itself, not what it was given: each job of a batch would meet the same.
 _AWAY = (OperationalError, InternalError, PoolTimeoutError, StoreUnavailableError)
+
+
+_ROWS_HELD = frozenset({"55P03", "40P01", "40001"})
+"""lock_not_available, deadlock_detected, serialization_failure: somebody else holds rows of some of the jobs."""
+
+
+def _is_about_rows(error: Exception) -> bool:
+    """Return whether the database is there, and only what some jobs need is held by somebody else."""
+    return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) in _ROWS_HELD
 
 
 def _in_transaction(engine: Engine, query: Callable[[Connection], T]) -> T:

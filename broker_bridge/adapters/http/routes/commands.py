@@ -2,7 +2,7 @@
 
 from fastapi import APIRouter
 
-from broker_bridge.adapters.http.access import PhoneReader
+from broker_bridge.adapters.http.access import Asker
 from broker_bridge.adapters.http.answers import command_answer
 from broker_bridge.adapters.http.documented import extra
 from broker_bridge.adapters.http.gateway import Gateway
@@ -17,7 +17,7 @@ def routes(gateway: Gateway) -> APIRouter:
     router = APIRouter(prefix="/v1", tags=["Commands"])
 
     @router.get("/commands/{command_id}", openapi_extra=extra("unknown-command"))
-    async def show_command(command_id: CommandPath, caller: PhoneReader) -> CommandAnswer:
+    async def show_command(command_id: CommandPath, caller: Asker) -> CommandAnswer:
         """Show where a command is on its way to its phone."""
         found = await gateway.store.command(caller.lender, CommandId(command_id))
         if found is None:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Request
 from pydantic import Field
 
-from broker_bridge.adapters.http.access import PhoneReader, SomeDecider
+from broker_bridge.adapters.http.access import Asker, SomeDecider
 from broker_bridge.adapters.http.answers import decided_answer
 from broker_bridge.adapters.http.bodies import MAX_LIST, AnyDecision, read_json
 from broker_bridge.adapters.http.documented import OF_SIGNING, extra, json_body, links
@@ -96,7 +96,7 @@ def routes(gateway: Gateway) -> APIRouter:
         return {"results": await asyncio.gather(*(gateway.decide_one(caller, one) for one in value))}
 
     @router.get("/decisions/{decision_id}", openapi_extra=extra("unknown-decision"))
-    async def show_decision(decision_id: DecisionPath, caller: PhoneReader) -> DecidedAnswer:
+    async def show_decision(decision_id: DecisionPath, caller: Asker) -> DecidedAnswer:
         """Show a decision and the answer that it was given."""
         found = await gateway.store.decision(caller.lender, DecisionId(decision_id))
         if found is None:

@@ -202,4 +202,5 @@ def _cell(value: object) -> str:
 def _csv(rows: Iterable[Iterable[str]]) -> bytes:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
-    return text.getvalue().encode()
+    # A refused row may name itself by half a character, which JSON can write and UTF-8 cannot.
+    return text.getvalue().encode("utf-8", "backslashreplace")

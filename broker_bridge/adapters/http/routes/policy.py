@@ -63,10 +63,10 @@ def routes(gateway: Gateway) -> APIRouter:
     @router.get("/policy/versions/{version}", openapi_extra=extra("unknown-policy"))
     async def show_policy_version(version: VersionPath, caller: PhoneReader) -> PolicyAnswer:
         """Show one version."""
-        for one in await gateway.store.policies(caller.lender):
-            if one.version == version:
-                return policy_answer(one)
-        raise not_found("policy", str(version))
+        found = await gateway.store.policy(caller.lender, version)
+        if found is None:
+            raise not_found("policy", str(version))
+        return policy_answer(found)
 
     @router.post("/policy/check", openapi_extra=document("no-signing-keys", schema=_ANYTHING))
     async def check_policy(request: Request, caller: PhoneReader) -> CheckedAnswer:

@@ -105,6 +105,17 @@ class LenderRecord:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Sweep:
+    """All phones of a lender that are to be judged again: how far that is."""
+
+    lender: LenderId
+    at: int
+    """From when on, seconds UTC. It grows with each new sweep, so that two are never taken for one another."""
+    after: str
+    """The IMEI up to which they have been judged; empty at the beginning."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PolicyVersion:
     """One version of a lender's policy. Versions are never changed and never deleted."""
 
@@ -209,7 +220,10 @@ class Transaction(Protocol):
         """Put the next version of a lender's policy in force."""
 
     def judge_all_again(self, lender: LenderId, at: int) -> None:
-        """Have each of a lender's phones judged again at `at` (seconds UTC), or earlier where that is due anyway."""
+        """Have each of a lender's phones judged again from `at` (seconds UTC) on, page by page.
+
+        It only notes that down: nobody's commit waits for a million rows.
+        """
 
     def last_signed_at(self) -> int:
         """Return the newest time that was ever signed with; 0 for none."""
@@ -320,6 +334,15 @@ class Store(Protocol):
 
     async def history(self, lender: LenderId, imei: Imei, after: str, limit: int) -> Page[AuditEntry]:
         """Return what has happened to a lender's phone, the newest first, from the entry behind `after` on."""
+
+    async def sweeps(self, now: int) -> Sequence[Sweep]:
+        """Return the sweeps that are under way at `now` (seconds UTC)."""
+
+    async def imeis_after(self, lender: LenderId, after: str, limit: int) -> Sequence[Imei]:
+        """Return a lender's phones by IMEI, from the one behind `after` on."""
+
+    async def swept(self, sweep: Sweep, upto: Imei | None) -> None:
+        """Note how far a sweep is (None: it is over), unless a new one has begun meanwhile."""
 
     async def to_judge(self, now: int, limit: int) -> Sequence[Imei]:
         """Return phones that are to be judged again at `now` (seconds UTC), the longest waiting first."""

@@ -23,14 +23,16 @@ class JudgeAgain(OnePhone):
 
     imei: Imei
     reconsider: Reconsider
+    whenever: bool = False
+    """Whether it is to be judged although its own time has not come: something has changed for all."""
 
     def run(self, tx: Transaction) -> bool:
         """Judge it, unless that has been done meanwhile or the clock that says so cannot be right; return whether."""
         phone = tx.phone(self.imei)
-        due = phone is not None and 0 < phone.look_at <= self.reconsider.now(tx)
-        if phone is not None and due:
-            self.reconsider.phone(tx, phone)
-        return due
+        if phone is None or not (self.whenever or 0 < phone.look_at <= self.reconsider.now(tx)):
+            return False
+        self.reconsider.phone(tx, phone)
+        return True
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,11 +74,22 @@ class Scheduler:
         Raises:
             StoreUnavailableError, OverloadedError: the database does not take it; it is found again next time.
         """
-        due = await self.store.to_judge(self.reconsider.clock.now(), PAGE)
-        jobs = (self.store.commit(JudgeAgain(imei, self.reconsider)) for imei in due)
+        now = self.reconsider.clock.now()
+        sweeps = await self.store.sweeps(now)
+        for sweep in sweeps:
+            page = await self.store.imeis_after(sweep.lender, sweep.after, PAGE)
+            await self._judge(page, whenever=True)
+            await self.store.swept(sweep, page[-1] if page else None)
+        due = await self.store.to_judge(now, PAGE)
+        judged = await self._judge(due)
+        return bool(sweeps) or (len(due) == PAGE and judged)
+
+    async def _judge(self, imeis: Sequence[Imei], *, whenever: bool = False) -> bool:
+        """Judge phones in commits that they share with everybody else; return whether any was."""
+        jobs = (self.store.commit(JudgeAgain(imei, self.reconsider, whenever)) for imei in imeis)
         answers = await asyncio.gather(*jobs, return_exceptions=True)
-        await self._postpone(due, answers)
-        return len(due) == PAGE and any(answer is True for answer in answers)
+        await self._postpone(imeis, answers)
+        return any(answer is True for answer in answers)
 
     async def _postpone(self, due: Sequence[Imei], answers: Sequence[BaseException | bool]) -> None:
         for imei, error in zip(due, answers, strict=True):

@@ -59,6 +59,7 @@ from broker_bridge.app.ports import (
     PolicyVersion,
     RecordedDecision,
     StoreUnavailableError,
+    Sweep,
     UnstorableError,
 )
 from broker_bridge.domain.access import ApiKey, KeyId, first_key
@@ -424,6 +425,29 @@ class SqlStore:
         rows = await self._read(lambda one: one.execute(query.limit(limit + 1)).mappings().all())
         more = str(rows[limit - 1]["entry"]) if len(rows) > limit else None
         return Page([audit_of(row) for row in rows[:limit]], more)
+
+    async def sweeps(self, now: int) -> Sequence[Sweep]:
+        """Return the sweeps that are under way at `now`."""
+        table = tables.lenders
+        under_way = select(table.c.lender, table.c.judge_at, table.c.judged_to).where(
+            table.c.judge_at > 0, table.c.judge_at <= now
+        )
+        rows = await self._read(lambda connection: connection.execute(under_way).all())
+        return [Sweep(lender=row.lender, at=row.judge_at, after=row.judged_to) for row in rows]
+
+    async def imeis_after(self, lender: LenderId, after: str, limit: int) -> Sequence[Imei]:
+        """Return a lender's phones by IMEI, from the one behind `after` on."""
+        table = tables.phones
+        mine = select(table.c.imei).where(table.c.lender == lender, table.c.imei > after)
+        page = mine.order_by(table.c.imei).limit(limit)
+        return await self._read(lambda connection: list(connection.execute(page).scalars()))
+
+    async def swept(self, sweep: Sweep, upto: Imei | None) -> None:
+        """Note how far a sweep is (None: it is over), unless a new one has begun meanwhile."""
+        table = tables.lenders
+        same = update(table).where(table.c.lender == sweep.lender, table.c.judge_at == sweep.at)
+        change = same.values(judge_at=0, judged_to=tables.SWEEP_BEGINS) if upto is None else same.values(judged_to=upto)
+        await self._write(lambda connection: connection.execute(change))
 
     async def to_judge(self, now: int, limit: int) -> Sequence[Imei]:
         """Return phones that are to be judged again at `now`, the longest waiting first."""

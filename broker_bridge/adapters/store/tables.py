@@ -25,6 +25,9 @@ metadata = MetaData(
     }
 )
 
+SWEEP_BEGINS = "0"
+"""Sorts before every IMEI."""
+
 lenders = Table(
     "lenders",
     metadata,
@@ -32,6 +35,9 @@ lenders = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("policy_version", Integer, nullable=False, server_default="0"),
     Column("heard_at", BigInteger, nullable=False, server_default="0"),
+    # from when on all its phones are to be judged again (0: they are not), and up to which IMEI they have been
+    Column("judge_at", BigInteger, nullable=False, server_default="0"),
+    Column("judged_to", String(15), nullable=False, server_default=SWEEP_BEGINS),
 )
 
 policies = Table(

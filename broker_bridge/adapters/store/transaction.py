@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection, Table, and_, bindparam, insert, or_, select, update
+from sqlalchemy import Connection, Table, and_, bindparam, case, insert, select, update
 
 from broker_bridge.adapters.store import tables
 from broker_bridge.adapters.store.rows import (
@@ -201,9 +201,10 @@ class SharedTransaction:
         for lender, at in sorted(self._heard.items()):
             self._connection.execute(update(table).where(table.c.lender == lender).values(heard_at=at))
         for lender, at in sorted(self._judge_again.items()):
-            look_at = tables.phones.c.look_at
-            later = (tables.phones.c.lender == lender, or_(look_at == 0, look_at > at))
-            self._connection.execute(update(tables.phones).where(*later).values(look_at=at))
+            # Each sweep has a time of its own, so that what was judged in one is not taken for judged in the next.
+            later = case((table.c.judge_at >= at, table.c.judge_at + 1), else_=at)
+            begun = update(table).where(table.c.lender == lender)
+            self._connection.execute(begun.values(judge_at=later, judged_to=tables.SWEEP_BEGINS))
 
     def _find_whom_to_tell(self) -> None:
         """Fill in which new commands stand for a decision that came by MQTT, and collect the steps to tell."""

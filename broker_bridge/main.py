@@ -109,6 +109,7 @@ async def run(settings: Settings) -> None:
         store.on_committed(deliverer.offer)
         metrics = Metrics(clock)
         store.on_commit(metrics.meters.committed)
+        store.on_asked(metrics.meters.asked)
         store.on_doubt(deliverer.look_again)
         signer.load_at_start_only(await store.lenders_with_phones())
         await refuse_unusable_policies(store, policies, development=settings.development)

@@ -53,6 +53,9 @@ class Meters:
         self._commit = _histogram(
             registry, "paylatch_commit_seconds", "How long a commit took, its jobs included.", COMMIT_BUCKETS
         )
+        self._asked = _histogram(
+            registry, "paylatch_database_seconds", "How long a question or a small write took.", COMMIT_BUCKETS
+        )
         self._jobs = _histogram(registry, "paylatch_commit_jobs", "How many jobs shared a commit.", JOBS_BUCKETS)
         self._failures = Counter(
             "paylatch_commit_failures", "Commits that the database did not take.", registry=registry
@@ -66,6 +69,10 @@ class Meters:
         """Count a request that has been answered, and time it."""
         self._requests.labels(method, route, str(status)).inc()
         self._request.labels(method, route).observe(duration_s)
+
+    def asked(self, duration_s: float) -> None:
+        """Time a question to the database, or a small write."""
+        self._asked.observe(duration_s)
 
     def committed(self, commit: Commit) -> None:
         """Take note of a commit."""

@@ -158,6 +158,7 @@ class SqlStore:
         self._on_doubt: Callable[[], object] = lambda: None
         self._on_step: Callable[[Command], object] = lambda _: None
         self._on_commit: Callable[[Commit], object] = lambda _: None
+        self._on_asked: Callable[[float], object] = lambda _: None
 
     async def __aenter__(self) -> Self:
         """Bring the schema up to date and start the writer.
@@ -219,6 +220,10 @@ class SqlStore:
     def on_commit(self, observe: Callable[[Commit], object]) -> None:
         """Say who is told of every commit, in the event loop, when it is over."""
         self._on_commit = observe
+
+    def on_asked(self, observe: Callable[[float], object]) -> None:
+        """Say who is told how long each question and each small write took, waiting for its turn included (seconds)."""
+        self._on_asked = observe
 
     @property
     def kind(self) -> str:
@@ -618,11 +623,18 @@ class SqlStore:
 
     async def _read(self, query: Callable[[Connection], T]) -> T:
         """Run something short in a transaction of its own, on a thread."""
-        return await asyncio.get_running_loop().run_in_executor(self._short, _in_transaction, self._engine, query)
+        return await self._ask(self._engine, query)
 
     async def _write(self, query: Callable[[Connection], T]) -> T:
         """Run something short that writes in a transaction of its own, on a thread."""
-        return await asyncio.get_running_loop().run_in_executor(self._short, _in_transaction, self._writing, query)
+        return await self._ask(self._writing, query)
+
+    async def _ask(self, engine: Engine, query: Callable[[Connection], T]) -> T:
+        started = time.perf_counter()
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._short, _in_transaction, engine, query)
+        finally:
+            self._on_asked(time.perf_counter() - started)
 
 
 def _entry_number(token: str) -> int:

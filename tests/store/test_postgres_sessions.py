@@ -34,7 +34,7 @@ async def test_isolation_and_patience_are_the_bridges_own(postgres: PostgresProc
     administered(postgres, "ALTER DATABASE isolation SET default_transaction_isolation = 'serializable'")
     async with SqlStore(url) as store:
         assert await setting(store, "transaction_isolation") == "read committed"
-        assert await setting(store, "lock_timeout") == "10s"
+        assert await setting(store, "lock_timeout") == "2s"
         assert await setting(store, "idle_in_transaction_session_timeout") == "30s"
 
 

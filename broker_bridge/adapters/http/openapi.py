@@ -95,6 +95,7 @@ def _completed(document: dict[str, Any]) -> dict[str, Any]:
         files: dict[str, str] | None = operation.pop(FILES_KEY, None)
         if files is not None:
             operation["requestBody"] = _file_body(files)
+            _require_headers(operation)
         operation["summary"] = _summary(operation["description"])
         _complete_problems(operation)
         _name_scopes(operation)
@@ -107,6 +108,14 @@ def _completed(document: dict[str, Any]) -> dict[str, Any]:
 def _operations(document: dict[str, Any]) -> Iterator[dict[str, Any]]:
     for methods in document["paths"].values():
         yield from methods.values()
+
+
+def _require_headers(operation: dict[str, Any]) -> None:
+    """Say that headers are required: the framework would answer for a missing one itself, in words of its own."""
+    for parameter in operation["parameters"]:
+        if parameter["in"] == "header":
+            parameter["required"] = True
+            parameter["schema"].pop("default", None)
 
 
 def _file_body(files: dict[str, str]) -> dict[str, Any]:

@@ -54,6 +54,7 @@ IdempotencyKey = Annotated[
     str,
     Header(
         alias="Idempotency-Key",
+        json_schema_extra={"minLength": 1, "maxLength": MAX_KEY, "pattern": "^[ -~]+$"},
         description="The same for the same file, however often it is sent: then it is one import.",
         examples=["book of 2026-01"],
     ),

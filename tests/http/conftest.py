@@ -77,8 +77,8 @@ class Api:
     async def judge_what_is_due(self) -> None:
         """Let the scheduler look until it finds nothing more."""
         scheduler = Scheduler(self.store, self.gateway.reconsider, KeptLog())
-        while await self.store.to_judge(self.clock.now(), 1):
-            await scheduler.look()
+        while await scheduler.look() or await self.store.to_judge(self.clock.now(), 1):
+            pass
 
     async def enrol(self, imei: object = IMEI, **fields: Any) -> httpx.Response:
         body = {"imei": imei, "loan_id": f"loan-{imei}", "device_key": DEVICE_KEY, "consent": "signed on paper"}

@@ -5,7 +5,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Self
 from paylatch.broker_config import BrokerFiles
 from paylatch.guard import Guard
 from paylatch.ports import LOOPBACK
+from paylatch.waiting import wait_until
 
 # Where distributions put the broker although a user's PATH may leave it out.
 _MORE_PATHS = ("/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin")
@@ -160,15 +160,8 @@ class MosquittoProcess:
             self._wait_until(process, partial(_accepts, port), f"listen on port {port}")
 
     def _wait_until(self, process: subprocess.Popen[bytes], done: Callable[[], bool], what: str) -> None:
-        deadline = time.monotonic() + _DEADLINE_S
-        while not done():
-            try:
-                code = process.wait(_POLL_S)
-            except subprocess.TimeoutExpired:
-                if time.monotonic() < deadline:
-                    continue
-                raise BrokerError(f"the broker did not {what} within {_DEADLINE_S:g} s{self._log_tail()}") from None
-            raise BrokerError(f"the broker exited with code {code} before it could {what}{self._log_tail()}")
+        if hindrance := wait_until(process, done, deadline_s=_DEADLINE_S, poll_s=_POLL_S):
+            raise BrokerError(f"the broker {hindrance} {what}{self._log_tail()}")
 
     def _log_tail(self) -> str:
         return f"; its log ends:\n{_text_from(self.files.log, 0)[-_LOG_TAIL_CHARACTERS:]}"

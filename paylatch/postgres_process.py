@@ -8,7 +8,6 @@ import shutil
 import signal
 import subprocess
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from psycopg import sql
 
 from paylatch.guard import Guard
 from paylatch.ports import LOOPBACK, free_ports
+from paylatch.waiting import wait_until
 
 ACCOUNT = "postgres"
 """The account that the server runs as when root starts it, since it refuses to run as root."""
@@ -234,15 +234,8 @@ class PostgresProcess:
         os.close(self._family)
 
     def _wait_until(self, process: subprocess.Popen[bytes], done: Callable[[], bool], what: str) -> None:
-        deadline = time.monotonic() + _DEADLINE_S
-        while not done():
-            try:
-                code = process.wait(_POLL_S)
-            except subprocess.TimeoutExpired:
-                if time.monotonic() < deadline:
-                    continue
-                raise PostgresError(f"PostgreSQL did not {what} within {_DEADLINE_S:g} s{self._log_tail()}") from None
-            raise PostgresError(f"PostgreSQL exited with code {code} before it could {what}{self._log_tail()}")
+        if hindrance := wait_until(process, done, deadline_s=_DEADLINE_S, poll_s=_POLL_S):
+            raise PostgresError(f"PostgreSQL {hindrance} {what}{self._log_tail()}")
 
     def _log_tail(self) -> str:
         return f"; its log ends:\n{self._log.read_text(encoding='utf-8', errors='replace')[-_LOG_TAIL_CHARACTERS:]}"

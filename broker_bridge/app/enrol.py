@@ -7,6 +7,7 @@ from broker_bridge.app.ports import AuditEntry, Transaction, outgoing
 from broker_bridge.app.reconsider import Reconsider
 from broker_bridge.domain.decisions import DecisionId
 from broker_bridge.domain.judgement import lease_look
+from broker_bridge.domain.lanes import FIRST_LANE
 from broker_bridge.domain.loans import Loan
 from broker_bridge.domain.phones import CONTRACT, Phone, PhoneStatus
 from lock_protocol.imei import Imei
@@ -53,8 +54,12 @@ class Enrol:
             UnknownLenderError: the bridge has no keys for this lender.
         """
         known = tx.phone(self.imei)
-        phone = self._first_time(tx) if known is None else self._again(tx, known)
-        tx.publish_after_commit(outgoing(phone))
+        if known is None:
+            phone = self._first_time(tx)
+            tx.publish_after_commit(replace(outgoing(phone), lane=FIRST_LANE))
+        else:
+            phone = self._again(tx, known)
+            tx.publish_after_commit(outgoing(phone))
         now = self.reconsider.clock.now()
         entry = AuditEntry(at=now, lender=self.lender, imei=self.imei, event="enrolled", detail=self.consent)
         tx.audit(entry)

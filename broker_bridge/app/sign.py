@@ -13,7 +13,7 @@ from broker_bridge.domain.authority import require_authority, within
 from broker_bridge.domain.clock import SigningTime, signing_time
 from broker_bridge.domain.commands import Event, Status, after
 from broker_bridge.domain.decisions import DecisionId
-from broker_bridge.domain.lanes import Lane, lane_of
+from broker_bridge.domain.lanes import FIRST_LANE, Lane, lane_of
 from broker_bridge.domain.phones import CommandId, Desired, Phone, PhoneStatus
 from broker_bridge.domain.policy import Wish
 from lock_protocol.codec import encode, pack
@@ -73,9 +73,10 @@ class Queue:
     clock: Clock
 
     def first(self, tx: Transaction, lender: LenderId, imei: Imei, wish: Wish) -> tuple[Desired, CommandId]:
-        """Sign version 1 for a phone that is being enrolled; the caller stores the phone."""
+        """Sign version 1 for a phone that is being enrolled; the caller stores the phone and has it published."""
         delegation = self.signer.delegation(lender)
-        return self._sign(tx, lender, imei, (delegation.epoch, 1), wish, lane=lane_of(wish.level, None))
+        at = self.signing_clock.time_for(tx, lane_of(wish.level, None))
+        return self._sign(tx, lender, imei, (delegation.epoch, 1), wish, lane=FIRST_LANE, at=at)
 
     def next(
         self,
@@ -95,8 +96,9 @@ class Queue:
         # A payment right after a lock that the phone has not reported yet opens a phone all the same.
         lane = lane_of(wish.level, phone.may_be_at if wish.level.is_open else phone.reported_level)
         order = (epoch, version)
+        at = self.signing_clock.time_for(tx, lane)
         desired, command_id = self._sign(
-            tx, phone.lender, phone.imei, order, wish, lane=lane, decision=decision, delay_s=delay_s
+            tx, phone.lender, phone.imei, order, wish, lane=lane, at=at, decision=decision, delay_s=delay_s
         )
         self._supersede(tx, phone.command_id)
         status = PhoneStatus.RELEASING if wish.level is Level.RELEASED else phone.status
@@ -128,10 +130,10 @@ class Queue:
         wish: Wish,
         *,
         lane: Lane,
+        at: int,
         decision: DecisionId | None = None,
         delay_s: int = 0,
     ) -> tuple[Desired, CommandId]:
-        at = self.signing_clock.time_for(tx, lane)
         delegation = self.signer.delegation(lender)
         require_authority(wish, delegation, at)
         wish = within(wish, delegation, at)

@@ -154,7 +154,7 @@ async def test_queues_and_ages_are_told_by_lane(watched: Watched) -> None:
     assert values['paylatch_outbox_depth{lane="closing"}'] == 1
     assert values['paylatch_command_oldest_pending_seconds{lane="closing"}'] == 40
     assert values['paylatch_command_overdue_seconds{lane="closing"}'] == 40
-    assert values['paylatch_command_overdue_seconds{lane="keeping"}'] == 0
+    assert values['paylatch_command_overdue_seconds{lane="opening"}'] == 0
 
 
 async def test_ages_are_asked_of_the_database_once_in_a_while(watched: Watched) -> None:

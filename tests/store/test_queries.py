@@ -36,7 +36,7 @@ async def test_what_is_due_is_claimed_by_lane_the_longest_waiting_first(store: S
     await enrolled(store, office)
     office.clock.advance(10)
     await store.commit(office.decide(overdue(90, at=1, imei=A)))
-    due = await store.claim(Lane.OPENING, office.clock.now(), 10)
+    due = await store.claim(Lane.KEEPING, office.clock.now(), 10)
     assert {one.imei for one in due} == {B, C, D}
     assert [one.imei for one in await store.claim(Lane.CLOSING, office.clock.now(), 10)] == [A]
 
@@ -51,13 +51,16 @@ async def test_only_the_newest_version_of_a_phone_is_claimed(store: SqlStore, of
 
 async def test_a_claim_takes_no_more_than_it_is_told(store: SqlStore, office: Office) -> None:
     await enrolled(store, office)
-    assert len(await store.claim(Lane.OPENING, office.clock.now(), 3)) == 3
+    assert len(await store.claim(Lane.KEEPING, office.clock.now(), 3)) == 3
 
 
 async def test_a_published_opening_is_due_again_after_5_then_30_then_300_seconds(
     store: SqlStore, office: Office
 ) -> None:
-    phone = await store.commit(office.enrol(A))
+    await store.commit(office.enrol(A))
+    await store.commit(office.decide(overdue(90, at=1, imei=A)))
+    await store.commit(office.decide(payment(at=2, imei=A)))
+    phone = await row(store, A)
     for wait in (5, 30, 300):
         await published(store, office, phone)
         office.clock.advance(wait - 1)
@@ -67,6 +70,17 @@ async def test_a_published_opening_is_due_again_after_5_then_30_then_300_seconds
     await published(store, office, phone)
     office.clock.advance(10**6)
     assert await store.claim(Lane.OPENING, office.clock.now(), 10) == []
+
+
+async def test_a_first_state_is_no_opening_and_not_due_again(store: SqlStore, office: Office) -> None:
+    """A whole book that is being enrolled neither stands before payers nor is repeated for phones in their boxes."""
+    phone = await store.commit(office.enrol(A))
+    assert await store.claim(Lane.OPENING, office.clock.now(), 10) == []
+    assert [one.imei for one in await store.claim(Lane.KEEPING, office.clock.now(), 10)] == [A]
+    await published(store, office, phone)
+    office.clock.advance(10**6)
+    for lane in Lane:
+        assert await store.claim(lane, office.clock.now(), 10) == []
 
 
 async def test_a_published_lock_is_not_due_again(store: SqlStore, office: Office) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import logging
 import math
 import socket
+import ssl
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -37,6 +38,8 @@ class MqttDialler:
     host: str
     port: int
     topics: Topics
+    tls: ssl.SSLContext | None = None
+    """How to connect by TLS; None does without."""
 
     async def hold(self, phone: FleetPhone, root_version: int, session: Session) -> None:
         """Connect one phone, subscribe its own topics and the next root's, and serve the session until cancelled.
@@ -78,6 +81,7 @@ class MqttDialler:
             timeout=_TIMEOUT_S,
             max_queued_incoming_messages=_MAX_QUEUED,
             socket_options=_NO_DELAY,
+            tls_context=self.tls,
             logger=_LOGGER,
             will=aiomqtt.Will(self.topics.phone(phone.imei, PhoneTopic.PRESENCE), b"gone"),
         )

@@ -18,6 +18,8 @@ class Counters:
         self.unlocks = 0
         """Times a phone came to be open (level 0 or 1, or released) from above that."""
         self.connects = 0
+        self.online = 0
+        """Phones that are connected and subscribed now."""
         self.storage_failures = 0
 
     def count(self, observed: Observed) -> None:

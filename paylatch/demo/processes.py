@@ -80,9 +80,7 @@ class ChildProcess:
 
 
 @asynccontextmanager
-async def running(
-    name: str, arguments: Sequence[str], log: Path, *, module: str = OURS
-) -> AsyncIterator[ChildProcess]:
+async def running(name: str, arguments: Sequence[str], log: Path, *, module: str = OURS) -> AsyncIterator[ChildProcess]:
     """Run a module with these arguments as a process of its own, and stop it in the end.
 
     Args:

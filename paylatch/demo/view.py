@@ -20,7 +20,14 @@ from paylatch.demo.summary import LEVELS, summary_of
 _SHOWN_VIOLATIONS = 20
 
 
-class View(Protocol):
+class Steps(Protocol):
+    """Shows what is being done."""
+
+    def step(self, text: str) -> None:
+        """Show what is being done from now on."""
+
+
+class View(Steps, Protocol):
     """Shows one run. A context manager: leaving it gives the terminal back."""
 
     def __enter__(self) -> Self:
@@ -30,9 +37,6 @@ class View(Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Give it back."""
-
-    def step(self, text: str) -> None:
-        """Show what is being done from now on."""
 
     def month(self, name: str, rows: Sequence[Row], violations: Sequence[Violation]) -> None:
         """Show a month's audit."""

@@ -1,7 +1,8 @@
 """The command line: what a person runs.
 
 Data goes to standard output, messages to standard error. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a part of a
-bulk failed, 4 not allowed, 130 interrupted. Each command imports what it needs when it runs, so that `--help` is quick.
+bulk failed, 4 not allowed, 99 a load test's threshold was not reached, 130 interrupted. Each command imports what it
+needs when it runs, so that `--help` is quick.
 """
 
 import json
@@ -10,16 +11,29 @@ import time
 from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
-from typing import IO, Annotated, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
 from paylatch import resources
-from paylatch.commands import completion, decide, imports, key, lender, lender_mqtt, lookup, phone, policy, quickstart
+from paylatch.commands import (
+    completion,
+    decide,
+    fleet,
+    imports,
+    key,
+    lender,
+    lender_mqtt,
+    lookup,
+    phone,
+    policy,
+    quickstart,
+)
 from paylatch.commands import config as config_commands
 from paylatch.commands import histories as histories_commands
+from paylatch.commands.files import created
 from paylatch.commands.options import ConfigOption, JsonOption, as_flag, given, lender_named, settings_from
-from paylatch.commands.outcome import FAILED, INTERRUPTED, USAGE, fail, finish
+from paylatch.commands.outcome import FAILED, INTERRUPTED, fail, finish
 from paylatch.commands.show import show_json
 
 app = typer.Typer(
@@ -32,10 +46,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 bridge_app = typer.Typer(help="The bridge between lenders and phones.", no_args_is_help=True, rich_markup_mode=None)
-fleet_app = typer.Typer(help="Simulated phones.", no_args_is_help=True, rich_markup_mode=None)
 keys_app = typer.Typer(help="The keys that phones trust.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(bridge_app, name="bridge")
-app.add_typer(fleet_app, name="fleet")
+app.add_typer(fleet.app, name="fleet")
 app.add_typer(keys_app, name="keys")
 lender.app.command("mqtt-password", epilog=lender_mqtt.EXAMPLE)(lender_mqtt.mqtt_password)
 app.add_typer(lender.app, name="lender")
@@ -129,8 +142,8 @@ def demo(
     options = Options(phones=phones, months=months, histories=histories, seed=seed, database=database, keep=keep)
     with ExitStack() as stack:
         view = choose_view(quiet=quiet)
-        audit_file = _create(stack, audit)
-        json_file = _create(stack, json_path)
+        audit_file = None if audit is None else created(stack, audit)
+        json_file = None if json_path is None else created(stack, json_path)
         with view:
             result = finish(run(options, view, audit_file), failures, usage=(DemoUsageError, HistoryError))
             view.summary(result)
@@ -199,18 +212,6 @@ def bridge_run(
     finish(run(settings), expected, usage=(SettingsError,))
 
 
-@fleet_app.command(
-    "run",
-    add_help_option=False,  # the fleet's own parser knows its options, and shows them
-    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
-)
-def fleet_run(context: typer.Context) -> None:
-    """Run a fleet of simulated phones; `paylatch fleet run --help` lists its options."""
-    from device_sim.main import main as run_fleet  # noqa: PLC0415 - see the module's docstring
-
-    raise typer.Exit(run_fleet(context.args))
-
-
 @keys_app.command("init", epilog="Example: paylatch keys init --directory keys --lender acme")
 def keys_init(
     *,
@@ -232,13 +233,3 @@ def keys_init(
     if as_json:
         show_json({"lender": lender, "directory": str(directory)})
     typer.echo(f"made development keys for {lender} in {directory}; never use them in production", err=True)
-
-
-def _create(stack: ExitStack, path: Path | None) -> IO[str] | None:
-    """Open a file to write before the work begins: a path that cannot be written should not cost an hour."""
-    if path is None:
-        return None
-    try:
-        return stack.enter_context(path.open("w", encoding="utf-8", newline=""))
-    except OSError as error:
-        fail(error, USAGE)

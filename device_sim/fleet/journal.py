@@ -25,6 +25,11 @@ class Entry(NamedTuple):
     version: int
     """Of the state that the phone holds; 0 for none."""
 
+    @property
+    def is_level(self) -> bool:
+        """Whether it is about the level, not about the connection."""
+        return self.what not in (UP, DOWN)
+
 
 class Journal:
     """A fleet's events in their order. Nothing is kept before somebody has asked for the first time.

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from random import Random
 
 from device_sim.fleet.journal import DOWN, UP, Entry
@@ -137,22 +138,25 @@ class Book:
         fitting = [account.imei for account in self._order if _is(account, who)]
         return dice.sample(fitting, round(len(fitting) * share))
 
-    def draw(self, who: Who, among: Sequence[Imei], dice: Random) -> Imei | None:
-        """Return one of those phones about which nothing is under way; None if there is none."""
-        now = time.monotonic_ns()
-        for _ in range(_TRIES):
-            imei = among[dice.randrange(len(among))]
-            if self._is_free(imei, who, now):
-                return imei
-        start = dice.randrange(len(among))
-        turned = (among[(start + n) % len(among)] for n in range(len(among)))
-        return next((imei for imei in turned if self._is_free(imei, who, now)), None)
+    def draw(self, who: Who, among: Sequence[Imei], dice: Random, *, idle: bool) -> Imei | None:
+        """Return one of those phones; None if there is none.
 
-    def _is_free(self, imei: Imei, who: Who, now: int) -> bool:
-        account = self._accounts[imei]
-        awaited = account.awaited
-        waits = awaited is not None and now - awaited.since_ns < _FORGOTTEN_NS
-        return not account.under_way and not waits and _is(account, who)
+        Args:
+            who: what it has to be.
+            among: one at least.
+            dice: choose it.
+            idle: whether nothing may be under way about it; else it only has to be connected.
+        """
+        now = time.monotonic_ns()
+
+        def fits(imei: Imei) -> bool:
+            account = self._accounts[imei]
+            return _is(account, who) and (_is_idle(account, now) if idle else account.online)
+
+        tries = (among[dice.randrange(len(among))] for _ in range(_TRIES))
+        start = dice.randrange(len(among))
+        everybody = (among[(start + n) % len(among)] for n in range(len(among)))
+        return next(filter(fits, chain(tries, everybody)), None)
 
     # --- judging ---
 
@@ -167,9 +171,18 @@ class Book:
         accounts = (self._accounts[imei] for imei in chosen)
         return {one.imei: one.required[0] for one in accounts if len(one.required) == 1}
 
+    def permitted(self, imei: Imei) -> Sequence[Level]:
+        """Return where a phone may be: more than one level where nobody knows whether a decision was taken."""
+        return self._accounts[imei].required
+
     def permits(self, imei: Imei, level: Level) -> bool:
         """Return whether a phone may be at this level."""
         return level in self._accounts[imei].required
+
+    @property
+    def under_way(self) -> bool:
+        """Whether a decision is still to be answered for."""
+        return any(account.under_way for account in self._order)
 
     def rest(self) -> None:
         """Note that everything has come to rest: what was awaited and not seen will not be seen any more."""
@@ -199,6 +212,11 @@ def _arrived(account: _Account, at_ns: int) -> Measured | None:
         return None
     account.awaited = None
     return Measured(awaited.trend, at_ns - awaited.since_ns)
+
+
+def _is_idle(account: _Account, now_ns: int) -> bool:
+    waits = account.awaited is not None and now_ns - account.awaited.since_ns < _FORGOTTEN_NS
+    return not account.under_way and not waits
 
 
 def _is(account: _Account, who: Who) -> bool:

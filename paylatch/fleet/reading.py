@@ -1,7 +1,7 @@
 """From a TOML file to a `Scenario`, with errors that name the file, the line and the key."""
 
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -10,7 +10,8 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from broker_bridge.adapters.policies.lines import Place, line_of, lines_of
-from paylatch.fleet.scenario import Scenario
+from paylatch.fleet.scenario import Numbers, Scenario
+from paylatch.fleet.thresholds import threshold_of
 
 _SHIPPED = files("paylatch.fleet") / "scenarios"
 _SUFFIX = ".toml"
@@ -75,6 +76,32 @@ def scenario_of(document: str, name: str) -> Scenario:
         return Scenario.model_validate(fields)
     except ValidationError as error:
         raise ScenarioError("\n".join(_faults(error, fields, lines_of(document), name))) from error
+
+
+def changed(scenario: Scenario, fields: Mapping[str, Any], limits: Iterable[str]) -> Scenario:
+    """Return a scenario with other numbers, and with more thresholds: one over the same metric takes the other's place.
+
+    Args:
+        scenario: as its file has it.
+        fields: by the names that they have in the file, and as they are written there.
+        limits: like `unlock_ms.p99<250`.
+
+    Raises:
+        ScenarioError: a value that cannot be; the message names the flag.
+    """
+    try:
+        added = [threshold_of(limit) for limit in limits]
+    except ValueError as error:
+        raise ScenarioError(f"--threshold: {error}") from error
+    kept = [one for one in scenario.thresholds if one.metric not in {other.metric for other in added}]
+    try:
+        # The numbers alone: the rest of the scenario has been checked, and is no TOML any more.
+        numbers = Numbers.model_validate(fields)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        raise ScenarioError(f"--{first['loc'][0]}: {_explained(first)}") from error
+    update = {name: getattr(numbers, name) for name in fields}
+    return scenario.model_copy(update={**update, "thresholds": (*kept, *added)})
 
 
 def _faults(error: ValidationError, fields: Mapping[str, Any], lines: dict[Place, int], name: str) -> Iterator[str]:

@@ -110,7 +110,7 @@ class Replay(_Step):
 
     do: Literal["replay"]
     months: Annotated[int, Field(ge=1, le=6)] = 6
-    by: Literal["one", "list", "import"] = "list"
+    by: Literal["one", "list"] = "list"
     list_of: Annotated[int, Field(ge=2, le=1000)] = 100
     pace: Annotated[float, Field(gt=0)] | Literal["at-once"] = 1.0
     within: Duration = 120.0
@@ -192,11 +192,9 @@ def _finishing(steps: tuple[Step, ...]) -> tuple[Step, ...]:
     return steps
 
 
-class Scenario(Table):
-    """A whole scenario. Its tables are described in `docs/fleet.md`."""
+class Numbers(Table):
+    """What flags can replace. Steps use all of it."""
 
-    about: str
-    """What it shows, in a sentence."""
     phones: Annotated[int, Field(ge=1, le=MOST_PHONES)] = 500
     rate: Rate = 100.0
     """Arrivals a second."""
@@ -206,6 +204,13 @@ class Scenario(Table):
     duration: Duration = 30.0
     """Of the steps that repeat."""
     seed: int = 0
+
+
+class Scenario(Numbers):
+    """A whole scenario. Its tables are described in `docs/fleet.md`."""
+
+    about: str
+    """What it shows, in a sentence."""
     network: Network = Network()
     thresholds: Annotated[tuple[Threshold, ...], BeforeValidator(_thresholds)] = ()
     step: Annotated[tuple[Step, ...], Field(min_length=1, strict=False), AfterValidator(_finishing)]

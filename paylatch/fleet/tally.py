@@ -60,7 +60,9 @@ class Tally:
     right_again_s: list[float] = field(default_factory=list)
     samples: list[Sample] = field(default_factory=list)
     marks: list[Mark] = field(default_factory=list)
-    started: float = field(default_factory=time.monotonic)
+    wall_s: float = 0.0
+    """How long it took; known in the end."""
+    _began: float = field(default_factory=time.monotonic)
     _every: int = 1
     _since: int = 0
     _recent: Histogram = field(default_factory=Histogram)
@@ -69,7 +71,15 @@ class Tally:
     @property
     def now_s(self) -> float:
         """Seconds since the run began."""
-        return time.monotonic() - self.started
+        return time.monotonic() - self._began
+
+    def begin(self) -> None:
+        """Count time from now on."""
+        self._began = time.monotonic()
+
+    def end(self) -> None:
+        """Note how long it took."""
+        self.wall_s = self.now_s
 
     def measure(self, trend: str, ns: int) -> None:
         """Count a time in nanoseconds."""

@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from random import Random
 from typing import Literal, Protocol
@@ -29,6 +29,22 @@ class Broker(Protocol):
             keep: whether it comes back with what it had saved.
             fleet: the phones that will notice.
         """
+
+
+class Deadline:
+    """What is left of a time.
+
+    Args:
+        within_s: how long it is, in seconds from now.
+    """
+
+    def __init__(self, within_s: float) -> None:
+        self._end = time.monotonic() + within_s
+
+    @property
+    def left_s(self) -> float:
+        """Seconds; 0 when it is over."""
+        return max(self._end - time.monotonic(), 0.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,24 +77,31 @@ class Cast:
             if measured is not None:
                 self.tally.measure(measured.trend, measured.ns)
 
+    async def are_right(self, within_s: float) -> list[Imei]:
+        """Wait until every phone is connected and as it has to be; return those that are not in time."""
+        return await self._until_rest(within_s, self._right)
+
     async def settle(self, within_s: float) -> list[Imei]:
-        """Wait until every phone is connected, as it has to be, and confirmed; return those that are not in time."""
-        deadline = time.monotonic() + within_s
+        """Wait until every phone is, beside that, confirmed by the bridge; return those that are not in time."""
+        lacking = await self._until_rest(within_s, self._right_and_confirmed)
+        if not lacking:
+            self.book.rest()
+        return lacking
 
-        def left_s() -> float:
-            return max(deadline - time.monotonic(), 0.0)
-
+    async def _until_rest(self, within_s: float, wait: Callable[[Deadline], Awaitable[set[Imei]]]) -> list[Imei]:
+        deadline = Deadline(within_s)
         while True:
             required = self.book.required()
-            lacking = set(await self.fleet.await_connected(left_s()))
-            lacking.update(one.imei for one in await self.fleet.await_levels(required, left_s()))
-            lacking.update(await self.fleet.await_settled(left_s()))
+            lacking = await wait(deadline)
             await self.follow()
             # What was decided meanwhile has to be waited for as well.
-            if left_s() <= 0 or (required == self.book.required() and not self.book.under_way):
-                return self._in_order(lacking)
+            if not deadline.left_s or (required == self.book.required() and not self.book.under_way):
+                return sorted(lacking)
 
-    def _in_order(self, imeis: Collection[Imei]) -> list[Imei]:
-        if not imeis:
-            self.book.rest()
-        return sorted(imeis)
+    async def _right(self, deadline: Deadline) -> set[Imei]:
+        lacking = set(await self.fleet.await_connected(deadline.left_s))
+        levels = await self.fleet.await_levels(self.book.required(), deadline.left_s)
+        return lacking | {one.imei for one in levels}
+
+    async def _right_and_confirmed(self, deadline: Deadline) -> set[Imei]:
+        return await self._right(deadline) | set(await self.fleet.await_settled(deadline.left_s))

@@ -111,6 +111,7 @@ class Lender:
 
     def _prepare(self, order: Order, due_ns: int) -> tuple[Asked, Mapping[str, Any]]:
         asked = self.book.ask(order.imei, order.level, due_ns)
+        self.tally.due += 1
         self.tally.measure("late_ms", time.monotonic_ns() - due_ns)
         named = {
             "decision_id": f"fleet-{self._run}-{self._numbers()}",

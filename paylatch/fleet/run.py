@@ -11,6 +11,7 @@ from random import Random
 from typing import Any, NoReturn
 
 from device_sim.fleet.control_messages import CountersDump
+from lock_protocol.imei import Imei
 from paylatch.demo.options import DemoError
 from paylatch.demo.processes import ChildProcess
 from paylatch.demo.stage import directory_of
@@ -83,11 +84,9 @@ async def _assembled(scenario: Scenario, there: Source, phones: RunningPhones, t
     view.step(f"connecting {scenario.phones} phones in {len(phones.processes)} processes")
     began = time.monotonic()
     patience = _CONNECTS_IN_S + scenario.phones * _PHONE_CONNECTS_IN_S
-    silent = await phones.control.await_connected(patience)
+    _require_none(await phones.control.await_connected(patience), "connected", patience)
     tally.first_connected_s = time.monotonic() - began
-    silent = silent or await phones.control.await_settled(patience)
-    if silent:
-        raise DemoError(f"{len(silent)} phones were not confirmed within {patience:g} s, {silent[0]} the first")
+    _require_none(await phones.control.await_settled(patience), "confirmed", patience)
     await phones.control.news()
     imeis = [phone.imei for phone in await phones.control.dump()]
     book = Book({phone.imei: phone.desired.level async for phone in known_phones(there.bridge, imeis)})
@@ -101,6 +100,11 @@ async def _assembled(scenario: Scenario, there: Source, phones: RunningPhones, t
         say=_sayer(tally, view),
         dice=Random(scenario.seed),  # noqa: S311 - see `Cast.dice`
     )
+
+
+def _require_none(lacking: Sequence[Imei], what: str, patience_s: float) -> None:
+    if lacking:
+        raise DemoError(f"{len(lacking)} phones were not {what} within {patience_s:g} s, {lacking[0]} the first")
 
 
 def _sayer(tally: Tally, view: View) -> Any:
@@ -224,6 +228,7 @@ def _figures(cast: Cast, counters: CountersDump, findings: Sequence[Finding]) ->
         "connects_per_s": phones / tally.first_connected_s if tally.first_connected_s else None,
         "reconnected_s": max(tally.reconnected_s, default=None),
         "right_again_s": max(tally.right_again_s, default=None),
+        "confirmed_again_s": max(tally.confirmed_again_s, default=None),
         "rss_per_phone_bytes": max((one.rss_bytes for one in tally.samples), default=0) / phones or None,
         "missed_events": cast.fleet.missed,
     }

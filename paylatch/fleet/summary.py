@@ -5,7 +5,17 @@ from collections.abc import Iterator
 from paylatch.fleet.result import Result, statistics_of
 
 _SHOWN_FINDINGS = 10
-_SHOWN = ("decisions", "decisions_per_s", "transitions", "connects_per_s", "reconnected_s", "right_again_s", "lost")
+_SHOWN = (
+    "decisions",
+    "decisions_per_s",
+    "transitions",
+    "connects_per_s",
+    "reconnected_s",
+    "right_again_s",
+    "confirmed_again_s",
+    "rss_per_phone_bytes",
+    "lost",
+)
 
 
 def summary_of(result: Result) -> Iterator[str]:

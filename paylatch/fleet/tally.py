@@ -18,6 +18,8 @@ class Sample:
     at_s: float
     """Since the run began."""
     connected: int
+    due: int
+    """Decisions that had to be sent so far."""
     decisions: int
     """Taken so far."""
     transitions: int
@@ -44,6 +46,7 @@ class Tally:
     """Counts as a run goes on. What it counts was observed, never planned."""
 
     trends: dict[str, Histogram] = field(default_factory=lambda: {name: Histogram() for name in TRENDS})
+    due: int = 0
     decisions: int = 0
     failed: Counter[str] = field(default_factory=Counter)
     """Decisions that were not taken, by the name of the problem."""
@@ -58,6 +61,7 @@ class Tally:
     """How long all phones took to connect at first."""
     reconnected_s: list[float] = field(default_factory=list)
     right_again_s: list[float] = field(default_factory=list)
+    confirmed_again_s: list[float] = field(default_factory=list)
     samples: list[Sample] = field(default_factory=list)
     marks: list[Mark] = field(default_factory=list)
     wall_s: float = 0.0
@@ -97,6 +101,7 @@ class Tally:
         one = Sample(
             at_s=self.now_s,
             connected=connected,
+            due=self.due,
             decisions=self.decisions,
             transitions=self.transitions,
             refusals=refusals,

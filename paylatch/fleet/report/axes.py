@@ -8,6 +8,7 @@ _NICE = (1, 2, 2.5, 5, 10)
 _LOG_NICE = (1, 2, 5)
 _MOST_DECADES_WITH_STEPS = 4
 _THOUSAND = 1000
+_LONG_MS = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,17 @@ def from_zero(values: Sequence[float], start: float, end: float) -> Axis:
     most = max(values, default=0.0) or 1.0
     step = _step(most / 4)
     return Axis(0.0, math.ceil(most / step - 1e-9) * step, start, end)
+
+
+def decades(values: Sequence[float], start: float, end: float) -> Axis:
+    """Return an axis of ratios, from one power of ten to another, that has room for all of these values above 0."""
+    low, high = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))
+    return Axis(10.0**low, 10.0 ** max(high, low + 1), start, end, log=True)
+
+
+def told_ms(value: float) -> str:
+    """Return milliseconds with their unit; long times in seconds."""
+    return f"{written(value)} ms" if value < _LONG_MS else f"{written(value / _THOUSAND)} s"
 
 
 def written(value: float) -> str:

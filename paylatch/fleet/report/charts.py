@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from html import escape
 
 from paylatch.fleet.histogram import Histogram
-from paylatch.fleet.report.axes import Axis, from_zero, written
+from paylatch.fleet.report.axes import Axis, decades, from_zero, told_ms, written
 
 WIDTH, HEIGHT = 920, 280
 _LEFT, _RIGHT, _TOP, _BOTTOM = 68, 16, 30, 46
@@ -18,6 +18,7 @@ _BAR = 26
 _NAMES = 250
 _MARKED = (50, 95, 99)
 _CHARACTER = 7.2
+_GAP = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,7 @@ class Series:
     """Whether it is told by dots: values that have nothing to do with the time between them."""
 
 
-def line_chart(title: str, unit: str, series: Sequence[Series], marks: Sequence[float]) -> str:
+def line_chart(title: str, unit: str, series: Sequence[Series], marks: Sequence[float], *, log: bool = False) -> str:
     """Return values over time.
 
     Args:
@@ -40,11 +41,12 @@ def line_chart(title: str, unit: str, series: Sequence[Series], marks: Sequence[
         unit: of the values.
         series: four at most.
         marks: seconds at which steps began; they are numbered from 1.
+        log: whether equal ratios are equally high; then all values are above 0, and there is one at least.
     """
     times = [x for one in series for x, _ in one.points]
     values = [y for one in series for _, y in one.points if y is not None]
     x = Axis(0.0, max(times, default=1.0) or 1.0, _LEFT, WIDTH - _RIGHT)
-    y = from_zero(values, HEIGHT - _BOTTOM, _TOP)
+    y = (decades if log else from_zero)(values, HEIGHT - _BOTTOM, _TOP)
     parts = [*_grid(x, y, "seconds since the first step", unit), *_marks(marks, x)]
     for number, one in enumerate(series, start=1):
         parts += _drawn(one, number, x, y)
@@ -182,14 +184,24 @@ def _bar(bucket: int, count: int, number: int, x: Axis, y: Axis) -> str:
 
 
 def _percentiles(histogram: Histogram, x: Axis) -> Iterator[str]:
-    """Yield the lines of the percentiles, and their labels where these do not stand on one another."""
-    free = 0.0
-    for percent in _MARKED:
-        value = histogram.percentile(percent)
-        at = x.at(min(max(value, x.low), x.high))
+    """Yield the lines of the percentiles, and their labels beside one another above them."""
+    values = {percent: histogram.percentile(percent) for percent in _MARKED}
+    labels = [f"p{percent} {told_ms(value)}" for percent, value in values.items()]
+    places = [x.at(min(max(value, x.low), x.high)) for value in values.values()]
+    for at, middle, label in zip(places, _apart(places, labels), labels, strict=True):
         yield f'<line class="percentile" x1="{at:.1f}" y1="{_TOP}" x2="{at:.1f}" y2="{HEIGHT - _BOTTOM}"/>'
-        label = f"p{percent} {written(value)} ms"
-        half = len(label) * _CHARACTER / 2
-        middle = min(max(at, free + half), WIDTH - half)
         yield _text(middle, _TOP - 10, label, anchor="middle", kind="percentile")
-        free = middle + half + 8
+
+
+def _apart(places: Sequence[float], labels: Sequence[str]) -> list[float]:
+    """Return where labels stand that are wanted at these places, so that none stands on another or out of the chart."""
+    halves = [len(label) * _CHARACTER / 2 for label in labels]
+    middles: list[float] = []
+    for place, half in zip(places, halves, strict=True):
+        free = middles[-1] + halves[len(middles) - 1] + _GAP if middles else 0.0
+        middles.append(max(place, free + half))
+    limit = float(WIDTH)
+    for number in reversed(range(len(middles))):
+        middles[number] = min(middles[number], limit - halves[number])
+        limit = middles[number] - halves[number] - _GAP
+    return middles

@@ -7,7 +7,7 @@ from importlib.resources import files
 from typing import Any
 
 from paylatch.fleet.metrics import FIGURES, STATISTICS, TRENDS
-from paylatch.fleet.report.axes import written
+from paylatch.fleet.report.axes import told_ms, written
 from paylatch.fleet.report.charts import Series, bar_chart, histogram_chart, line_chart
 from paylatch.fleet.result import SHOWN_FINDINGS, Result, statistics_of
 from paylatch.fleet.tally import Sample
@@ -69,9 +69,9 @@ def _tiles(result: Result) -> Iterator[str]:
     for trend, label in (("unlock_ms", "to open"), ("lock_ms", "to lock"), ("reset_ms", "back after a reset")):
         if trend in result.trends:
             known = statistics_of(result.trends[trend])
-            tiles.append((f"{label}, p50 / p99", f"{written(known['p50'])} / {written(known['p99'])} ms"))
+            tiles.append((f"{label} (p99); half of them within {told_ms(known['p50'])}", told_ms(known["p99"])))
     if "right_again_s" in figures:
-        tiles.append(("all right again after the broker's death", f"{written(figures['right_again_s'])} s"))
+        tiles.append(("until all were right again after the broker's death", f"{written(figures['right_again_s'])} s"))
     tiles.append(("phones lost", written(figures["lost"])))
     yield '<div class="tiles">'
     yield from (f"<div><b>{escape(value)}</b><span>{escape(label)}</span></div>" for label, value in tiles)
@@ -124,13 +124,14 @@ def _course(result: Result) -> Iterator[str]:
     yield _steps(result)
     yield "<h3>Throughput</h3>"
     rates = [
+        Series("decisions due", _rate(samples, "due")),
         Series("decisions taken", _rate(samples, "decisions")),
         Series("changes of level", _rate(samples, "transitions")),
     ]
     yield line_chart("Throughput", "per second", rates, marks)
     if any(sample.unlock_p50_ms is not None for sample in samples):
         yield "<h3>Openings, moment by moment</h3>"
-        yield line_chart("Openings over time", "milliseconds", _openings(samples), marks)
+        yield line_chart("Openings over time", "milliseconds", _openings(samples), marks, log=True)
     yield "<h3>Connections</h3>"
     connected = [(sample.at_s, float(sample.connected)) for sample in samples]
     yield line_chart("Connections", "phones", [Series("connected phones", connected, filled=True)], marks)
@@ -141,7 +142,7 @@ def _course(result: Result) -> Iterator[str]:
 
 def _steps(result: Result) -> str:
     rows = [(f"{number}", f"{mark.at_s:.1f} s", escape(mark.text)) for number, mark in enumerate(result.marks, start=1)]
-    return _table(("", "began at", "step"), rows, numbers={0, 1})
+    return _table(("", "began at", "step"), rows, numbers={1})
 
 
 def _rate(samples: Sequence[Sample], what: str) -> list[tuple[float, float | None]]:

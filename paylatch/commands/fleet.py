@@ -22,8 +22,7 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Load tests with simulated phones.", no_args_is_help=True, rich_markup_mode=None)
 
 _RUN_EXAMPLES = """\
-Examples:\n
-  paylatch fleet run payday --local\n
+Example: paylatch fleet run payday --local\n
   paylatch fleet run payday --local --phones 15000 --rate 500 --threshold 'unlock_ms.p99<250' --report payday.html\n
   paylatch fleet run soak --fleet fleet.jsonl --url https://bridge.example --key-file acme.key --host broker.example
   --port 8883 --tls --duration 8h\n

@@ -140,6 +140,8 @@ async def _replay_lists(cast: Cast, step: Replay, accounts: Sequence[Sequence[Or
 async def _offline(cast: Cast, step: Offline, dice: Random) -> None:
     async def be_away(imeis: Sequence[Imei]) -> None:
         cast.tally.cuts += len(imeis)
+        for imei in imeis:
+            cast.book.cut(imei)
         await cast.fleet.cut(imeis)
         async with asyncio.TaskGroup() as tasks:
             for imei in imeis:

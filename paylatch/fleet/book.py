@@ -109,6 +109,12 @@ class Book:
         account = self._accounts[imei]
         account.awaited = _Awaited("reset_ms", account.required[-1], at_ns)
 
+    def cut(self, imei: Imei) -> None:
+        """Note that a phone is about to be taken off the network."""
+        account = self._accounts[imei]
+        account.online = False
+        _be_away(account)
+
     # --- seeing ---
 
     def saw(self, entry: Entry) -> Measured | None:
@@ -118,8 +124,7 @@ class Book:
             case what if what == UP:
                 self._came_back(account, entry.at_ns)
             case what if what == DOWN:
-                account.online = False
-                _be_away(account)
+                self.cut(entry.imei)
             case name:
                 account.level = Level[name.upper()]
                 return _arrived(account, entry.at_ns)

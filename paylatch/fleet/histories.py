@@ -11,7 +11,7 @@ from paylatch.facts import Fact, facts_of
 from paylatch.fleet.book import Book
 from paylatch.fleet.lender import Order
 from paylatch.fleet.reading import ScenarioError
-from paylatch.histories import read_histories
+from paylatch.histories import Account, read_histories
 from paylatch.oracle import required_levels
 
 
@@ -36,6 +36,18 @@ class HistoryMonth:
         return [imei for imei, level in self.required.items() if not book.permits(imei, level)]
 
 
+def require_accounts(phones: int) -> list[Account]:
+    """Return an account for each of so many phones.
+
+    Raises:
+        ScenarioError: there are fewer.
+    """
+    accounts = list(read_histories(resources.HISTORIES, limit=phones))
+    if len(accounts) < phones:
+        raise ScenarioError(f"{phones} phones, but the histories have {len(accounts)} accounts")
+    return accounts
+
+
 def months_of(book: Book, months: int) -> Iterator[HistoryMonth]:
     """Yield month after month; each of the book's phones, in their order, plays one account.
 
@@ -43,9 +55,7 @@ def months_of(book: Book, months: int) -> Iterator[HistoryMonth]:
         ScenarioError: there are more phones than accounts.
     """
     imeis = book.imeis
-    accounts = list(read_histories(resources.HISTORIES, limit=len(imeis)))
-    if len(accounts) < len(imeis):
-        raise ScenarioError(f"{len(imeis)} phones, but the histories have {len(accounts)} accounts")
+    accounts = require_accounts(len(imeis))
     names = [month.name for month in accounts[0].months[:months]]
     required: dict[str, dict[Imei, Level]] = {name: {} for name in names}
     for row, _, month, level in required_levels(resources.HISTORIES, len(imeis), months):

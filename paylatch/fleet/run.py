@@ -19,11 +19,12 @@ from paylatch.fleet.actions import StepError, perform
 from paylatch.fleet.audit import Finding, audit, known_phones
 from paylatch.fleet.book import Book
 from paylatch.fleet.cast import Cast
+from paylatch.fleet.histories import require_accounts
 from paylatch.fleet.lender import Lender
 from paylatch.fleet.options import Options
 from paylatch.fleet.phones import Knocking, RunningPhones, phones_running
 from paylatch.fleet.result import Result, environment, judge
-from paylatch.fleet.scenario import Scenario, Step
+from paylatch.fleet.scenario import Replay, Scenario, Step
 from paylatch.fleet.sources import Source, source
 from paylatch.fleet.tally import Sample, Tally
 from paylatch.fleet.view import Moment, View
@@ -32,7 +33,6 @@ _FOLLOW_S = 0.1
 _SAMPLE_S = 0.5
 _RATE_OVER = 4
 """Samples over which a present rate is told."""
-_AUDIT_S = 60.0
 # A fleet that connects needs some 6 ms a phone, and may have to share the machine.
 _CONNECTS_IN_S = 60.0
 _PHONE_CONNECTS_IN_S = 0.03
@@ -50,6 +50,8 @@ async def run(options: Options, view: View) -> Result:
         DemoError, BrokerError, PaylatchError, FleetControlError: something did not start, or ended by itself.
     """
     scenario, began = options.scenario, datetime.now(UTC)
+    if any(isinstance(step, Replay) for step in scenario.step):
+        require_accounts(scenario.phones)
     knocking = Knocking(
         connects_per_s=scenario.network.connects_per_s,
         backoff_cap_s=scenario.network.backoff_cap,
@@ -130,7 +132,7 @@ async def _played(cast: Cast, view: View) -> tuple[str | None, list[Finding]]:
         except* StepError as errors:
             stopped_by = str(errors.exceptions[0])
         cast.say("auditing every phone" if stopped_by is None else f"{stopped_by}; auditing every phone")
-        findings = await audit(cast, _AUDIT_S)
+        findings = await audit(cast, cast.scenario.audit_within)
         for task in watching:
             task.cancel()
     cast.tally.end()

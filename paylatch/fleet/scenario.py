@@ -211,6 +211,8 @@ class Scenario(Numbers):
 
     about: str
     """What it shows, in a sentence."""
+    audit_within: Duration = 60.0
+    """How long phones may take, after the last step, to be right: what is not by then is lost."""
     network: Network = Network()
     thresholds: Annotated[tuple[Threshold, ...], BeforeValidator(_thresholds)] = ()
     step: Annotated[tuple[Step, ...], Field(min_length=1, strict=False), AfterValidator(_finishing)]

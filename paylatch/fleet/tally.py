@@ -120,5 +120,5 @@ class Tally:
         self.samples.append(one)
         if len(self.samples) > MOST_SAMPLES:
             # Counts run on, so leaving out every other moment loses detail and nothing else.
-            self.samples = self.samples[1::2]
+            self.samples = self.samples[::2]
             self._every *= 2

@@ -9,6 +9,8 @@ _LOG_NICE = (1, 2, 5)
 _MOST_DECADES_WITH_STEPS = 4
 _THOUSAND = 1000
 _LONG_MS = 10_000
+_WHOLE = 100
+"""From here on nobody wants to read more digits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +65,7 @@ def written(value: float) -> str:
     """Return a number as it is written at an axis or in a table."""
     if value and abs(value) < 1:
         return f"{value:.2g}"
-    if abs(value) >= _THOUSAND:
+    if abs(value) >= _WHOLE:
         return f"{value:,.0f}"
     return f"{value:.3g}"
 

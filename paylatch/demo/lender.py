@@ -10,6 +10,7 @@ from lock_protocol.keys import PublicKey, SigningKey
 from paylatch.client import Bridge, Decided, Enrolled, Patience, connect
 from paylatch.demo.options import DemoError
 from paylatch.facts import Borrower, Fact
+from paylatch.fleet.transport import KeptConnections
 
 _TIMEOUT_S = 30.0
 _ENROLMENTS_AT_A_TIME = 128
@@ -77,6 +78,7 @@ async def decide_all(bridge: Bridge, facts: Sequence[Fact]) -> None:
 
 @asynccontextmanager
 async def connected(base_url: str, api_key: str) -> AsyncIterator[Bridge]:
-    """Give the bridge to a lender that does not try again."""
-    async with connect(base_url, api_key, patience=_AT_ONCE, timeout_s=_TIMEOUT_S) as bridge:
+    """Give the bridge to a lender that does not try again, over connections that cost little."""
+    transport = KeptConnections()
+    async with connect(base_url, api_key, patience=_AT_ONCE, timeout_s=_TIMEOUT_S, transport=transport) as bridge:
         yield bridge

@@ -5,7 +5,10 @@ themselves do. The text is made from our own tables at import time, never from a
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from dataclasses import fields
+from typing import Any, TypeVar
+
+D = TypeVar("D")
 
 
 class Constants:
@@ -28,3 +31,32 @@ def compile_function(signature: str, body: Sequence[str], constants: Constants) 
     exec(compile(source, f"<compiled {signature}>", "exec"), scope)  # noqa: S102 - the text is our own, see above
     function: Callable[..., Any] = scope[signature.partition("(")[0]]  # type: ignore[assignment]  # just defined
     return function
+
+
+def compile_replace(record: type[D]) -> Callable[..., D]:
+    """Return what `dataclasses.replace` is for this one frozen and slotted dataclass, several times as fast.
+
+    Called with an instance and by keyword with what is to be different. `__post_init__` is not called: this is for
+    records that have none.
+
+    Raises:
+        TypeError: the record has one.
+    """
+    if hasattr(record, "__post_init__"):
+        msg = f"{record.__name__} has a __post_init__, which its copies would not pass"
+        raise TypeError(msg)
+    constants = Constants()
+    names = [field.name for field in fields(record)]  # type: ignore[arg-type]  # stated above
+    same = constants.name(object())
+    return compile_function(
+        f"replace(record, *, {', '.join(f'{name}={same}' for name in names)})",
+        [
+            f"copy = {constants.name(object.__new__)}({constants.name(record)})",
+            *(
+                f"{constants.name(getattr(record, name).__set__)}(copy, record.{name} if {name} is {same} else {name})"
+                for name in names
+            ),
+            "return copy",
+        ],
+        constants,
+    )

@@ -182,7 +182,13 @@ class Text(_AsIs):
 
     def fits(self, value: str, constants: Constants) -> str:
         size = f"{self.low} <= len({value}.encode()) <= {self.high}"
-        return f"type({value}) is str and {size} and {constants.name(self.pattern.fullmatch)}({value}) is not None"
+        matches = f"{constants.name(self.pattern.fullmatch)}({value}) is not None"
+        if self.pattern in (LINE, LINES):
+            # Nothing that either pattern excludes is printable, and a string knows that sooner than a pattern.
+            matches = f"({value}.isprintable() or {matches})"
+        # Most texts of most notices are empty.
+        empty = f"not {value} or " if self.fault("") is None else ""
+        return f"type({value}) is str and ({empty}{size} and {matches})"
 
 
 class ImeiText(_AsIs):

@@ -1,5 +1,7 @@
 """What is compiled from a table says the same as the table, walked kind by kind."""
 
+import re
+import sys
 from collections.abc import Iterator
 from dataclasses import fields
 from typing import Any
@@ -21,7 +23,7 @@ from lock_protocol.messages import (
     Reported,
     Root,
 )
-from lock_protocol.schema import Bin, Bits, Many, Member, Message, Record, Text, UInt, schema_of
+from lock_protocol.schema import LINE, LINES, Bin, Bits, Many, Member, Message, Record, Text, UInt, schema_of
 from tests.unit.lock_protocol import generated, golden
 from tests.unit.lock_protocol.golden import KINDS
 
@@ -71,6 +73,12 @@ def near_limits(kind: object) -> Iterator[Any]:
         case Many(of, low, high):
             one = next(near_limits(of), None)
             yield from ((one,) * size for size in (max(low - 1, 0), low, high, high + 1))
+
+
+@pytest.mark.parametrize("pattern", [LINE, LINES])
+def test_no_printable_character_is_excluded_from_texts(pattern: re.Pattern[str]) -> None:
+    printable = "".join(character for character in map(chr, range(sys.maxunicode + 1)) if character.isprintable())
+    assert pattern.fullmatch(printable)
 
 
 def values_of(table: type[Record]) -> tuple[Any, ...]:

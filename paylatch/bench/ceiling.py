@@ -18,10 +18,10 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import IO, Any, cast
 
-import msgpack
 import mqtt5
+import msgpack
 import uvloop
 from nacl.bindings import crypto_sign, crypto_sign_open, crypto_sign_seed_keypair
 
@@ -31,7 +31,7 @@ from paylatch.ports import LOOPBACK, free_ports
 WINDOW = 2000
 """Round trips under way at a time."""
 STATE_BYTES = 413
-"""The size of a signed state unless another one is asked for: that of the one that the ceiling was first measured with."""
+"""How large a signed state is unless another size is asked for: as it was when a ceiling was first measured."""
 _CONNECTS_AT_A_TIME = 200
 _STALLED_S = 30.0
 _PUBLIC, _SECRET = crypto_sign_seed_keypair(bytes([1]) * 32)
@@ -203,8 +203,7 @@ def measure(phones: int, trips: int, state_bytes: int) -> dict[str, float]:
         with MosquittoProcess(directory, port, port):
             command = [sys.executable, "-m", __spec__.name, "--phones", str(phones), "--be-phones", str(port)]
             with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as fleet:
-                assert fleet.stdout is not None
-                found = json.loads(fleet.stdout.readline())
+                found = json.loads(cast("IO[str]", fleet.stdout).readline())
                 drive = Drive(port=port, phones=phones, trips=trips, body_bytes=body_for(state_bytes))
                 per_s = uvloop.run(drive.run())
                 fleet.communicate()

@@ -76,9 +76,11 @@ class Progress:
 
     async def until_idle(self) -> Counts:
         """Wait until nothing waits in the bridge's queues."""
-        end = time.perf_counter() + STALLED_S
-        while (last := await self.counts()).waiting and last.at < end:
+        last = await self.counts()
+        end = last.at + STALLED_S
+        while last.waiting and last.at < end:
             await asyncio.sleep(_LATEST_S)
+            last = await self.counts()
         return last
 
 

@@ -1,6 +1,5 @@
 """One run of the benchmark, from an empty directory to its figures."""
 
-import asyncio
 import json
 import os
 import secrets
@@ -8,16 +7,15 @@ import statistics
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import httpx
 
+from broker_bridge.adapters.store.store import SqlStore
 from device_sim.identities import simulated_imei
 from lock_protocol.imei import Imei
-from lock_protocol.levels import Level
 from paylatch.bench.audit import Audit, audit
-from paylatch.bench.ceiling import WINDOW
 from paylatch.bench.enrolment import enrol_in
 from paylatch.bench.gauges import require_proc, rss_bytes
 from paylatch.bench.limits import raise_open_files
@@ -27,6 +25,7 @@ from paylatch.bench.plan import Book
 from paylatch.bench.progress import Counts, Progress
 from paylatch.bench.result import Result, UnlockMs
 from paylatch.bench.shards import Fleet, fleet_of
+from paylatch.bench.stages import Stages, measure_stages
 from paylatch.bench.throughput import Importer, Throughput, measure_throughput
 from paylatch.bench.unlocks import Unlocks, measure_unlocks
 from paylatch.broker_process import MosquittoProcess
@@ -38,10 +37,22 @@ from paylatch.demo.stage import LENDER, Files, Ports, directory_of, prepare, sta
 from paylatch.ports import LOOPBACK, free_ports
 
 _BEFORE = timedelta(hours=12)
+_STAGED_PHONES, _OTHER_PHONES = 1_000, 500_000
 _FEWEST_TRIPS, _MOST_TRIPS = 2_000, 30_000
 
 Step = Callable[[str], object]
 """Shows what is being done from now on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """Where everything is, and listens."""
+
+    files: Files
+    ports: Ports
+    database: str
+    key: str = field(repr=False)
+    """The lender's API key."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,13 +96,39 @@ async def run(options: Options, step: Step) -> Result:
     raise_open_files(options.phones)
     imeis = [simulated_imei(number) for number in range(options.phones)]
     async with directory_of(options.keep) as files:
-        ceilings, state_bytes = [], 700
-        step("measuring the ceiling")
-        ceilings.append(await _ceiling(options, files, state_bytes))
-        found = await _measured(options, files, imeis, step)
+        site = await _site(options, files)
+        async with _broker(site) as broker:
+            step("measuring each stage by itself")
+            stages = await _stages(options, site)
+            step("measuring the ceiling")
+            ceilings = [await _ceiling(options, files, stages.state_bytes)]
+            found = await _measured(options, site, broker, imeis, step)
         step("measuring the ceiling again")
-        ceilings.append(await _ceiling(options, files, state_bytes))
-    return _result(options, found, ceilings, state_bytes, time.monotonic() - started)
+        ceilings.append(await _ceiling(options, files, stages.state_bytes))
+    return _result(options, found, ceilings, stages, time.monotonic() - started)
+
+
+async def _site(options: Options, files: Files) -> Site:
+    ports = Ports(**dict(zip(("phones", "services", "http"), free_ports(3), strict=True)))
+    database = options.database or f"sqlite:///{files.bridge_database}"
+    key = await prepare(files, database, ports, {"bridge": secrets.token_urlsafe(24)})
+    return Site(files=files, ports=ports, database=database, key=key)
+
+
+@asynccontextmanager
+async def _broker(site: Site) -> AsyncIterator[MosquittoProcess]:
+    async with AsyncExitStack() as stack:
+        yield await started_broker(stack, site.files, site.ports)
+
+
+async def _stages(options: Options, site: Site) -> Stages:
+    database = options.database or f"sqlite:///{site.files.directory / 'stages.db'}"
+    if options.database is None:
+        # One of its own costs nothing, and the bridge that is measured begins with an empty one.
+        async with SqlStore(database) as store:
+            await store.add_lender(LENDER, secrets.token_bytes(32), int(time.time()))
+    imeis = [simulated_imei(_OTHER_PHONES + number) for number in range(min(options.phones, _STAGED_PHONES))]
+    return await measure_stages(database, site.files, site.ports, LENDER, imeis)
 
 
 async def _ceiling(options: Options, files: Files, state_bytes: int) -> float:
@@ -102,9 +139,9 @@ async def _ceiling(options: Options, files: Files, state_bytes: int) -> float:
     return float(found["ceiling_per_s"])
 
 
-async def _measured(options: Options, files: Files, imeis: list[Imei], step: Step) -> Measured:
+async def _measured(options: Options, site: Site, broker: MosquittoProcess, imeis: list[Imei], step: Step) -> Measured:
     book = Book(imeis, datetime.now(UTC) - _BEFORE)
-    async with _system(options, files, imeis, step) as system:
+    async with _system(options, site, broker, imeis, step) as system:
         phones = system.fleet.phones
         rss = phones.rss_bytes
         importer = Importer(system.bridge, system.progress, [])
@@ -145,18 +182,18 @@ def _unfinished(counts: Counts) -> int:
 
 
 @asynccontextmanager
-async def _system(options: Options, files: Files, imeis: list[Imei], step: Step) -> AsyncIterator[System]:
-    ports = Ports(**dict(zip(("phones", "services", "http"), free_ports(3), strict=True)))
-    database = options.database or f"sqlite:///{files.bridge_database}"
-    key = await prepare(files, database, ports, {"bridge": secrets.token_urlsafe(24)})
+async def _system(
+    options: Options, site: Site, broker: MosquittoProcess, imeis: list[Imei], step: Step
+) -> AsyncIterator[System]:
+    files, ports = site.files, site.ports
     step(f"enrolling {len(imeis)} phones")
-    lines = await enrol_in(database, files.keys, LENDER, imeis)
+    lines = await enrol_in(site.database, files.keys, LENDER, imeis)
     async with AsyncExitStack() as stack:
-        step("starting Mosquitto and the bridge")
-        broker, url = await started_broker(stack, files, ports), f"http://{LOOPBACK}:{ports.http}"
+        step("starting the bridge")
+        url = f"http://{LOOPBACK}:{ports.http}"
         arguments = ["bridge", "run", "--config", str(files.bridge_settings)]
         process = await stack.enter_async_context(running("bridge", arguments, files.log("bridge")))
-        bridge = await stack.enter_async_context(connected(url, key))
+        bridge = await stack.enter_async_context(connected(url, site.key))
         await process.wait_until(bridge.is_ready)
         http = await stack.enter_async_context(httpx.AsyncClient(base_url=url, trust_env=False, timeout=60))
         progress = Progress(http)
@@ -168,7 +205,7 @@ async def _system(options: Options, files: Files, imeis: list[Imei], step: Step)
         yield System(broker=broker, process=process, bridge=bridge, progress=progress, fleet=fleet)
 
 
-def _result(options: Options, found: Measured, ceilings: list[float], state_bytes: int, wall_s: float) -> Result:
+def _result(options: Options, found: Measured, ceilings: list[float], stages: Stages, wall_s: float) -> Result:
     throughput, unlocks = found.throughput, found.unlocks
     per_s, ceiling = throughput.succeeded / throughput.seconds, statistics.mean(ceilings)
     return Result(
@@ -177,7 +214,7 @@ def _result(options: Options, found: Measured, ceilings: list[float], state_byte
         round_trips_per_s=round(per_s, 1),
         ceiling_per_s=ceiling,
         ratio=round(per_s / ceiling, 3),
-        stages_us={},
+        stages_us=stages.us,
         unlock_ms=UnlockMs(
             idle=Latency.of(unlocks.idle),
             during_locks=Latency.of(unlocks.during_locks),
@@ -193,7 +230,7 @@ def _result(options: Options, found: Measured, ceilings: list[float], state_byte
         seconds=round(throughput.seconds, 3),
         cpu_us={name: round(s / throughput.succeeded * 1e6, 1) for name, s in throughput.cpu_s.items()},
         ceilings_per_s=tuple(ceilings),
-        state_bytes=state_bytes,
+        state_bytes=stages.state_bytes,
         rss_per_phone_after_bytes=found.rss_per_phone_after,
         shards=options.shards,
         database=(options.database or "sqlite").partition(":")[0],

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -149,9 +149,9 @@ async def _running(
         yield Shards(shards)
 
 
-def _listening(socket: Path):
+def _listening(socket: Path) -> Callable[[], Awaitable[bool]]:
     async def listens() -> bool:
-        return socket.is_socket()
+        return await asyncio.to_thread(socket.is_socket)
 
     return listens
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from paylatch.bench.gauges import cpu_s
 from paylatch.bench.plan import Planned, as_csv, parts_of
-from paylatch.bench.progress import Counts, Progress
+from paylatch.bench.progress import Progress
 from paylatch.client import Bridge
 
 PARTS_OF_BOOK = 4

@@ -245,6 +245,7 @@ directory = {quoted(str(files.imports))}
 
 
 async def started_broker(stack: AsyncExitStack, files: Files, ports: Ports) -> MosquittoProcess:
+    """Start the broker; the stack ends it."""
     broker = MosquittoProcess(files.broker.directory, ports.phones, ports.services)
     await asyncio.to_thread(stack.enter_context, broker)
     return broker

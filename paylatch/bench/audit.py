@@ -3,6 +3,7 @@
 import json
 from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from device_sim.fleet.control_messages import PhoneDump
 from lock_protocol.imei import Imei
@@ -10,6 +11,7 @@ from lock_protocol.levels import Level
 from paylatch.bench.shards import Shards
 from paylatch.bench.throughput import Importer
 from paylatch.client import Bridge, Phone
+from paylatch.client.answers import Desired
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,9 +52,9 @@ def wrong_phones(
     for imei, level in levels.items():
         screen, phone = shown.get(imei), known.get(imei)
         if screen is None or screen.level is not level:
-            yield f"{imei}: required {level.name.lower()}, shows {_name(screen and screen.level)}"
+            yield f"{imei}: required {level.name.lower()}, shows {_name(screen)}"
         elif phone is None or phone.desired.level is not level:
-            yield f"{imei}: required {level.name.lower()}, the bridge has {_name(phone and phone.desired.level)}"
+            yield f"{imei}: required {level.name.lower()}, the bridge has {_name(phone and phone.desired)}"
         elif not phone.is_proven:
             yield f"{imei}: its newest state is not proven"
 
@@ -68,7 +70,7 @@ async def _rows(bridge: Bridge, import_id: str) -> AsyncIterator[str]:
         yield f"{one.state}, with {rows} results for {one.rows} rows"
 
 
-async def _results(bridge: Bridge, import_id: str) -> AsyncIterator[dict]:
+async def _results(bridge: Bridge, import_id: str) -> AsyncIterator[dict[str, Any]]:
     rest = b""
     async for piece in bridge.imports.results(import_id, "ndjson"):
         *lines, rest = (rest + piece).split(b"\n")
@@ -76,5 +78,5 @@ async def _results(bridge: Bridge, import_id: str) -> AsyncIterator[dict]:
             yield json.loads(line)
 
 
-def _name(level: Level | None) -> str:
-    return "nothing" if level is None else level.name.lower()
+def _name(one: PhoneDump | Desired | None) -> str:
+    return "nothing" if one is None else one.level.name.lower()

@@ -91,7 +91,7 @@ class Connection(asyncio.Protocol):
         self._rest = data[at:]
 
     def _take(self, packet: mqtt5.Packet) -> None:
-        if isinstance(packet, mqtt5.PublishPacket):
+        if isinstance(packet, mqtt5.PublishPacket) and packet.packet_id is not None:
             self.send(mqtt5.PubAckPacket(packet.packet_id))
             self._on_publish(self, bytes(packet.payload))
         elif isinstance(packet, mqtt5.ConnAckPacket | mqtt5.SubAckPacket):

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 from device_sim.fleet.control_client import FleetControl
 from device_sim.fleet.control_messages import Mismatch, PhoneDump, TransitionDump
@@ -16,6 +17,8 @@ from paylatch.bench.gauges import rss_bytes
 from paylatch.bench.options import BenchError
 from paylatch.demo.processes import ChildProcess, running
 from paylatch.ports import LOOPBACK
+
+T = TypeVar("T")
 
 CONNECTS_PER_S = 4000
 """Attempts a second of each process: more than it can make."""
@@ -156,5 +159,5 @@ def _listening(socket: Path) -> Callable[[], Awaitable[bool]]:
     return listens
 
 
-def _flat(lists: Iterable[list]) -> list:
+def _flat(lists: Iterable[Iterable[T]]) -> list[T]:
     return [one for part in lists for one in part]

@@ -176,7 +176,7 @@ class _Rig:
         worker = import_worker(
             store=self.store,
             imports=self.store.imports,
-            spool=TimedSpool(spool, self.watch),  # type: ignore[arg-type]  # it is one, by __getattr__
+            spool=TimedSpool(spool, self.watch),
             reconsider=self.reconsider,
             meters=Metrics(self.reconsider.clock).meters,
             log=_quiet_log(),

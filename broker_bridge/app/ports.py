@@ -270,6 +270,13 @@ class Store(Protocol):
             Exception: what the job raised; nothing of it happened.
         """
 
+    async def commit_each(self, jobs: Sequence[Job[T]]) -> list[T | Exception]:
+        """Run jobs in their order; return the result of each, or its error, once all that succeeded is durable.
+
+        Raises:
+            OverloadedError: nothing happened.
+        """
+
     async def phone(self, lender: LenderId, imei: Imei) -> Phone | None:
         """Return a lender's phone."""
 

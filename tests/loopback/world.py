@@ -7,7 +7,7 @@ delivered, so that a test can drop, repeat and reorder whatever is on its way.
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Executable
 
 from broker_bridge.adapters.store.migrate import upgrade
-from broker_bridge.adapters.store.store import SqlStore, _in_transaction, _Submitted
+from broker_bridge.adapters.store.store import SqlStore, _in_transaction, _Submission, _Submitted
 from broker_bridge.app.canary import PublishNumbers, decode_canary
 from broker_bridge.app.confirm import Judge
 from broker_bridge.app.decide import Decided
@@ -26,7 +26,6 @@ from broker_bridge.app.outbox import Outbox
 from broker_bridge.app.ports import (
     BrokerUnavailableError,
     Command,
-    Job,
     Outgoing,
     PublishRefusedError,
     StoreUnavailableError,
@@ -72,15 +71,14 @@ class InlineStore(SqlStore):
         """Change what is stored behind the bridge's back."""
         await self._write(lambda connection: connection.execute(statement))
 
-    async def commit(self, job: Job[T]) -> T:
+    async def _submit(self, jobs: Sequence[_Submitted]) -> None:
         if not self.available:
             raise StoreUnavailableError("the disk is full")
         self.at_commit()
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[T] = loop.create_future()
-        self._commit_batch([_Submitted(job, loop, future)])
+        over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._commit_batch([_Submission(jobs, over)])
         self.at_commit()
-        return await future
+        await over
 
     async def _read(self, query: Callable[..., T]) -> T:
         return _in_transaction(self._engine, query)

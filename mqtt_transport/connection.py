@@ -7,7 +7,7 @@ session, where they are counted; acknowledgements still go out, of which there a
 import asyncio
 from collections.abc import Callable, Iterable
 from functools import partial
-from typing import Protocol
+from typing import Protocol, cast
 
 from mqtt_transport.errors import ConnectionEndedError, RefusedError
 from mqtt_transport.keep_alive import Wheel
@@ -131,10 +131,12 @@ class Connection(asyncio.Protocol):
         try:
             async with asyncio.timeout(FAREWELL_S):
                 await asyncio.shield(self._over)
-        except (TimeoutError, asyncio.CancelledError) as error:
+        except TimeoutError:
             self.abort()
-            if isinstance(error, asyncio.CancelledError):
-                raise
+            await asyncio.shield(self._over)
+        except asyncio.CancelledError:
+            self.abort()
+            raise
 
     def abort(self) -> None:
         """Cut the connection, without a farewell."""
@@ -145,8 +147,8 @@ class Connection(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - what `create_connection` makes
-        self._transport = transport
+        # What `create_connection` makes; uvloop's is one without saying so by its class.
+        self._transport = cast("asyncio.Transport", transport)
         self._flush()
 
     def data_received(self, data: bytes) -> None:

@@ -30,10 +30,12 @@ class Login:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subscription:
-    """A topic filter, to be heard with QoS 1, each message with its retain flag as it was published."""
+    """A topic filter, to be heard with QoS 1."""
 
     topic_filter: str
     retained: bool = True
     """Whether to be sent what the server has kept from before."""
     own: bool = True
     """Whether to hear what this very client publishes."""
+    flag_as_published: bool = False
+    """Whether a message that is to be retained says so also when it comes fresh."""

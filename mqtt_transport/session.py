@@ -320,7 +320,7 @@ def _topic_filter(subscription: Subscription) -> mqtt5.TopicFilter:
         subscription.topic_filter,
         max_qos=_QOS_1,
         no_local=not subscription.own,
-        retain_as_published=True,
+        retain_as_published=subscription.flag_as_published,
         retain_handling=handling.SEND_ALWAYS if subscription.retained else handling.SEND_NEVER,
     )
 

@@ -228,14 +228,18 @@ def test_what_was_acknowledged_is_not_acknowledged_twice() -> None:
 def test_a_subscription_says_what_it_wants() -> None:
     session, outcomes = connected(), Outcomes()
     session.subscribe(
-        [Subscription(topic_filter="a"), Subscription(topic_filter="b", retained=False, own=False)], outcomes
+        [
+            Subscription(topic_filter="a"),
+            Subscription(topic_filter="b", retained=False, own=False, flag_as_published=True),
+        ],
+        outcomes,
     )
     (packet,) = said(session)
     assert isinstance(packet, mqtt5.SubscribePacket)
     first, second = packet.topic_filters
     assert (first.pattern, first.no_local, first.retain_handling) == ("a", False, mqtt5.RetainHandling.SEND_ALWAYS)
     assert (second.pattern, second.no_local, second.retain_handling) == ("b", True, mqtt5.RetainHandling.SEND_NEVER)
-    assert first.retain_as_published
+    assert (first.retain_as_published, second.retain_as_published) == (False, True)
     granted = mqtt5.SubAckReasonCode.GRANTED_QOS_AT_LEAST_ONCE
     session.receive(mqtt5.SubAckPacket(packet.packet_id, [granted, granted]).write())
     assert outcomes.words == ["granted"]

@@ -26,6 +26,7 @@ from broker_bridge.app.outbox import Outbox
 from broker_bridge.app.ports import (
     BrokerUnavailableError,
     Command,
+    OnPublished,
     Outgoing,
     PublishRefusedError,
     StoreUnavailableError,
@@ -125,11 +126,12 @@ class LinkedHandset(Handset):
 
 @dataclass
 class Connection:
-    """The bridge's connection: the `Broker` of its ports, until it is cut."""
+    """The bridge's connection: the `PhonesLine` of its ports, until it is cut."""
 
     world: "World"
     incoming: "asyncio.Queue[Received]" = field(default_factory=asyncio.Queue)
     cut: asyncio.Event = field(default_factory=asyncio.Event)
+    sending: set["asyncio.Task[None]"] = field(default_factory=set)
 
     async def publish(self, topic: str, payload: bytes, *, retain: bool) -> None:
         world = self.world
@@ -144,9 +146,28 @@ class Connection:
         await world.pubacks.wait()
         world.at_crossing()
 
+    def send(self, topic: str, payload: bytes, *, retain: bool, on_published: OnPublished) -> None:
+        publishing = self.world.loop.create_task(self.publish(topic, payload, retain=retain))
+        self.sending.add(publishing)
+        publishing.add_done_callback(self.sending.discard)
+        publishing.add_done_callback(lambda publish: on_published(_outcome(publish)))
+
+    def end(self) -> None:
+        """Tell of everything that is still on its way."""
+        for publishing in self.sending:
+            publishing.cancel()
+
     def _ended(self) -> BrokerUnavailableError:
         self.cut.set()
         return BrokerUnavailableError("the connection ended")
+
+
+def _outcome(publish: "asyncio.Task[None]") -> PublishRefusedError | BrokerUnavailableError | None:
+    if publish.cancelled():
+        return BrokerUnavailableError("the connection ended")
+    error = publish.exception()
+    assert error is None or isinstance(error, PublishRefusedError | BrokerUnavailableError)
+    return error
 
 
 class World:
@@ -217,9 +238,12 @@ class World:
     async def _session(self, connection: Connection) -> None:
         token = decode_canary(self.retained.get(TOPICS.canary, b""))
         bridge = Bridge(self.store, self.deliverer, self.listener, roots=())
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(bridge.session(connection, connection.incoming, token))
-            tasks.create_task(self._watch(connection))
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(bridge.session(connection, connection.incoming, token))
+                tasks.create_task(self._watch(connection))
+        finally:
+            connection.end()
 
     async def _watch(self, connection: Connection) -> None:
         await connection.cut.wait()

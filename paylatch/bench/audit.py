@@ -54,7 +54,7 @@ def wrong_phones(
         if screen is None or screen.level is not level:
             yield f"{imei}: required {level.name.lower()}, shows {_name(screen)}"
         elif phone is None or phone.desired.level is not level:
-            yield f"{imei}: required {level.name.lower()}, the bridge has {_name(phone and phone.desired)}"
+            yield f"{imei}: required {level.name.lower()}, the bridge has {_name(None if phone is None else phone.desired)}"
         elif not phone.is_proven:
             yield f"{imei}: its newest state is not proven"
 

@@ -16,6 +16,7 @@ from broker_bridge.adapters.store.store import SqlStore
 from device_sim.identities import simulated_imei
 from lock_protocol.imei import Imei
 from paylatch.bench.audit import Audit, audit
+from paylatch.bench.ceiling import Ceiling
 from paylatch.bench.enrolment import enrol_in
 from paylatch.bench.gauges import require_proc, rss_bytes
 from paylatch.bench.limits import raise_open_files
@@ -131,12 +132,12 @@ async def _stages(options: Options, site: Site) -> Stages:
     return await measure_stages(database, site.files, site.ports, LENDER, imeis)
 
 
-async def _ceiling(options: Options, files: Files, state_bytes: int) -> float:
+async def _ceiling(options: Options, files: Files, state_bytes: int) -> Ceiling:
     trips = min(max(options.decisions, _FEWEST_TRIPS), _MOST_TRIPS)
     arguments = {"--phones": options.phones, "--trips": trips, "--state-bytes": state_bytes}
     flags = [str(part) for pair in arguments.items() for part in pair]
-    found = json.loads(await output_of(flags, files.log("ceiling"), module="paylatch.bench.ceiling"))
-    return float(found["ceiling_per_s"])
+    # A process of its own, as the bridge has one: this one has an event loop already, and another kind of it.
+    return Ceiling(**json.loads(await output_of(flags, files.log("ceiling"), module="paylatch.bench.ceiling")))
 
 
 async def _measured(options: Options, site: Site, broker: MosquittoProcess, imeis: list[Imei], step: Step) -> Measured:
@@ -205,9 +206,11 @@ async def _system(
         yield System(broker=broker, process=process, bridge=bridge, progress=progress, fleet=fleet)
 
 
-def _result(options: Options, found: Measured, ceilings: list[float], stages: Stages, wall_s: float) -> Result:
+def _result(options: Options, found: Measured, ceilings: list[Ceiling], stages: Stages, wall_s: float) -> Result:
     throughput, unlocks = found.throughput, found.unlocks
-    per_s, ceiling = throughput.succeeded / throughput.seconds, statistics.mean(ceilings)
+    per_s, ceiling = throughput.succeeded / throughput.seconds, statistics.mean(one.ceiling_per_s for one in ceilings)
+    cpu_us = {name: round(s / throughput.succeeded * 1e6, 1) for name, s in throughput.cpu_s.items()}
+    ceiling_cpu_us = statistics.mean(one.cpu_us for one in ceilings)
     return Result(
         phones=options.phones,
         decisions=options.decisions,
@@ -228,8 +231,10 @@ def _result(options: Options, found: Measured, ceilings: list[float], stages: St
         lost=found.audit.lost,
         superseded=throughput.superseded,
         seconds=round(throughput.seconds, 3),
-        cpu_us={name: round(s / throughput.succeeded * 1e6, 1) for name, s in throughput.cpu_s.items()},
-        ceilings_per_s=tuple(ceilings),
+        cpu_us=cpu_us,
+        ceiling_cpu_us=round(ceiling_cpu_us, 1),
+        cpu_ratio=round(ceiling_cpu_us / sum(cpu_us.values()), 3),
+        ceilings_per_s=tuple(one.ceiling_per_s for one in ceilings),
         state_bytes=stages.state_bytes,
         rss_per_phone_after_bytes=found.rss_per_phone_after,
         shards=options.shards,

@@ -678,12 +678,12 @@ def _unavailable(error: SQLAlchemyError | StoreUnavailableError) -> StoreUnavail
 
 
 def _first(connection: Connection, query: Any, make: Callable[..., T]) -> T | None:
-    row = connection.execute(query).mappings().first()
+    row = connection.execute(query).first()
     return None if row is None else make(row)
 
 
 def _all(connection: Connection, query: Any, make: Callable[..., T]) -> list[T]:
-    return [make(row) for row in connection.execute(query).mappings()]
+    return [make(row) for row in connection.execute(query)]
 
 
 def _backlog(connection: Connection) -> Backlog:

@@ -53,8 +53,10 @@ def wrong_phones(
         screen, phone = shown.get(imei), known.get(imei)
         if screen is None or screen.level is not level:
             yield f"{imei}: required {level.name.lower()}, shows {_name(screen)}"
-        elif phone is None or phone.desired.level is not level:
-            yield f"{imei}: required {level.name.lower()}, the bridge has {_name(phone and phone.desired)}"
+        elif phone is None:
+            yield f"{imei}: the bridge does not know it"
+        elif phone.desired.level is not level:
+            yield f"{imei}: required {level.name.lower()}, the bridge has {_name(phone.desired)}"
         elif not phone.is_proven:
             yield f"{imei}: its newest state is not proven"
 

@@ -12,7 +12,8 @@ _STATUS = f'{_COMMANDS}{{status="'
 _WAITING = ("paylatch_outbox_depth{", "paylatch_outbox_in_flight ", "paylatch_commit_jobs_waiting ")
 STALLED_S = 30.0
 """A bridge that proves nothing for so long is not waited for."""
-_SOONEST_S, _LATEST_S = 0.03, 0.2
+_SOONEST_S, _LATEST_S = 0.025, 0.2
+_SHORTLY = 0.9
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +39,11 @@ class Counts:
     def finished(self) -> int:
         """Both."""
         return self.succeeded + self.superseded
+
+    @property
+    def unfinished(self) -> int:
+        """Commands that have been made and are neither."""
+        return self.by_status.get("queued", 0) - self.finished
 
     def since(self, before: "Counts") -> "Counts":
         """Return what has been added."""
@@ -97,6 +103,6 @@ def read_counts(page: str, at: float) -> Counts:
 
 
 def _pause_s(left: int, done: int, in_s: float) -> float:
-    """Return when to look again: about half-way to what is waited for, so that its end is seen within moments."""
+    """Return when to look again: shortly before what is waited for is expected. Looking costs the bridge time."""
     expected = left * in_s / done if done else _LATEST_S
-    return min(max(expected / 2, _SOONEST_S), _LATEST_S)
+    return min(max(_SHORTLY * expected, _SOONEST_S), _LATEST_S)

@@ -41,6 +41,8 @@ class Result:
     superseded: int
     seconds: float
     cpu_us: Mapping[str, float]
+    ceiling_cpu_us: float
+    cpu_ratio: float
     ceilings_per_s: tuple[float, ...]
     state_bytes: int
     rss_per_phone_after_bytes: int

@@ -48,6 +48,11 @@ class Shards:
         return [shard.process.pid for shard in self.shards]
 
     @property
+    def count(self) -> int:
+        """How many phones there are."""
+        return sum(len(shard.imeis) for shard in self.shards)
+
+    @property
     def rss_bytes(self) -> int:
         """Their resident memory."""
         return sum(map(rss_bytes, self.pids))

@@ -7,25 +7,15 @@ the reading of reports from the broker: a running bridge's processor time (`cpu_
 """
 
 import asyncio
-import logging
 import secrets
 import statistics
-import sys
-import time
 from collections import Counter
-from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from random import Random
-from typing import Any
 
-import structlog
-
-from broker_bridge.adapters.imports.desk import import_worker
-from broker_bridge.adapters.imports.spool import DirectorySpool
-from broker_bridge.adapters.metrics.metrics import Metrics
 from broker_bridge.adapters.mqtt.client import BrokerAddress
 from broker_bridge.adapters.mqtt.link import Link
 from broker_bridge.adapters.signing.keys import FileSigner
@@ -34,12 +24,10 @@ from broker_bridge.app.canary import PublishNumbers
 from broker_bridge.app.confirm import Judge
 from broker_bridge.app.deliver import Deliverer
 from broker_bridge.app.hear import Listener, Received
-from broker_bridge.app.import_worker import DAY_S
 from broker_bridge.app.outbox import Outbox
-from broker_bridge.app.ports import BrokerUnavailableError, Log, OnPublished, Outgoing, PhonesLine, PublishRefusedError
+from broker_bridge.app.ports import BrokerUnavailableError, OnPublished, Outgoing, PhonesLine, PublishRefusedError
 from broker_bridge.app.reconsider import Reconsider
 from broker_bridge.domain.commands import Status
-from broker_bridge.domain.imports import Format, Import, Upload
 from broker_bridge.main import LANE_LIMIT, SystemClock
 from device_sim.adapters.storage import MemoryStorage
 from device_sim.fleet.alarms import Alarms
@@ -53,16 +41,15 @@ from lock_protocol.messages import LenderId
 from lock_protocol.topics import DEFAULT_PREFIX, PhoneTopic, Topics
 from paylatch.bench.enrolment import enrol_together, replaying
 from paylatch.bench.plan import Book, Planned, as_csv
-from paylatch.bench.stopwatch import Stopwatch, TimedSpool
+from paylatch.bench.stopwatch import DECIDE, PARSE, READ, Stopwatch, beside, import_timed, quiet_log
 from paylatch.demo.stage import Files, Ports
 from paylatch.ports import LOOPBACK
 
+PUBLISH, PHONE, HEAR = "publish", "phone", "hear_and_commit"
 WINDOW = 200
 _ALL = 2**53
 """A publish number that tells the bridge that the broker has lost nothing."""
 _BEFORE = timedelta(hours=1)
-_POLL_S = 0.02
-_LIMITS = {"max_bytes": 1 << 30, "max_rows": 1_000_000}
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +145,7 @@ class _Rig:
         for phone in self.phones:
             phone.power_on()
             phone.opened(_Wire(phone.imei, self.deliverer.topics, self.said))
-        async with _running(self.deliverer.session(self.tap, _ALL)):
+        async with beside(self.deliverer.session(self.tap, _ALL)):
             await self._hear("fresh", len(self.phones))
         self._arrive(PhoneTopic.DESIRED)
         self._arrive(PhoneTopic.FRESH)
@@ -168,38 +155,19 @@ class _Rig:
         """Take one decision about each phone through all stages."""
         self.committed.clear()
         count = len(decisions)
-        with self._stage("import"):
-            await self._import(as_csv(decisions))
-        with self._stage("publish"):
+        await import_timed(
+            self.store, self.reconsider, self.lender, self.directory / "imports", as_csv(decisions), self.watch
+        )
+        with self.watch.process(PUBLISH):
             sent = self.seen.counts[Status.SENT.value]
-            async with _running(self.deliverer.session(self.tap, _ALL)):
+            async with beside(self.deliverer.session(self.tap, _ALL)):
                 for state in self.committed:
                     self.deliverer.offer(state)
                 await self.seen.until(Status.SENT.value, sent + count)
-        with self._stage("phone"):
+        with self.watch.process(PHONE):
             self._arrive(PhoneTopic.DESIRED)
-        with self._stage("hear_and_commit"):
+        with self.watch.process(HEAR):
             await self._hear(Status.SUCCEEDED.value, count)
-
-    async def _import(self, content: bytes) -> None:
-        """Import a file, and wait until all its rows are committed."""
-        spool = DirectorySpool(directory=self.directory / "imports", idle_s=60, upload_s=600, **_LIMITS)
-        worker = import_worker(
-            store=self.store,
-            imports=self.store.imports,
-            spool=TimedSpool(spool, self.watch),
-            reconsider=self.reconsider,
-            meters=Metrics(self.reconsider.clock).meters,
-            log=_quiet_log(),
-            keep_s=DAY_S,
-        )
-        worker.desk = self.watch.timed_desk(worker.desk)
-        upload = Upload(lender=self.lender, idempotency_key=secrets.token_hex(8), format=Format.CSV, dry_run=False)
-        async with _running(worker.run()):
-            one: Import = await worker.intake.take(upload, _pieces(content))
-            while not one.state.is_final:
-                await asyncio.sleep(_POLL_S)
-                one = await self.store.imports.one(self.lender, one.import_id) or one
 
     def _arrive(self, topic: PhoneTopic) -> None:
         """Hand each phone what it was sent last."""
@@ -213,14 +181,8 @@ class _Rig:
         for one in self.said:
             incoming.put_nowait(one)
         self.said.clear()
-        async with _running(self.listener.session(self.tap, incoming)):
+        async with beside(self.listener.session(self.tap, incoming)):
             await self.seen.until(what, wanted)
-
-    @contextmanager
-    def _stage(self, name: str) -> Iterator[None]:
-        start = time.process_time()
-        yield
-        self.watch.seconds[name] += time.process_time() - start
 
 
 async def measure_stages(database: str, files: Files, ports: Ports, lender: LenderId, imeis: Sequence[Imei]) -> Stages:
@@ -237,7 +199,7 @@ async def measure_stages(database: str, files: Files, ports: Ports, lender: Lend
     directory.mkdir()
     async with SqlStore(database) as store:
         signer, clock = FileSigner(files.keys, development=True), SystemClock()
-        reconsider, log = replaying(signer), _quiet_log()
+        reconsider, log = replaying(signer), quiet_log()
         topics = Topics(DEFAULT_PREFIX)
         write_fleet(directory / "fleet.jsonl", await enrol_together(store, reconsider, signer, lender, imeis))
         judge = Judge(reconsider.queue, clock, log)
@@ -290,34 +252,17 @@ async def measure_stages(database: str, files: Files, ports: Ports, lender: Lend
             result.set_result(_found(rig.watch, sizes))
 
         link = Link(address, topics, random=Random(), log=log)  # noqa: S311 - jitter
-        async with _running(link.run(session)):
+        async with beside(link.run(session)):
             return await result
 
 
-def _quiet_log() -> Log:
-    """Return a log of what goes wrong alone."""
-    level = structlog.make_filtering_bound_logger(logging.WARNING)
-    log: Log = structlog.wrap_logger(structlog.PrintLogger(sys.stderr), wrapper_class=level)
-    return log
-
-
 def _found(watch: Stopwatch, sizes: Sequence[int]) -> Stages:
-    seconds = dict(watch.seconds)
-    inside = {"read_and_parse": seconds.pop("read") + seconds.pop("parse_and_validate")}
-    inside["decide_and_sign"] = seconds.pop("decide_and_sign")
-    inside["commit"] = seconds.pop("import") - sum(inside.values())
-    us = {name: round(one / len(sizes) * 1e6, 1) for name, one in (inside | seconds).items()}
-    return Stages(us=us | {"total": round(sum(us.values()), 1)}, state_bytes=round(statistics.mean(sizes)))
-
-
-@asynccontextmanager
-async def _running(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Run something beside what is done inside; what fails in it fails here."""
-    async with asyncio.TaskGroup() as tasks:
-        task = tasks.create_task(work)
-        yield
-        task.cancel()
-
-
-async def _pieces(content: bytes) -> AsyncIterator[bytes]:
-    yield content
+    seconds = {
+        "read_and_parse": watch.seconds[READ] + watch.seconds[PARSE],
+        "decide_and_sign": watch.seconds[DECIDE],
+        "commit": watch.commit_s,
+        **{stage: watch.seconds[stage] for stage in (PUBLISH, PHONE, HEAR)},
+    }
+    us = {stage: one / len(sizes) * 1e6 for stage, one in seconds.items()}
+    rounded = {stage: round(one, 1) for stage, one in us.items()}
+    return Stages(us=rounded | {"total": round(sum(us.values()), 1)}, state_bytes=round(statistics.mean(sizes)))

@@ -28,6 +28,16 @@ class Throughput:
     cpu_s: Mapping[str, float]
     """Processor seconds by process."""
 
+    @property
+    def per_s(self) -> float:
+        """Whole round trips a second."""
+        return self.succeeded / self.seconds
+
+    @property
+    def cpu_us(self) -> dict[str, float]:
+        """Microseconds of processor time a round trip, by process."""
+        return {name: seconds / max(self.succeeded, 1) * 1e6 for name, seconds in self.cpu_s.items()}
+
 
 @dataclass(slots=True)
 class Importer:

@@ -1,7 +1,6 @@
 """`paylatch bench`: the load test that a lender's engineers run themselves."""
 
 import json
-import time
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
@@ -40,24 +39,24 @@ def bench(
     from device_sim.fleet.control_client import FleetControlError  # noqa: PLC0415
     from paylatch.bench.options import BenchError, Options  # noqa: PLC0415
     from paylatch.bench.run import run  # noqa: PLC0415
+    from paylatch.bench.summary import summary_of  # noqa: PLC0415
     from paylatch.broker_process import BrokerError  # noqa: PLC0415
     from paylatch.client import PaylatchError  # noqa: PLC0415
-    from paylatch.demo.options import DemoError  # noqa: PLC0415
+    from paylatch.demo.options import DemoError, DemoUsageError  # noqa: PLC0415
+    from paylatch.steps import choose_steps  # noqa: PLC0415
 
     failures = (BenchError, DemoError, PaylatchError, BrokerError, StoreUnavailableError, FleetControlError, OSError)
     options = Options(
         phones=phones, decisions=decisions, shards=shards, database=database and as_flag(database), keep=keep
     )
-    begun = time.monotonic()
     with ExitStack() as stack:
         json_file = create(stack, json_path)
-        result = finish(
-            run(options, lambda text: typer.echo(f"{time.monotonic() - begun:6.1f} s  {text}", err=True)),
-            failures,
-            usage=(),
-        )
-        typer.echo(json.dumps(result.to_json(), indent=2))
+        with choose_steps() as steps:
+            result = finish(run(options, steps), failures, usage=(DemoUsageError,))
+            steps.figures("Paylatch benchmark", summary_of(result), good=not result.lost)
         if json_file is not None:
             json_file.write(json.dumps(result.to_json(), indent=2) + "\n")
+    for fault in result.faults:
+        typer.echo(f"lost: {fault}", err=True)
     if result.lost:
         raise typer.Exit(FAILED)

@@ -171,7 +171,7 @@ async def built(files: Files, database: str, borrowers: Sequence[Borrower], view
     api_key = await prepare(files, database, ports, services)
     async with AsyncExitStack() as stack:
         view.step("starting Mosquitto and the bridge")
-        broker, url = await started_broker(stack, files, ports), f"http://{LOOPBACK}:{ports.http}"
+        broker, url = await _broker(stack, files, ports), f"http://{LOOPBACK}:{ports.http}"
         arguments = ["bridge", "run", "--config", str(files.bridge_settings)]
         bridge_process = await stack.enter_async_context(running("bridge", arguments, files.log("bridge")))
         bridge = await stack.enter_async_context(connected(url, api_key))
@@ -244,8 +244,7 @@ directory = {quoted(str(files.imports))}
 """
 
 
-async def started_broker(stack: AsyncExitStack, files: Files, ports: Ports) -> MosquittoProcess:
-    """Start the broker; the stack ends it."""
+async def _broker(stack: AsyncExitStack, files: Files, ports: Ports) -> MosquittoProcess:
     broker = MosquittoProcess(files.broker.directory, ports.phones, ports.services)
     await asyncio.to_thread(stack.enter_context, broker)
     return broker

@@ -10,16 +10,29 @@ import time
 from contextlib import ExitStack
 from importlib.metadata import version
 from pathlib import Path
-from typing import IO, Annotated, NoReturn
+from typing import Annotated, NoReturn
 
 import typer
 
 from paylatch import resources
-from paylatch.commands import completion, decide, imports, key, lender, lender_mqtt, lookup, phone, policy, quickstart
+from paylatch.commands import (
+    bench,
+    completion,
+    decide,
+    imports,
+    key,
+    lender,
+    lender_mqtt,
+    lookup,
+    phone,
+    policy,
+    quickstart,
+)
 from paylatch.commands import config as config_commands
 from paylatch.commands import histories as histories_commands
+from paylatch.commands.files import create
 from paylatch.commands.options import ConfigOption, JsonOption, as_flag, given, lender_named, settings_from
-from paylatch.commands.outcome import FAILED, INTERRUPTED, USAGE, fail, finish
+from paylatch.commands.outcome import FAILED, INTERRUPTED, fail, finish
 from paylatch.commands.show import show_json
 
 app = typer.Typer(
@@ -41,6 +54,7 @@ lender.app.command("mqtt-password", epilog=lender_mqtt.EXAMPLE)(lender_mqtt.mqtt
 app.add_typer(lender.app, name="lender")
 app.add_typer(key.app, name="key")
 app.add_typer(config_commands.app, name="config")
+app.command("bench", epilog=bench.EXAMPLE)(bench.bench)
 app.command("quickstart", epilog=quickstart.EXAMPLE)(quickstart.quickstart)
 app.command("decide", epilog=decide.EXAMPLE)(decide.decide)
 app.add_typer(phone.app, name="phone")
@@ -129,8 +143,8 @@ def demo(
     options = Options(phones=phones, months=months, histories=histories, seed=seed, database=database, keep=keep)
     with ExitStack() as stack:
         view = choose_view(quiet=quiet)
-        audit_file = _create(stack, audit)
-        json_file = _create(stack, json_path)
+        audit_file = create(stack, audit)
+        json_file = create(stack, json_path)
         with view:
             result = finish(run(options, view, audit_file), failures, usage=(DemoUsageError, HistoryError))
             view.summary(result)
@@ -232,13 +246,3 @@ def keys_init(
     if as_json:
         show_json({"lender": lender, "directory": str(directory)})
     typer.echo(f"made development keys for {lender} in {directory}; never use them in production", err=True)
-
-
-def _create(stack: ExitStack, path: Path | None) -> IO[str] | None:
-    """Open a file to write before the work begins: a path that cannot be written should not cost an hour."""
-    if path is None:
-        return None
-    try:
-        return stack.enter_context(path.open("w", encoding="utf-8", newline=""))
-    except OSError as error:
-        fail(error, USAGE)

@@ -52,12 +52,12 @@ class Judge:
         if heard.status is PhoneStatus.PENDING:
             heard = replace(heard, status=PhoneStatus.ACTIVE)
         tx.put_phone(heard)
-        ours = phone.desired.state
-        if said.epoch > ours.epoch:
+        epoch, _ = phone.desired.order
+        if said.epoch > epoch:
             # Only a newer delegation raises the epoch, and this bridge does not have it: a person has to look.
-            fields = {"claimed": said.epoch, "ours": ours.epoch}
+            fields = {"claimed": said.epoch, "ours": epoch}
             self.log.critical("epoch_above_ours", imei=phone.imei, lender=phone.lender, **fields)
-        if said.epoch == ours.epoch and said.version >= phone.next_version:
+        if said.epoch == epoch and said.version >= phone.next_version:
             return self._climb_above(tx, heard)
         return heard
 
@@ -81,7 +81,7 @@ class Judge:
     def refused(self, tx: Transaction, phone: Phone, detail: str) -> Phone:
         """Act on a phone's refusal of its newest state: an opening is signed anew, and somebody is told."""
         phone = self.settle(tx, phone, Event.REFUSED, detail)
-        fields = {"imei": phone.imei, "lender": phone.lender, "error": detail, "version": phone.desired.state.version}
+        fields = {"imei": phone.imei, "lender": phone.lender, "error": detail, "version": phone.desired.order[1]}
         if phone.lane is not Lane.OPENING or detail == AlreadyReleased.__name__:
             self.log.warning("state_refused", **fields)
             return phone
@@ -112,7 +112,7 @@ class Judge:
             imei=phone.imei,
             lender=phone.lender,
             claimed=claimed,
-            ours=phone.desired.state.version,
+            ours=phone.desired.order[1],
         )
         if claimed > HIGHEST_BELIEVED:
             return phone
@@ -128,7 +128,7 @@ class Judge:
             return phone
 
     def _proven(self, tx: Transaction, phone: Phone) -> Phone:
-        released = phone.desired.state.level is Level.RELEASED
+        released = phone.desired.level is Level.RELEASED
         status = PhoneStatus.RELEASED if released else phone.status
         proven = replace(phone, status=status, refused_openings=0)
         if proven != phone:

@@ -115,7 +115,7 @@ class Decide:
             imei=decision.imei,
             type=decision.type,
             effect=effect,
-            level=phone.desired.state.level,
+            level=phone.desired.level,
             wanted=judgement.wanted,
             held=judgement.missing,
             command_id=None if phone.command_id == before else phone.command_id,
@@ -128,7 +128,7 @@ class Decide:
         policy = self.reconsider.policy(tx, phone)
         return Moment(
             now=self.reconsider.now(tx),
-            level=min(phone.desired.state.level, phone.episode.granted),
+            level=min(phone.desired.level, phone.episode.granted),
             escalated_from=phone.episode.escalated_from,
             longest_grace_s=policy.longest_grace_s,
             longest_dispute_s=policy.longest_dispute_s,

@@ -92,7 +92,7 @@ class Queue:
         With `delay_s` it is published that much later (a state that was just refused is not sent again at once).
         """
         epoch = self.signer.delegation(phone.lender).epoch
-        version = phone.next_version if epoch == phone.desired.state.epoch else 1
+        version = phone.next_version if epoch == phone.desired.order[0] else 1
         # A payment right after a lock that the phone has not reported yet opens a phone all the same.
         lane = lane_of(wish.level, phone.may_be_at if wish.level.is_open else phone.reported_level)
         order = (epoch, version)
@@ -156,9 +156,8 @@ class Queue:
             command_id=command_id,
             notice=wish.notice,
         )
-        desired = Desired(
-            state=state, state_hash=StateHash(sha256(encode(state)).digest()), envelope=self.signer.sign_state(state)
-        )
+        state_hash = StateHash(sha256(encode(state)).digest())
+        desired = Desired.signed(state, state_hash, self.signer.sign_state(state))
         now = self.clock.now()
         tx.put_command(
             Command(

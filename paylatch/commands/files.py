@@ -1,7 +1,8 @@
-"""Files that are read: `-` is standard input."""
+"""Files that are read, where `-` is standard input, and files that are written."""
 
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Annotated
+from typing import IO, Annotated
 
 import typer
 
@@ -22,3 +23,13 @@ def text_of(path: Path) -> str:
         fail(error, USAGE)
     except UnicodeDecodeError as error:
         fail(f"{path}: {error}", USAGE)
+
+
+def create(stack: ExitStack, path: Path | None) -> IO[str] | None:
+    """Open a file to write before the work begins: a path that cannot be written should not cost an hour."""
+    if path is None:
+        return None
+    try:
+        return stack.enter_context(path.open("w", encoding="utf-8", newline=""))
+    except OSError as error:
+        fail(error, USAGE)

@@ -3,14 +3,15 @@
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 from paylatch.demo.options import DemoError
 from paylatch.guard import Guard
 
-_COMMAND = (sys.executable, "-m", "paylatch")
+OURS = "paylatch"
+"""What is run unless another module is named."""
 _STOP_S = 10.0
 _START_S = 30.0
 _POLL_S = 0.02
@@ -18,7 +19,7 @@ _LOG_TAIL_CHARACTERS = 2000
 
 
 class ChildProcess:
-    """One `paylatch ...` command that runs until it is stopped.
+    """One command that runs until it is stopped.
 
     Args:
         process: the running command.
@@ -31,6 +32,11 @@ class ChildProcess:
         self._name = name
         self._log = log
         self._guard = Guard(process.pid)
+
+    @property
+    def pid(self) -> int:
+        """Its process id."""
+        return self._process.pid
 
     async def wait_until(self, ready: Callable[[], Awaitable[bool]]) -> None:
         """Wait until the process is ready for others.
@@ -74,17 +80,18 @@ class ChildProcess:
 
 
 @asynccontextmanager
-async def running(name: str, arguments: list[str], log: Path) -> AsyncIterator[ChildProcess]:
-    """Run `paylatch` with these arguments as a process of its own, and stop it in the end.
+async def running(name: str, arguments: Sequence[str], log: Path, *, module: str = OURS) -> AsyncIterator[ChildProcess]:
+    """Run a module with these arguments as a process of its own, and stop it in the end.
 
     Args:
         name: what it is to people.
-        arguments: after `paylatch`.
+        arguments: after the module's name.
         log: where its output goes.
+        module: what is run.
     """
     with log.open("ab") as output:
         process = await asyncio.create_subprocess_exec(
-            *_COMMAND,
+            *_command(module),
             *arguments,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=output,
@@ -99,19 +106,20 @@ async def running(name: str, arguments: list[str], log: Path) -> AsyncIterator[C
         await child.stop()
 
 
-async def output_of(arguments: list[str], log: Path) -> str:
-    """Run `paylatch` with these arguments to its end and return what it wrote to standard output.
+async def output_of(arguments: Sequence[str], log: Path, *, module: str = OURS) -> str:
+    """Run a module with these arguments to its end and return what it wrote to standard output.
 
     Args:
-        arguments: after `paylatch`.
+        arguments: after the module's name.
         log: where what it says goes.
+        module: what is run.
 
     Raises:
         DemoError: it failed.
     """
     with log.open("ab") as said:
         process = await asyncio.create_subprocess_exec(
-            *_COMMAND,
+            *_command(module),
             *arguments,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
@@ -120,8 +128,12 @@ async def output_of(arguments: list[str], log: Path) -> str:
         )
         output, _ = await process.communicate()
     if process.returncode:
-        raise DemoError(f"`paylatch {' '.join(arguments)}` ended with code {process.returncode}{_tail_of(log)}")
+        raise DemoError(f"`{module} {' '.join(arguments)}` ended with code {process.returncode}{_tail_of(log)}")
     return output.decode()
+
+
+def _command(module: str) -> tuple[str, ...]:
+    return sys.executable, "-m", module
 
 
 def _tail_of(log: Path) -> str:

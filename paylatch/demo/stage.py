@@ -80,6 +80,11 @@ class Files:
         return self.directory / "bridge.db"
 
     @property
+    def imports(self) -> Path:
+        """Where the bridge keeps files of decisions until their rows are done."""
+        return self.directory / "imports"
+
+    @property
     def fleet_phones(self) -> Path:
         """The phones, with their device keys and passwords."""
         return self.directory / "fleet.jsonl"
@@ -116,7 +121,7 @@ class Stage:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Ports:
+class Ports:
     """Where everybody listens."""
 
     phones: int
@@ -161,9 +166,9 @@ async def built(files: Files, database: str, borrowers: Sequence[Borrower], view
     Raises:
         DemoError, BrokerError: something did not start; the message says what, with the end of its log.
     """
-    ports = _Ports(**dict(zip(("phones", "services", "http"), free_ports(3), strict=True)))
+    ports = Ports(**dict(zip(("phones", "services", "http"), free_ports(3), strict=True)))
     services = {name: secrets.token_urlsafe(24) for name in _SERVICES}
-    api_key = await _prepare(files, database, ports, services)
+    api_key = await prepare(files, database, ports, services)
     async with AsyncExitStack() as stack:
         view.step("starting Mosquitto and the bridge")
         broker, url = await _broker(stack, files, ports), f"http://{LOOPBACK}:{ports.http}"
@@ -200,7 +205,7 @@ async def watched(stage: Stage) -> AsyncIterator[None]:
             task.cancel()
 
 
-async def _prepare(files: Files, database: str, ports: _Ports, services: dict[str, str]) -> str:
+async def prepare(files: Files, database: str, ports: Ports, services: dict[str, str]) -> str:
     """Make keys, settings and the lender; return the lender's API key."""
     init_development_keys(files.keys, LENDER, now=int(time.time()), hosts=(_PAY_HOST,))
     hashed = {name: hash_password(secret, secrets.token_bytes(SALT_BYTES)) for name, secret in services.items()}
@@ -211,7 +216,7 @@ async def _prepare(files: Files, database: str, ports: _Ports, services: dict[st
     return key.strip()
 
 
-def _settings(files: Files, database: str, ports: _Ports) -> str:
+def _settings(files: Files, database: str, ports: Ports) -> str:
     """Return the bridge's settings file. A JSON string is a TOML string as well."""
     quoted = json.dumps
     return f"""\
@@ -233,10 +238,13 @@ phones_host = "{LOOPBACK}"
 phones_port = {ports.phones}
 phones_passwords = {quoted(str(files.broker.phones_passwords))}
 pid_file = {quoted(str(files.broker.pid))}
+
+[imports]
+directory = {quoted(str(files.imports))}
 """
 
 
-async def _broker(stack: AsyncExitStack, files: Files, ports: _Ports) -> MosquittoProcess:
+async def _broker(stack: AsyncExitStack, files: Files, ports: Ports) -> MosquittoProcess:
     broker = MosquittoProcess(files.broker.directory, ports.phones, ports.services)
     await asyncio.to_thread(stack.enter_context, broker)
     return broker
@@ -267,7 +275,7 @@ async def _enrol(files: Files, bridge: Bridge, borrowers: Sequence[Borrower]) ->
     return pinned_root(enrolled[0].root), Topics(enrolled[0].mqtt.topic_prefix)
 
 
-async def _fleet(stack: AsyncExitStack, files: Files, ports: _Ports, topics: Topics, phones: int) -> ChildProcess:
+async def _fleet(stack: AsyncExitStack, files: Files, ports: Ports, topics: Topics, phones: int) -> ChildProcess:
     """Start the fleet and wait until each phone's own hello has been answered."""
     arguments = {
         "--phones": files.fleet_phones,
@@ -291,7 +299,7 @@ async def _fleet(stack: AsyncExitStack, files: Files, ports: _Ports, topics: Top
     return process
 
 
-def _access(ports: _Ports, services: dict[str, str], name: str) -> ServiceAccess:
+def _access(ports: Ports, services: dict[str, str], name: str) -> ServiceAccess:
     return ServiceAccess(port=ports.services, username=name, secret=services[name])
 
 

@@ -151,7 +151,9 @@ class Connection(asyncio.Protocol):
             raise
 
     def abort(self) -> None:
-        """Cut the connection, without a farewell."""
+        """Cut the connection, without a farewell. From now on nothing is delivered, and nothing waits."""
+        self._reason = self._reason or ConnectionEndedError("cut by this side")
+        self._session.lost(self._reason)
         if self._transport is not None:
             self._transport.abort()
 

@@ -19,6 +19,8 @@ class Peer:
 
     connack: bytes = ACCEPTED
     """What it says to a CONNECT; nothing for silence."""
+    with_suback: bytes = b""
+    """What it says in the same breath as that it grants a subscription."""
     puts_back: bool = True
     """Whether it acknowledges what is published."""
     reading: asyncio.Event = field(default_factory=asyncio.Event)
@@ -74,7 +76,8 @@ class Peer:
                 writer.write(mqtt5.PubAckPacket(number).write())
             case mqtt5.SubscribePacket():
                 granted = mqtt5.SubAckReasonCode.GRANTED_QOS_AT_LEAST_ONCE
-                writer.write(mqtt5.SubAckPacket(packet.packet_id, [granted] * len(packet.topic_filters)).write())
+                suback = mqtt5.SubAckPacket(packet.packet_id, [granted] * len(packet.topic_filters))
+                writer.write(suback.write() + self.with_suback)
 
 
 @asynccontextmanager

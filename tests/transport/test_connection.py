@@ -237,3 +237,12 @@ def test_small_packets_go_out_at_once_on_either_loop() -> None:
     assert asyncio.run(no_delay())
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         assert runner.run(no_delay())
+
+
+async def test_a_connection_that_is_cut_delivers_nothing_that_came_in_the_same_breath() -> None:
+    async with serving(Peer(with_suback=message(1))) as peer:
+        ear = Ear()
+        connection = await connect(peer, ear)
+        connection.ask([Subscription(topic_filter="down")], lambda _: connection.abort())
+        assert "cut by this side" in str(await ear.end())
+        assert ear.messages.empty()

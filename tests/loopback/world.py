@@ -74,7 +74,9 @@ class InlineStore(SqlStore):
 
     async def _submit(self, jobs: Sequence[_Submitted]) -> None:
         if not self.available:
-            raise StoreUnavailableError("the disk is full")
+            for submitted in jobs:
+                submitted.error = StoreUnavailableError("the disk is full")
+            return
         self.at_commit()
         over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._commit_batch([_Submission(jobs, over)])

@@ -41,7 +41,7 @@ openapi: $(VENV)/.project ## write docs/openapi.json anew from the routes; a tes
 check: lint types arch vectors test ## all of the above: what CI runs
 
 bench: $(VENV)/.project ## measure the core, in processor time: codec, signing, verifying, accepting, a phone's step
-	$(BIN)/pytest --benchmark-timer=time.process_time --benchmark-columns=min,median,ops --benchmark-sort=fullname \
+	$(BIN)/pytest --benchmark-timer=time.process_time --benchmark-columns=median,iqr,ops --benchmark-sort=fullname \
 	  --quiet benchmarks/bench_*.py
 
 lock: $(VENV)/.project ## write requirements.txt anew from pyproject.toml

@@ -72,7 +72,8 @@ class InlineStore(SqlStore):
         """Change what is stored behind the bridge's back."""
         await self._write(lambda connection: connection.execute(statement))
 
-    async def _submit(self, jobs: Sequence[_Submitted]) -> None:
+    async def _submit(self, jobs: Sequence[_Submitted], *, overtakes: int = 0) -> None:
+        del overtakes  # nothing waits
         if not self.available:
             for submitted in jobs:
                 submitted.error = StoreUnavailableError("the disk is full")

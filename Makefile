@@ -40,8 +40,9 @@ openapi: $(VENV)/.project ## write docs/openapi.json anew from the routes; a tes
 
 check: lint types arch vectors test ## all of the above: what CI runs
 
-bench: $(VENV)/.project ## measure the core: codec, signing, verifying
-	$(BIN)/python benchmarks/core.py
+bench: $(VENV)/.project ## measure the core, in processor time: codec, signing, verifying, accepting, a phone's step
+	$(BIN)/pytest --benchmark-timer=time.process_time --benchmark-columns=median,iqr,ops --benchmark-sort=fullname \
+	  --quiet benchmarks/bench_*.py
 
 lock: $(VENV)/.project ## write requirements.txt anew from pyproject.toml
 	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \

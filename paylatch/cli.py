@@ -17,6 +17,7 @@ import typer
 
 from paylatch import resources
 from paylatch.commands import (
+    bench,
     completion,
     decide,
     fleet,
@@ -31,7 +32,7 @@ from paylatch.commands import (
 )
 from paylatch.commands import config as config_commands
 from paylatch.commands import histories as histories_commands
-from paylatch.commands.files import created
+from paylatch.commands.files import create
 from paylatch.commands.options import ConfigOption, JsonOption, as_flag, given, lender_named, settings_from
 from paylatch.commands.outcome import FAILED, INTERRUPTED, fail, finish
 from paylatch.commands.show import show_json
@@ -54,6 +55,7 @@ lender.app.command("mqtt-password", epilog=lender_mqtt.EXAMPLE)(lender_mqtt.mqtt
 app.add_typer(lender.app, name="lender")
 app.add_typer(key.app, name="key")
 app.add_typer(config_commands.app, name="config")
+app.command("bench", epilog=bench.EXAMPLE)(bench.bench)
 app.command("quickstart", epilog=quickstart.EXAMPLE)(quickstart.quickstart)
 app.command("decide", epilog=decide.EXAMPLE)(decide.decide)
 app.add_typer(phone.app, name="phone")
@@ -142,8 +144,8 @@ def demo(
     options = Options(phones=phones, months=months, histories=histories, seed=seed, database=database, keep=keep)
     with ExitStack() as stack:
         view = choose_view(quiet=quiet)
-        audit_file = None if audit is None else created(stack, audit)
-        json_file = None if json_path is None else created(stack, json_path)
+        audit_file = create(stack, audit)
+        json_file = create(stack, json_path)
         with view:
             result = finish(run(options, view, audit_file), failures, usage=(DemoUsageError, HistoryError))
             view.summary(result)

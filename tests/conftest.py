@@ -2,6 +2,7 @@
 
 import gc
 import secrets
+import signal
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,6 +25,12 @@ from paylatch.ports import LOOPBACK, free_ports
 from paylatch.postgres_process import PostgresProcess
 
 SERVICES = ("bridge", "auditor")
+
+
+def pytest_configure() -> None:
+    """Listen to SIGINT. What a script runs in the background ignores it, and so would the commands under test."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_finish() -> None:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from broker_bridge.app.ports import AuditEntry, RecordedDecision, Transaction
 from broker_bridge.app.reconsider import Reconsider
@@ -10,7 +10,7 @@ from broker_bridge.domain.authority import require_link
 from broker_bridge.domain.decisions import Decision, DecisionId
 from broker_bridge.domain.gates import Condition, Missing
 from broker_bridge.domain.loans import Effect, Moment
-from broker_bridge.domain.phones import CommandId, Phone
+from broker_bridge.domain.phones import CommandId, Phone, changed_phone
 from lock_protocol.imei import Imei
 from lock_protocol.levels import Level
 from lock_protocol.messages import LenderId
@@ -104,7 +104,7 @@ class Decide:
         resend = effect is Effect.RESENT
         phone, judgement = self.reconsider.phone(
             tx,
-            replace(phone, loan=loan),
+            changed_phone(phone, loan=loan),
             decision=decision.decision_id,
             resend=resend,
             # A payment does not wait for whatever else its phone is to be sent, like another lease.
@@ -115,7 +115,7 @@ class Decide:
             imei=decision.imei,
             type=decision.type,
             effect=effect,
-            level=phone.desired.state.level,
+            level=phone.desired.level,
             wanted=judgement.wanted,
             held=judgement.missing,
             command_id=None if phone.command_id == before else phone.command_id,
@@ -128,7 +128,7 @@ class Decide:
         policy = self.reconsider.policy(tx, phone)
         return Moment(
             now=self.reconsider.now(tx),
-            level=min(phone.desired.state.level, phone.episode.granted),
+            level=min(phone.desired.level, phone.episode.granted),
             escalated_from=phone.episode.escalated_from,
             longest_grace_s=policy.longest_grace_s,
             longest_dispute_s=policy.longest_dispute_s,

@@ -1,6 +1,6 @@
 """What the use cases need from the world. Adapters implement these; fakes in tests keep their semantics."""
 
-from collections.abc import AsyncIterable, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterable, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -10,6 +10,7 @@ from broker_bridge.domain.decisions import DecisionId
 from broker_bridge.domain.imports import Counts, Format, Import, ImportId, ImportState, Outcome, RowResult
 from broker_bridge.domain.lanes import Lane
 from broker_bridge.domain.phones import CommandId, Phone
+from lock_protocol.compiling import compile_replace
 from lock_protocol.imei import Imei
 from lock_protocol.messages import Delegation, DesiredState, Fresh, LenderId, Root
 
@@ -67,6 +68,10 @@ class Command:
     """When it is to be published (again): not before this."""
     told: bool = False
     """Whether its lender is told of each step, because the decision behind it came by MQTT. The store fills it in."""
+
+
+changed_command = compile_replace(Command)
+"""`replace` for a command."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -268,6 +273,13 @@ class Store(Protocol):
             StoreUnavailableError: it is not known to have happened.
             OverloadedError: nothing happened.
             Exception: what the job raised; nothing of it happened.
+        """
+
+    async def commit_each(self, jobs: Sequence[Job[T]]) -> list[T | Exception]:
+        """Run jobs in their order; return the result of each, or its error, once all that succeeded is durable.
+
+        Raises:
+            OverloadedError: nothing happened.
         """
 
     async def phone(self, lender: LenderId, imei: Imei) -> Phone | None:
@@ -526,6 +538,17 @@ class Broker(Protocol):
             BrokerUnavailableError: the connection ended first; the message may have arrived.
             PublishRefusedError: the broker refused it.
         """
+
+
+OnPublished = Callable[[PublishRefusedError | BrokerUnavailableError | None], None]
+"""Told once what became of a publish: None at its PUBACK. Must not raise."""
+
+
+class PhonesLine(Broker, Protocol):
+    """The live connection by which phones are reached."""
+
+    def send(self, topic: str, payload: bytes, *, retain: bool, on_published: OnPublished) -> None:
+        """Publish like `publish`, without anybody who waits. `on_published` may be called before this returns."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ class SignAgain(OnePhone):
     def run(self, tx: Transaction) -> None:
         """Queue the same state as the next version, unless somebody has done so meanwhile."""
         phone = tx.phone(self.imei)
-        if phone is not None and phone.desired.state.delegation_version < self.delegation.version:
+        if phone is not None and phone.desired.delegation_version < self.delegation.version:
             self.queue.again(tx, phone)
 
 

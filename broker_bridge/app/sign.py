@@ -8,13 +8,13 @@ from base64 import b32hexencode
 from dataclasses import dataclass, replace
 from hashlib import sha256
 
-from broker_bridge.app.ports import AuditEntry, Clock, Command, Signer, Transaction, outgoing
+from broker_bridge.app.ports import AuditEntry, Clock, Command, Signer, Transaction, changed_command, outgoing
 from broker_bridge.domain.authority import require_authority, within
 from broker_bridge.domain.clock import SigningTime, signing_time
 from broker_bridge.domain.commands import Event, Status, after
 from broker_bridge.domain.decisions import DecisionId
 from broker_bridge.domain.lanes import FIRST_LANE, Lane, lane_of
-from broker_bridge.domain.phones import CommandId, Desired, Phone, PhoneStatus
+from broker_bridge.domain.phones import CommandId, Desired, Phone, PhoneStatus, changed_phone
 from broker_bridge.domain.policy import Wish
 from lock_protocol.codec import encode, pack
 from lock_protocol.imei import Imei
@@ -92,7 +92,7 @@ class Queue:
         With `delay_s` it is published that much later (a state that was just refused is not sent again at once).
         """
         epoch = self.signer.delegation(phone.lender).epoch
-        version = phone.next_version if epoch == phone.desired.state.epoch else 1
+        version = phone.next_version if epoch == phone.desired.order[0] else 1
         # A payment right after a lock that the phone has not reported yet opens a phone all the same.
         lane = lane_of(wish.level, phone.may_be_at if wish.level.is_open else phone.reported_level)
         order = (epoch, version)
@@ -102,7 +102,7 @@ class Queue:
         )
         self._supersede(tx, phone.command_id)
         status = PhoneStatus.RELEASING if wish.level is Level.RELEASED else phone.status
-        queued = replace(
+        queued = changed_phone(
             phone,
             desired=desired,
             command_id=command_id,
@@ -156,9 +156,8 @@ class Queue:
             command_id=command_id,
             notice=wish.notice,
         )
-        desired = Desired(
-            state=state, state_hash=StateHash(sha256(encode(state)).digest()), envelope=self.signer.sign_state(state)
-        )
+        state_hash = StateHash(sha256(encode(state)).digest())
+        desired = Desired.signed(state, state_hash, self.signer.sign_state(state))
         now = self.clock.now()
         tx.put_command(
             Command(
@@ -187,7 +186,7 @@ class Queue:
             return
         status = after(command.status, Event.REPLACED)
         if status is not command.status:
-            tx.put_command(replace(command, status=status, finished_at=self.clock.now(), due_at=0))
+            tx.put_command(changed_command(command, status=status, finished_at=self.clock.now(), due_at=0))
 
 
 def _command_id(at: int, lender: LenderId, imei: Imei, order: tuple[int, int]) -> CommandId:

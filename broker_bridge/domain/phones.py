@@ -1,11 +1,14 @@
 """A phone as the bridge knows it: whose it is, what it should be, what it says it is."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NewType
 
 from lock_protocol.acceptance import lease_level
+from lock_protocol.codec import decode_own
+from lock_protocol.compiling import compile_replace
+from lock_protocol.envelope import read_envelope
 from lock_protocol.imei import Imei
 from lock_protocol.keys import PublicKey
 from lock_protocol.levels import Condition, Level, Reason, Signals
@@ -35,16 +38,39 @@ class PhoneStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desired:
-    """The newest signed state: the very bytes that are published."""
+    """The newest signed state: the very bytes that are published, and what is asked of them most."""
 
-    state: DesiredState
+    order: tuple[int, int]
+    """(epoch, version): what grows with each state."""
+    delegation_version: int
+    level: Level
     state_hash: StateHash
     envelope: bytes
+    _state: DesiredState | None = field(default=None, repr=False, compare=False)
+
+    @classmethod
+    def signed(cls, state: DesiredState, state_hash: StateHash, envelope: bytes) -> "Desired":
+        """Return a state that has just been signed."""
+        return cls(
+            order=(state.epoch, state.version),
+            delegation_version=state.delegation_version,
+            level=state.level,
+            state_hash=state_hash,
+            envelope=envelope,
+            _state=state,
+        )
 
     @property
-    def order(self) -> tuple[int, int]:
-        """What grows with each state."""
-        return self.state.epoch, self.state.version
+    def state(self) -> DesiredState:
+        """The state in the signed bytes, read when it is first asked for: most of what happens to a phone never does.
+
+        They are not checked anew: the bridge has made them of a state that it checked, and signs no other.
+        """
+        state = self._state
+        if state is None:
+            state = decode_own(DesiredState, read_envelope(self.envelope).payload)
+            object.__setattr__(self, "_state", state)
+        return state
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -116,7 +142,7 @@ class Phone:
     @property
     def is_held(self) -> bool:
         """Whether the arrears ask for a level that is not permitted yet."""
-        return self.wanted > self.desired.state.level
+        return self.wanted > self.desired.level
 
     @property
     def reported_level(self) -> Level | None:
@@ -128,17 +154,17 @@ class Phone:
         """The highest level that the phone may be at: it may have applied a newer state than the one it spoke of."""
         if self.said is None or self.said.holds(self.desired):
             return self.reported_level
-        return max(self.said.level, self.desired.state.level)
+        return max(self.said.level, self.desired.level)
 
     @property
     def lane(self) -> Lane:
         """The lane of the newest state."""
-        return lane_of(self.desired.state.level, self.reported_level)
+        return lane_of(self.desired.level, self.reported_level)
 
     @property
     def next_version(self) -> int:
         """The version that the next state gets."""
-        return max(self.desired.state.version, self.seen_version) + 1
+        return max(self.desired.order[1], self.seen_version) + 1
 
     def heard(self, said: Said, now: int, *, proven: bool) -> "Phone":
         """Return the phone after its own word: when that changes what it should be, it is to be judged again at once.
@@ -151,9 +177,9 @@ class Phone:
         episode = self.episode
         if proven and self.desired.state.reason is Reason.OVERDUE:
             # A phone whose lease has locked it has not shown its user more than it was sent.
-            episode = episode.reached(min(said.level, self.desired.state.level), now)
+            episode = episode.reached(min(said.level, self.desired.level), now)
         changes = (episode is not self.episode and self.is_held) or said.signals != self.signals
-        return replace(self, said=said, episode=episode, look_at=now if changes else self.look_at)
+        return changed_phone(self, said=said, episode=episode, look_at=now if changes else self.look_at)
 
     def proves(self, said: Said, trusted_now: int) -> bool:
         """Return whether a phone's word about itself shows that it applied the newest state.
@@ -162,6 +188,10 @@ class Phone:
         """
         applied = said.condition in (Condition.APPLIED, Condition.LEASE_FIRED)
         return applied and said.holds(self.desired) and said.level == lease_level(self.desired.state, trusted_now)
+
+
+changed_phone = compile_replace(Phone)
+"""`replace` for a phone, which changes several times with each job."""
 
 
 def said_in(word: Hello | Reported, at: int) -> Said:

@@ -4,18 +4,45 @@ A rule reads only what the rules before it have vouched for. The reading itself 
 "this key signed it" and "it is canonical" can be two rows of a table, each with its own error and its own tests.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import InitVar, dataclass
-from functools import cached_property
+from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
-from lock_protocol.codec import read_first
-from lock_protocol.envelope import DELEGATION, Envelope, MessageType, read_envelope
+from lock_protocol.codec import is_encoding_of, read_first
+from lock_protocol.envelope import DELEGATION, Envelope, MessageType, ShapeError, open_envelope, read_envelope
+from lock_protocol.keys import KeyId, PublicKey
 from lock_protocol.messages import Delegation, StateHash
 from lock_protocol.schema import Message, schema_of
 
 B = TypeVar("B", bound=Message)
 
 _VERIFIER = object()
+
+# The same few delegations come with every message; the bound only keeps hostile ones from piling up.
+_REMEMBERED = 256
+
+
+V = TypeVar("V")
+
+
+class _Once(Generic[V]):
+    """A property that is read once and then kept in the instance: `functools.cached_property` without its lock.
+
+    Until Python 3.12 that takes a lock for every value, which costs as much as reading some of them. Evidence is
+    looked at by one thread only.
+    """
+
+    def __init__(self, read: Callable[[Any], V]) -> None:
+        self._read = read
+        self.__doc__ = read.__doc__
+
+    def __set_name__(self, _: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, evidence: Any, _: type) -> V:
+        value = evidence.__dict__[self._name] = self._read(evidence)
+        return value
 
 
 class UnreadableError(Exception):
@@ -46,6 +73,17 @@ class Verified(Generic[B]):
             raise TypeError(msg)
 
 
+@dataclass(frozen=True, slots=True)
+class DelegationEvidence:
+    """What a delegation's envelope says. Vouched for by `BadDelegation`, like any other evidence by its rule."""
+
+    message: Delegation
+    payload_hash: StateHash
+    public_keys: Mapping[KeyId, PublicKey]
+    ops: Mapping[KeyId, int]
+    """What each key may sign: the bits of `Ops`."""
+
+
 class Evidence(Generic[B]):
     """One received message under examination."""
 
@@ -54,7 +92,15 @@ class Evidence(Generic[B]):
         self.kind = kind
         self.data = data
 
-    @cached_property
+    def shape_fault(self) -> str | None:
+        """Return what keeps the bytes from being an envelope of their kind, or None: then they are not read again."""
+        try:
+            self.envelope = open_envelope(self.kind, self.data)
+        except ShapeError as error:
+            return str(error)
+        return None
+
+    @_Once
     def envelope(self) -> Envelope:
         """The envelope. Vouched for by `Malformed`, believed only after `BadSignature`."""
         try:
@@ -62,7 +108,7 @@ class Evidence(Generic[B]):
         except (ValueError, TypeError) as error:
             raise UnreadableError(str(error)) from error
 
-    @cached_property
+    @_Once
     def values(self) -> Any:
         """The payload's wire values. Vouched for by `NonCanonical`."""
         try:
@@ -70,7 +116,12 @@ class Evidence(Generic[B]):
         except ValueError as error:
             raise UnreadableError(str(error)) from error
 
-    @cached_property
+    @_Once
+    def is_sound(self) -> bool:
+        """Whether the payload canonically encodes values that fit the table; two rules tell which of them it is not."""
+        return is_encoding_of(schema_of(self.kind.message), self.envelope.payload, self.values)
+
+    @_Once
     def message(self) -> B:
         """The payload's message. Vouched for by `BadSchema`."""
         try:
@@ -78,12 +129,12 @@ class Evidence(Generic[B]):
         except (ValueError, TypeError) as error:
             raise UnreadableError(str(error)) from error
 
-    @cached_property
-    def delegation(self) -> "Evidence[Delegation]":
+    @_Once
+    def delegation(self) -> DelegationEvidence:
         """The delegation that came with it. Vouched for by `BadDelegation`."""
-        return Evidence(DELEGATION, self.envelope.delegation)
+        return _read_delegation(self.envelope.delegation)
 
-    @cached_property
+    @_Once
     def payload_hash(self) -> StateHash:
         """SHA-256 of the payload."""
         return self.envelope.payload_hash
@@ -100,3 +151,23 @@ class Evidence(Generic[B]):
             repeated,
             _VERIFIER,
         )
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _read_delegation(data: bytes) -> DelegationEvidence:
+    """Return what a delegation's envelope says.
+
+    A pure function of its bytes, so that what is remembered is what would be read again. Reading is not believing:
+    whether the root has signed it is asked for every message, by `BadDelegation` and before anything else.
+    """
+    evidence = Evidence(DELEGATION, data)
+    try:
+        keys = evidence.message.public_keys()
+        return DelegationEvidence(
+            evidence.message,
+            evidence.payload_hash,
+            {key_id: key.public for key_id, key in keys.items()},
+            {key_id: int(key.ops) for key_id, key in keys.items()},
+        )
+    except (ValueError, TypeError, AttributeError) as error:
+        raise UnreadableError(str(error)) from error

@@ -1,4 +1,4 @@
-"""Files that are read: `-` is standard input."""
+"""Files that are read, where `-` is standard input, and files that are written."""
 
 from contextlib import ExitStack
 from pathlib import Path
@@ -25,8 +25,10 @@ def text_of(path: Path) -> str:
         fail(f"{path}: {error}", USAGE)
 
 
-def created(stack: ExitStack, path: Path) -> IO[str]:
+def create(stack: ExitStack, path: Path | None) -> IO[str] | None:
     """Open a file to write before the work begins: a path that cannot be written should not cost an hour."""
+    if path is None:
+        return None
     try:
         return stack.enter_context(path.open("w", encoding="utf-8", newline=""))
     except OSError as error:

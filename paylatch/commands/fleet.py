@@ -1,7 +1,7 @@
 """`paylatch fleet`: load tests that lenders and engineers run themselves."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, Any
@@ -9,7 +9,7 @@ from typing import IO, TYPE_CHECKING, Annotated, Any
 import typer
 
 from paylatch.commands.asking import DEFAULT_URL, KeyFileOption, UrlOption, api_key
-from paylatch.commands.files import created
+from paylatch.commands.files import create
 from paylatch.commands.options import JsonOption
 from paylatch.commands.outcome import FAILED, TOO_SLOW, USAGE, fail, finish
 from paylatch.commands.show import show_json, show_table
@@ -191,16 +191,17 @@ def run(
             "--local has a broker and phones of its own: it goes with no --fleet, --host, --port, --prefix, --tls",
             USAGE,
         )
-    writers: Mapping[Path | None, Callable[[Result, IO[str]], object]] = {
-        report: _write_report,
-        json_path: _write_json,
-        csv_path: _write_csv,
-    }
+    writers: Sequence[tuple[Path | None, Callable[[Result, IO[str]], object]]] = (
+        (report, _write_report),
+        (json_path, _write_json),
+        (csv_path, _write_csv),
+    )
     with ExitStack() as stack:
-        files = [(created(stack, path), write) for path, write in writers.items() if path is not None]
+        files = [(create(stack, path), write) for path, write in writers]
         result = _played(options, quiet=quiet)
         for file, write in files:
-            write(result, file)
+            if file is not None:
+                write(result, file)
     _tell(result)
 
 

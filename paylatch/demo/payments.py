@@ -43,10 +43,10 @@ async def opened_after(fleet: FleetControl, since: Mapping[Imei, int], timeout_s
         return {}
     await fleet.await_levels(dict.fromkeys(since, Level.UNLOCKED), timeout_s)
     changes = await fleet.transitions(since)
-    moments = {imei: _opened_at(changes[imei], moment) for imei, moment in since.items()}
+    moments = {imei: opened_at(changes[imei], moment) for imei, moment in since.items()}
     return {imei: at - since[imei] for imei, at in moments.items() if at is not None}
 
 
-def _opened_at(changes: Sequence[TransitionDump], since: int) -> int | None:
+def opened_at(changes: Sequence[TransitionDump], since: int) -> int | None:
     """Return when the phone came to be unlocked after `since`, if it did."""
     return next((change.at_ns for change in changes if change.at_ns >= since and change.level is Level.UNLOCKED), None)

@@ -106,19 +106,20 @@ async def running(name: str, arguments: Sequence[str], log: Path, *, module: str
         await child.stop()
 
 
-async def output_of(arguments: list[str], log: Path) -> str:
-    """Run `paylatch` with these arguments to its end and return what it wrote to standard output.
+async def output_of(arguments: Sequence[str], log: Path, *, module: str = OURS) -> str:
+    """Run a module with these arguments to its end and return what it wrote to standard output.
 
     Args:
-        arguments: after `paylatch`.
+        arguments: after the module's name.
         log: where what it says goes.
+        module: what is run.
 
     Raises:
         DemoError: it failed.
     """
     with log.open("ab") as said:
         process = await asyncio.create_subprocess_exec(
-            *_command(OURS),
+            *_command(module),
             *arguments,
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
@@ -127,7 +128,7 @@ async def output_of(arguments: list[str], log: Path) -> str:
         )
         output, _ = await process.communicate()
     if process.returncode:
-        raise DemoError(f"`paylatch {' '.join(arguments)}` ended with code {process.returncode}{_tail_of(log)}")
+        raise DemoError(f"`{module} {' '.join(arguments)}` ended with code {process.returncode}{_tail_of(log)}")
     return output.decode()
 
 

@@ -31,6 +31,11 @@ class Latency:
     p99: float | None
     max: float | None
 
+    def __str__(self) -> str:
+        if self.p50 is None:
+            return "no measured time"
+        return f"{self.p50:.1f} ms (p50), {self.p99:.1f} ms (p99), {self.max:.1f} ms (max)"
+
     @classmethod
     def of(cls, measured_ns: Sequence[int]) -> "Latency":
         """Return the nearest-rank percentiles of measurements in nanoseconds."""

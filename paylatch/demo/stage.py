@@ -78,6 +78,11 @@ class Files:
         return self.directory / "bridge.db"
 
     @property
+    def imports(self) -> Path:
+        """Where the bridge keeps files of decisions until their rows are done."""
+        return self.directory / "imports"
+
+    @property
     def fleet_phones(self) -> Path:
         """The phones, with their device keys and passwords."""
         return self.directory / "fleet.jsonl"
@@ -184,7 +189,7 @@ async def site(files: Files, database: str, view: Steps) -> AsyncIterator[Site]:
     api_key = await prepare(files, database, ports, services)
     async with AsyncExitStack() as stack:
         view.step("starting Mosquitto and the bridge")
-        broker = await started_broker(stack, files, ports)
+        broker = await _broker(stack, files, ports)
         arguments = ["bridge", "run", "--config", str(files.bridge_settings)]
         process = await stack.enter_async_context(running("bridge", arguments, files.log("bridge")))
         bridge = await stack.enter_async_context(connected(f"http://{LOOPBACK}:{ports.http}", api_key))
@@ -270,11 +275,13 @@ phones_host = "{LOOPBACK}"
 phones_port = {ports.phones}
 phones_passwords = {quoted(str(files.broker.phones_passwords))}
 pid_file = {quoted(str(files.broker.pid))}
+
+[imports]
+directory = {quoted(str(files.imports))}
 """
 
 
-async def started_broker(stack: AsyncExitStack, files: Files, ports: Ports) -> MosquittoProcess:
-    """Start the broker; it ends with the stack."""
+async def _broker(stack: AsyncExitStack, files: Files, ports: Ports) -> MosquittoProcess:
     broker = MosquittoProcess(files.broker.directory, ports.phones, ports.services)
     await asyncio.to_thread(stack.enter_context, broker)
     return broker

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from paylatch.demo.result import Latency, Result
+from paylatch.demo.result import Result
 
 LEVELS = ("unlocked", "notice", "reminder", "restricted", "locked", "released", "none")
 """In the order in which they are shown."""
@@ -12,8 +12,11 @@ def summary_of(result: Result) -> Iterator[tuple[str, str]]:
     """Yield what was asked and what was found."""
     yield "phones", f"{result.phones}, {result.decisions} decisions"
     yield "locked for arrears", f"{result.locked}"
-    yield "opened by payment", f"{result.unlocked_by_payment}, in {_latency(result.unlock_ms)}"
-    yield "paid while offline", f"{result.opened_after_offline_payment} opened, {_reconnect(result)}"
+    yield "opened by payment", f"{result.unlocked_by_payment}, in {result.unlock_ms}"
+    yield (
+        "paid while offline",
+        f"{result.opened_after_offline_payment} opened, {result.reconnect_open_ms} after their reconnect",
+    )
     yield "released", f"{result.released}"
     yield "factory resets", f"{result.resets}, {result.relocked_after_reset} locked again"
     yield "hostile messages", f"{result.hostile_sent}, {sum(result.hostile_refused.values())} refused by phones"
@@ -22,13 +25,3 @@ def summary_of(result: Result) -> Iterator[tuple[str, str]]:
     yield "broker killed", f"{result.broker_restarts} times"
     yield "wall clock", f"{result.wall_s:.1f} s"
     yield "violations", f"{len(result.violations)}"
-
-
-def _latency(latency: Latency) -> str:
-    if latency.p50 is None:
-        return "no measured time"
-    return f"{latency.p50:.1f} ms (p50), {latency.p99:.1f} ms (p99), {latency.max:.1f} ms (max)"
-
-
-def _reconnect(result: Result) -> str:
-    return f"{_latency(result.reconnect_open_ms)} after their reconnect"

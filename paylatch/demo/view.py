@@ -4,20 +4,18 @@ What happens goes to standard error, what was found to standard output.
 """
 
 import sys
-import time
 from collections import Counter
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Protocol, Self
 
-from rich.console import Console
-from rich.table import Table
-
 from paylatch.demo.audit import Row
 from paylatch.demo.result import Result, Violation
 from paylatch.demo.summary import LEVELS, summary_of
+from paylatch.steps import PlainSteps, RichSteps
 
 _SHOWN_VIOLATIONS = 20
+_TITLE = "Paylatch demo"
 
 
 class Steps(Protocol):
@@ -81,16 +79,8 @@ class QuietView:
         sys.stdout.flush()
 
 
-class PlainView(QuietView):
+class PlainView(PlainSteps, QuietView):
     """Shows one line for each thing that happens."""
-
-    def __init__(self) -> None:
-        self._start = time.monotonic()
-
-    def step(self, text: str) -> None:
-        """Show it with the seconds since the start."""
-        sys.stderr.write(f"{time.monotonic() - self._start:6.1f} s  {text}\n")
-        sys.stderr.flush()
 
     def month(self, name: str, rows: Sequence[Row], violations: Sequence[Violation]) -> None:
         """Show how many phones are at which level."""
@@ -99,44 +89,21 @@ class PlainView(QuietView):
 
     def summary(self, result: Result) -> None:
         """Show all figures, one a line."""
-        for label, text in summary_of(result):
-            self._say(f"{label:<20} {text}")
+        self.figures(_TITLE, summary_of(result), good=not result.violations)
 
 
-class RichView(QuietView):
+class RichView(RichSteps, QuietView):
     """Shows the present step under a list of the months, on a terminal."""
-
-    def __init__(self) -> None:
-        self._console = Console(stderr=True)
-        self._status = self._console.status("starting")
-
-    def __enter__(self) -> Self:
-        self._status.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._status.stop()
-
-    def step(self, text: str) -> None:
-        """Show it in place of the step before."""
-        self._status.update(text)
 
     def month(self, name: str, rows: Sequence[Row], violations: Sequence[Violation]) -> None:
         """Show how many phones are at which level."""
         mark = "[red]✗[/red]" if violations else "[green]✓[/green]"
-        self._console.print(f"{mark} [bold]{name}[/bold]  {_levels(rows)}")
+        self.note(f"{mark} [bold]{name}[/bold]  {_levels(rows)}")
         super().month(name, rows, violations)
 
     def summary(self, result: Result) -> None:
         """Show all figures in a table."""
-        self._status.stop()
-        colour = "red" if result.violations else "green"
-        table = Table(title="Paylatch demo", show_header=False, border_style=colour)
-        for label, text in summary_of(result):
-            table.add_row(label, text)
-        Console().print(table)
+        self.figures(_TITLE, summary_of(result), good=not result.violations)
 
 
 def choose_view(*, quiet: bool) -> View:

@@ -174,7 +174,7 @@ def test_a_row_that_cannot_be_read_keeps_nothing_from_the_others(world: World) -
         world.enrol(imei)
     world.exchange()
     lock = world.tell(overdue(90, at=1, imei=other))
-    world.loop.run(world.store.execute(update(phones).where(phones.c.imei == broken).values(envelope=b"rubbish")))
+    world.loop.run(world.store.execute(update(phones).where(phones.c.imei == broken).values(status="rubbish")))
     world.run(1000)
     assert world.online
     assert world.command(lock).status is Status.TIMED_OUT

@@ -1,5 +1,6 @@
 """What has to be told as it happens: durations and outcomes."""
 
+from collections import Counter as Tally
 from collections.abc import Sequence
 from typing import Final, Literal
 
@@ -8,6 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 from broker_bridge.adapters.metrics.unlock_clock import UnlockClock
 from broker_bridge.adapters.store.store import Commit
 from broker_bridge.app.ports import Clock
+from broker_bridge.domain.commands import Status
 from broker_bridge.domain.decisions import Decision
 
 Way = Literal["http", "import", "mqtt"]
@@ -37,6 +39,11 @@ class Meters:
         self._decisions = Counter(
             "paylatch_decisions", "Decisions by way, type and effect.", ("way", "type", "effect"), registry=registry
         )
+        self._commands = Counter(
+            "paylatch_commands", "Commands by the status that they have come to.", ("status",), registry=registry
+        )
+        for status in Status:
+            self._commands.labels(status.value)
         self._requests = Counter(
             "paylatch_http_requests",
             "HTTP requests by method, route template and status.",
@@ -81,6 +88,8 @@ class Meters:
             return
         self._commit.observe(commit.duration_s)
         self._jobs.observe(commit.jobs)
+        for status, count in Tally(command.status for command in commit.moved).items():
+            self._commands.labels(status.value).inc(count)
         self.unlock_clock.follow(commit.moved)
 
 

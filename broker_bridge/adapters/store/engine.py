@@ -133,6 +133,7 @@ def _sqlite(url: URL) -> tuple[Engine, Engine]:
 def _postgresql(url: URL) -> tuple[Engine, Engine]:
     engine = create_engine(
         url,
+        paramstyle="format",  # by position: the hot statements pass plain tuples
         hide_parameters=True,  # an error tells which statement it was, and nothing of whose phone
         # Whatever the server's default is: a job that has waited for a row's lock must see what the other one wrote.
         isolation_level="READ COMMITTED",

@@ -6,7 +6,8 @@ from typing import Any, Protocol, TypeVar
 
 from sqlalchemy import Connection, Select, Update, and_, delete, func, insert, select, true, update
 
-from broker_bridge.adapters.store.rows import import_of, import_row, result_of, result_row
+from broker_bridge.adapters.store.hot import insert_rows
+from broker_bridge.adapters.store.rows import import_of, import_row, result_of, result_values
 from broker_bridge.adapters.store.tables import import_rows, imports
 from broker_bridge.app.ports import Page, TooManyImportsError
 from broker_bridge.domain.imports import Counts, Import, ImportId, ImportState, Outcome, RowResult, no_rows
@@ -92,8 +93,7 @@ class SqlImports:
         """Record results that no job has recorded, and what has become of all rows so far, in one commit."""
 
         def write(connection: Connection) -> None:
-            if refused:
-                connection.execute(insert(import_rows), [result_row(result) for result in refused])
+            insert_rows(connection, import_rows, list(map(result_values, refused)))
             connection.execute(_change(import_id, **{outcome.value: count for outcome, count in counts.items()}))
 
         await self._write(write)

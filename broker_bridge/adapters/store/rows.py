@@ -1,9 +1,15 @@
-"""Rows to records and back."""
+"""Rows to records and back.
+
+What is read and written with every decision goes by position, in the order of the table's columns: by name it would
+cost more than the database does.
+"""
 
 import json
+from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
+from sqlalchemy import Row as SelectedRow
 from sqlalchemy import RowMapping
 
 from broker_bridge.adapters.store.arrears import NOTHING, episode_of, episode_text, holds_of, holds_text
@@ -13,142 +19,224 @@ from broker_bridge.domain.imports import Format, Import, ImportState, Outcome, R
 from broker_bridge.domain.lanes import Lane, lane_of
 from broker_bridge.domain.loans import Loan
 from broker_bridge.domain.phones import Desired, Phone, PhoneStatus, Said
-from lock_protocol.codec import decode
-from lock_protocol.envelope import read_envelope
 from lock_protocol.levels import Condition, Level, Signals
-from lock_protocol.messages import DesiredState, StateHash
 
 Row = dict[str, Any]
+Values = tuple[Any, ...]
+"""A row's columns, in the order of its table."""
 
 
-def phone_row(phone: Phone) -> Row:
+def phone_values(phone: Phone) -> Values:
     """Return the columns of a phone."""
     loan, desired = phone.loan, phone.desired
-    row: Row = {
-        "imei": phone.imei,
-        "lender": phone.lender,
-        "loan_id": phone.loan_id,
-        "device_key": phone.device_key,
-        "consent": phone.consent,
-        "evidence": json.dumps(dict(phone.evidence)) if phone.evidence else NOTHING,
-        "time_zone": phone.time_zone or None,
-        "credential": phone.credential,
-        "status": phone.status.value,
-        "days_overdue": loan.days_overdue,
-        "as_of": loan.as_of,
-        "cured_at": loan.cured_at,
-        "settled": loan.settled,
-        "amount_due": loan.amount_due,
-        "currency": loan.currency,
-        "pay_url": loan.pay_url,
-        "holds": holds_text(loan),
-        "episode": episode_text(phone.episode),
-        "wanted": int(phone.wanted),
-        "held_decision": phone.held_decision,
-        "look_at": phone.look_at,
-        "epoch": desired.state.epoch,
-        "version": desired.state.version,
-        "delegation_version": desired.state.delegation_version,
-        "level": int(desired.state.level),
-        "state_hash": desired.state_hash,
-        "envelope": desired.envelope,
-        "command_id": phone.command_id,
-        "sequence": phone.sequence,
-        "seen_version": phone.seen_version,
-        "refused_openings": phone.refused_openings,
-        "publish_number": phone.publish_number,
-    }
-    return row | _said_columns(phone.said)
-
-
-def _said_columns(said: Said | None) -> Row:
-    return {
-        "said_epoch": None if said is None else said.epoch,
-        "said_version": None if said is None else said.version,
-        "said_hash": None if said is None else said.state_hash,
-        "said_level": None if said is None else int(said.level),
-        "said_condition": None if said is None else int(said.condition),
-        "said_signals": None if said is None else int(said.signals),
-        "said_boot_count": None if said is None else said.boot_count,
-        "said_at": None if said is None else said.at,
-    }
-
-
-def phone_of(row: RowMapping) -> Phone:
-    """Return the phone in a row. The signed bytes are its state; the selected columns only repeat them."""
-    envelope = row["envelope"]
-    state = decode(DesiredState, read_envelope(envelope).payload)
-    return Phone(
-        lender=row["lender"],
-        imei=row["imei"],
-        loan_id=row["loan_id"],
-        device_key=row["device_key"],
-        consent=row["consent"],
-        evidence={} if row["evidence"] == NOTHING else json.loads(row["evidence"]),
-        time_zone=row["time_zone"] or "",
-        credential=row["credential"],
-        status=PhoneStatus(row["status"]),
-        loan=Loan(
-            days_overdue=row["days_overdue"],
-            as_of=row["as_of"],
-            cured_at=row["cured_at"],
-            settled=row["settled"],
-            amount_due=row["amount_due"],
-            currency=row["currency"],
-            pay_url=row["pay_url"],
-            **holds_of(row["holds"]),
-        ),
-        episode=episode_of(row["episode"]),
-        wanted=Level(row["wanted"]),
-        held_decision=row["held_decision"],
-        look_at=row["look_at"],
-        desired=Desired(state=state, state_hash=StateHash(row["state_hash"]), envelope=envelope),
-        command_id=row["command_id"],
-        said=_said_of(row),
-        sequence=row["sequence"],
-        seen_version=row["seen_version"],
-        refused_openings=row["refused_openings"],
-        publish_number=row["publish_number"],
+    return (
+        phone.imei,
+        phone.lender,
+        phone.loan_id,
+        phone.device_key,
+        phone.consent,
+        json.dumps(dict(phone.evidence)) if phone.evidence else NOTHING,
+        phone.time_zone or None,
+        phone.credential,
+        phone.status.value,
+        loan.days_overdue,
+        loan.as_of,
+        loan.cured_at,
+        loan.settled,
+        loan.amount_due,
+        loan.currency,
+        loan.pay_url,
+        holds_text(loan),
+        episode_text(phone.episode),
+        int(phone.wanted),
+        phone.held_decision,
+        phone.look_at,
+        *desired.order,
+        desired.delegation_version,
+        int(desired.level),
+        desired.state_hash,
+        desired.envelope,
+        phone.command_id,
+        *_said_values(phone.said),
+        phone.sequence,
+        phone.seen_version,
+        phone.refused_openings,
+        phone.publish_number,
     )
 
 
-def _said_of(row: RowMapping) -> Said | None:
-    if row["said_at"] is None:
+def _said_values(said: Said | None) -> Values:
+    if said is None:
+        return _NOT_SAID
+    return (
+        said.epoch,
+        said.version,
+        said.state_hash,
+        int(said.level),
+        int(said.condition),
+        int(said.signals),
+        said.boot_count,
+        said.at,
+    )
+
+
+_NOT_SAID: Values = (None,) * 8
+
+
+def phone_of(row: Sequence[Any]) -> Phone:
+    """Return the phone in a row. The signed bytes are its state; the selected columns only repeat them."""
+    (
+        imei,
+        lender,
+        loan_id,
+        device_key,
+        consent,
+        evidence,
+        time_zone,
+        credential,
+        status,
+        days_overdue,
+        as_of,
+        cured_at,
+        settled,
+        amount_due,
+        currency,
+        pay_url,
+        holds,
+        episode,
+        wanted,
+        held_decision,
+        look_at,
+        epoch,
+        version,
+        delegation_version,
+        level,
+        state_hash,
+        envelope,
+        command_id,
+        *said,
+        sequence,
+        seen_version,
+        refused_openings,
+        publish_number,
+    ) = row
+    return Phone(
+        lender=lender,
+        imei=imei,
+        loan_id=loan_id,
+        device_key=device_key,
+        consent=consent,
+        evidence={} if evidence == NOTHING else json.loads(evidence),
+        time_zone=time_zone or "",
+        credential=credential,
+        status=PhoneStatus(status),
+        loan=Loan(
+            days_overdue=days_overdue,
+            as_of=as_of,
+            cured_at=cured_at,
+            settled=bool(settled),
+            amount_due=amount_due,
+            currency=currency,
+            pay_url=pay_url,
+            **holds_of(holds),
+        ),
+        episode=episode_of(episode),
+        wanted=Level(wanted),
+        held_decision=held_decision,
+        look_at=look_at,
+        desired=Desired(
+            order=(epoch, version),
+            delegation_version=delegation_version,
+            level=Level(level),
+            state_hash=state_hash,
+            envelope=envelope,
+        ),
+        command_id=command_id,
+        said=_said_of(said),
+        sequence=sequence,
+        seen_version=seen_version,
+        refused_openings=refused_openings,
+        publish_number=publish_number,
+    )
+
+
+def _said_of(values: Sequence[Any]) -> Said | None:
+    epoch, version, state_hash, level, condition, signals, boot_count, at = values
+    if at is None:
         return None
     return Said(
-        epoch=row["said_epoch"],
-        version=row["said_version"],
-        state_hash=StateHash(row["said_hash"]),
-        level=Level(row["said_level"]),
-        condition=Condition(row["said_condition"]),
-        signals=Signals(row["said_signals"]),
-        boot_count=row["said_boot_count"],
-        at=row["said_at"],
+        epoch=epoch,
+        version=version,
+        state_hash=state_hash,
+        level=Level(level),
+        condition=Condition(condition),
+        signals=Signals(signals),
+        boot_count=boot_count,
+        at=at,
     )
 
 
-def outgoing_of(row: RowMapping, lane: Lane | None = None) -> Outgoing:
+def outgoing_of(row: SelectedRow[Any], lane: Lane | None = None) -> Outgoing:
     """Return what is to be published of a phone's row, without taking its state apart."""
     if lane is None:
-        said_level = row["said_level"]
-        lane = lane_of(Level(row["level"]), None if said_level is None else Level(said_level))
-    return Outgoing(
-        lender=row["lender"],
-        imei=row["imei"],
-        lane=lane,
-        order=(row["epoch"], row["version"]),
-        envelope=row["envelope"],
+        lane = lane_of(Level(row.level), None if row.said_level is None else Level(row.said_level))
+    return Outgoing(lender=row.lender, imei=row.imei, lane=lane, order=(row.epoch, row.version), envelope=row.envelope)
+
+
+def command_values(command: Command) -> Values:
+    """Return the columns of a command."""
+    return (
+        command.command_id,
+        command.lender,
+        command.imei,
+        command.epoch,
+        command.version,
+        int(command.level),
+        int(command.reason),
+        int(command.lane),
+        command.status.value,
+        command.decision_id,
+        command.detail,
+        command.created_at,
+        command.sent_at,
+        command.finished_at,
+        command.attempts,
+        command.due_at,
+        command.told,
     )
 
 
-def command_row(command: Command) -> Row:
-    """Return the columns of a command."""
-    return _columns(command) | {"lane": int(command.lane), "status": command.status.value}
-
-
-def command_of(row: RowMapping) -> Command:
+def command_of(row: Sequence[Any]) -> Command:
     """Return the command in a row."""
-    return Command(**{**row, "lane": Lane(row["lane"]), "status": Status(row["status"])})
+    command_id, lender, imei, epoch, version, level, reason, lane, status, decision_id, detail, *times, told = row
+    created_at, sent_at, finished_at, attempts, due_at = times
+    return Command(
+        command_id=command_id,
+        lender=lender,
+        imei=imei,
+        epoch=epoch,
+        version=version,
+        level=level,
+        reason=reason,
+        lane=Lane(lane),
+        status=Status(status),
+        decision_id=decision_id,
+        detail=detail,
+        created_at=created_at,
+        sent_at=sent_at,
+        finished_at=finished_at,
+        attempts=attempts,
+        due_at=due_at,
+        told=bool(told),
+    )
+
+
+_MAX_DETAIL = 512
+
+
+def audit_values(entry: AuditEntry) -> Values:
+    """Return the columns of a line of history, without its number, which the database gives."""
+    return (entry.at, entry.lender, entry.imei, entry.event, entry.detail[:_MAX_DETAIL])
 
 
 def audit_of(row: RowMapping) -> AuditEntry:
@@ -158,27 +246,53 @@ def audit_of(row: RowMapping) -> AuditEntry:
 
 def policy_row(policy: PolicyVersion) -> Row:
     """Return the columns of one version of a policy."""
-    return _columns(policy)
+    # Not `asdict`, which copies every value deeply.
+    return {field.name: getattr(policy, field.name) for field in fields(policy)}
 
 
-def policy_of(row: RowMapping) -> PolicyVersion:
+def policy_of(row: SelectedRow[Any]) -> PolicyVersion:
     """Return the version of a policy in a row."""
-    return PolicyVersion(**row)
+    return PolicyVersion(**row._asdict())
 
 
-def decision_row(decision: RecordedDecision) -> Row:
+def decision_values(decision: RecordedDecision) -> Values:
     """Return the columns of a decision's record."""
-    return _columns(decision)
+    return (
+        decision.decision_id,
+        decision.lender,
+        decision.imei,
+        str(decision.type),
+        decision.occurred_at,
+        decision.fingerprint,
+        str(decision.effect),
+        int(decision.level),
+        decision.command_id,
+        decision.received_at,
+        int(decision.wanted),
+        decision.held,
+        decision.told,
+    )
 
 
-def _columns(record: Command | RecordedDecision | PolicyVersion | RowResult) -> Row:
-    # Not `asdict`, which copies every value deeply and costs more than the rest of the row.
-    return {field.name: getattr(record, field.name) for field in fields(record)}
-
-
-def decision_of(row: RowMapping) -> RecordedDecision:
+def decision_of(row: Sequence[Any]) -> RecordedDecision:
     """Return the record in a row."""
-    return RecordedDecision(**row)
+    decision_id, lender, imei, kind, occurred_at, fingerprint, effect, level, command_id, received_at, *rest = row
+    wanted, held, told = rest
+    return RecordedDecision(
+        decision_id=decision_id,
+        lender=lender,
+        imei=imei,
+        type=kind,
+        occurred_at=occurred_at,
+        fingerprint=fingerprint,
+        effect=effect,
+        level=level,
+        command_id=command_id,
+        received_at=received_at,
+        wanted=wanted,
+        held=held,
+        told=bool(told),
+    )
 
 
 def import_row(one: Import) -> Row:
@@ -224,9 +338,9 @@ def import_of(row: RowMapping) -> Import:
     )
 
 
-def result_row(result: RowResult) -> Row:
+def result_values(result: RowResult) -> Values:
     """Return the columns of a row's result."""
-    return _columns(result) | {"outcome": result.outcome.value}
+    return (result.import_id, result.row, result.outcome.value, result.answer)
 
 
 def result_of(row: RowMapping) -> RowResult:

@@ -1,22 +1,24 @@
 """One database transaction that many jobs share: rows are read once, changed in memory, and written together."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection, Table, and_, bindparam, case, insert, select, update
+from sqlalchemy import Connection, Table, and_, case, insert, select, update
 
 from broker_bridge.adapters.store import tables
+from broker_bridge.adapters.store.hot import insert_rows, update_rows
 from broker_bridge.adapters.store.rows import (
-    Row,
+    Values,
+    audit_values,
     command_of,
-    command_row,
+    command_values,
     decision_of,
-    decision_row,
+    decision_values,
     phone_of,
-    phone_row,
+    phone_values,
     policy_row,
-    result_row,
+    result_values,
 )
 from broker_bridge.adapters.store.statements import among, raise_fact
 from broker_bridge.app.ports import (
@@ -50,10 +52,11 @@ class SharedTransaction:
         """Read and lock what the jobs have named."""
         self._connection = connection
         self._undo: list[Callable[[], object]] = []
+        self._stored_phones: dict[Imei, Values] = {}
+        self._stored_commands: dict[CommandId, Values] = {}
         self._phones = self._read_phones({imei for job in jobs for imei in job.imeis})
         self._decisions = self._read_decisions({key for job in jobs for key in job.decisions})
         self._commands = self._read_commands({phone.command_id for phone in self._phones.values()})
-        self._stored_phones, self._stored_commands = set(self._phones), set(self._commands)
         self._statuses = {command_id: command.status for command_id, command in self._commands.items()}
         self._changed_phones: dict[Imei, None] = {}
         self._changed_commands: dict[CommandId, None] = {}
@@ -174,27 +177,21 @@ class SharedTransaction:
         other, but never in a circle.
         """
         self._find_whom_to_tell()
-        changed = [self._phones[imei] for imei in self._changed_phones]
-        self._write(tables.phones, "imei", [phone_row(phone) for phone in changed], self._stored_phones)
-        moved = [self._commands[command_id] for command_id in self._changed_commands]
-        self._write(tables.commands, "command_id", [command_row(one) for one in moved], self._stored_commands)
-        decided = sorted(self._new_decisions, key=lambda one: (one.decision_id, one.lender))
-        self._insert(tables.decisions, [decision_row(decision) for decision in decided])
-        self._insert(tables.import_rows, [result_row(result) for result in self._row_results])
-        self._insert(
-            tables.audit,
-            [
-                {"at": one.at, "lender": one.lender, "imei": one.imei, "event": one.event, "detail": one.detail[:512]}
-                for one in self._audit
-            ],
-        )
+        changed = [phone_values(self._phones[imei]) for imei in self._changed_phones]
+        _write(self._connection, tables.phones, changed, self._stored_phones)
+        moved = [command_values(self._commands[command_id]) for command_id in self._changed_commands]
+        _write(self._connection, tables.commands, moved, self._stored_commands)
+        insert_rows(self._connection, tables.decisions, sorted(map(decision_values, self._new_decisions)))
+        insert_rows(self._connection, tables.import_rows, list(map(result_values, self._row_results)))
+        insert_rows(self._connection, tables.audit, list(map(audit_values, self._audit)), but=("entry",))
         for name, value in self._facts.items():
             raise_fact(self._connection, name, value)
         self._flush_lenders()
 
     def _flush_lenders(self) -> None:
         table = tables.lenders
-        self._insert(tables.policies, [policy_row(policy) for policy in self._policies])
+        if self._policies:
+            self._connection.execute(insert(tables.policies), [policy_row(policy) for policy in self._policies])
         for policy in self._policies:
             mine = update(table).where(table.c.lender == policy.lender)
             self._connection.execute(mine.values(policy_version=policy.version))
@@ -225,7 +222,9 @@ class SharedTransaction:
             return {}
         wanted = among(self._connection, tables.phones.c.imei, sorted(imeis))
         query = select(tables.phones).where(wanted).order_by(tables.phones.c.imei).with_for_update()
-        return {row["imei"]: phone_of(row) for row in self._connection.execute(query).mappings()}
+        rows = self._connection.execute(query).all()
+        self._stored_phones = {row.imei: tuple(row) for row in rows}
+        return {imei: phone_of(values) for imei, values in self._stored_phones.items()}
 
     def _read_decisions(
         self, keys: set[tuple[LenderId, DecisionId]]
@@ -234,27 +233,15 @@ class SharedTransaction:
             return {}
         wanted = among(self._connection, tables.decisions.c.decision_id, {key[1] for key in keys})
         query = select(tables.decisions).where(wanted)
-        rows = self._connection.execute(query).mappings()
-        return {(row["lender"], row["decision_id"]): decision_of(row) for row in rows}
+        return {(row.lender, row.decision_id): decision_of(row) for row in self._connection.execute(query)}
 
     def _read_commands(self, ids: set[CommandId]) -> dict[CommandId, Command]:
         if not ids:
             return {}
         query = select(tables.commands).where(among(self._connection, tables.commands.c.command_id, ids))
-        return {row["command_id"]: command_of(row) for row in self._connection.execute(query).mappings()}
-
-    # --- writing ---
-
-    def _write(self, table: Table, key: str, rows: Sequence[Row], stored: Collection[Any]) -> None:
-        new = [row for row in rows if row[key] not in stored]
-        self._insert(table, sorted(new, key=lambda row: str(row[key])))
-        known = [{**row, "key_": row[key]} for row in rows if row[key] in stored]
-        if known:
-            self._connection.execute(update(table).where(table.c[key] == bindparam("key_")), known)
-
-    def _insert(self, table: Table, rows: Sequence[Row]) -> None:
-        if rows:
-            self._connection.execute(insert(table), rows)
+        rows = self._connection.execute(query).all()
+        self._stored_commands = {row.command_id: tuple(row) for row in rows}
+        return {command_id: command_of(values) for command_id, values in self._stored_commands.items()}
 
     # --- undoing ---
 
@@ -269,6 +256,12 @@ class SharedTransaction:
     def _append(self, where: list[Any], value: object) -> None:
         self._undo.append(where.pop)
         where.append(value)
+
+
+def _write(connection: Connection, table: Table, rows: Sequence[Values], stored: Mapping[Any, Values]) -> None:
+    """Insert the rows that are new, sorted by their keys, and update the others."""
+    insert_rows(connection, table, sorted(row for row in rows if row[0] not in stored))
+    update_rows(connection, table, [(stored[row[0]], row) for row in rows if row[0] in stored])
 
 
 def read_lender(connection: Connection, lender: LenderId) -> LenderRecord:

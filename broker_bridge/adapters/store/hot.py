@@ -1,0 +1,63 @@
+"""Hot statements: what every commit writes, compiled once for each database and then run by position.
+
+SQLAlchemy compiles and names the parameters of a statement at each execution, and passes each value through its type.
+For one row that is nothing; for a commit of hundreds it was more than all the rest. So these are compiled once by the
+same SQLAlchemy, from the same tables, and run on the driver with plain tuples.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Sequence
+from functools import lru_cache
+from typing import Any
+
+from sqlalchemy import Column, Compiled, Connection, Dialect, Table, bindparam, insert, update
+
+from broker_bridge.adapters.store.rows import Values
+
+_KEY = "key_"
+_REMEMBERED = 256
+"""How many statements are kept: few of all sets of columns ever change together."""
+
+
+def insert_rows(connection: Connection, table: Table, rows: Sequence[Values], *, but: Collection[str] = ()) -> None:
+    """Insert rows: all of the table's columns in their order, but those that the database fills itself."""
+    if rows:
+        names = tuple(column.name for column in table.columns if column.name not in but)
+        connection.exec_driver_sql(_insert(connection.dialect, table, names), list(rows))
+
+
+def update_rows(connection: Connection, table: Table, pairs: Iterable[tuple[Values, Values]]) -> None:
+    """Write what has changed in rows that are there: before and after, all columns, the key first.
+
+    Columns that are what they were are not written, and nor are the indexes over them. Rows that change in the same
+    columns share a statement.
+    """
+    changes: defaultdict[tuple[int, ...], list[Values]] = defaultdict(list)
+    for before, after in pairs:
+        changed = tuple([index for index, (old, new) in enumerate(zip(before, after, strict=True)) if old != new])
+        if changed:
+            changes[changed].append((*(after[index] for index in changed), after[0]))
+    for changed, rows in changes.items():
+        connection.exec_driver_sql(_update(connection.dialect, table, changed), rows)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _insert(dialect: Dialect, table: Table, names: tuple[str, ...]) -> str:
+    return _in_order(insert(table).compile(dialect=dialect, column_keys=names), names)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _update(dialect: Dialect, table: Table, changed: tuple[int, ...]) -> str:
+    columns = list(table.columns)
+    new = {f"new_{columns[index].name}": columns[index] for index in changed}
+    values: dict[Column[Any], Any] = {column: bindparam(name) for name, column in new.items()}
+    statement = update(table).where(columns[0] == bindparam(_KEY)).values(values)
+    return _in_order(statement.compile(dialect=dialect), (*new, _KEY))
+
+
+def _in_order(compiled: Compiled, names: tuple[str, ...]) -> str:
+    """Return the text of a statement that takes its parameters by position, in exactly this order."""
+    order = getattr(compiled, "positiontup", None)
+    if order is None or tuple(order) != names:
+        raise AssertionError(f"the statement takes {order}, and is given {names}")
+    return str(compiled)

@@ -1,0 +1,84 @@
+"""The audit: every phone is what its last decision requires, and every decision has had its round trip."""
+
+import json
+from collections.abc import AsyncIterator, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from device_sim.fleet.control_messages import PhoneDump
+from lock_protocol.imei import Imei
+from lock_protocol.levels import Level
+from paylatch.bench.shards import Shards
+from paylatch.bench.throughput import Importer
+from paylatch.client import Bridge, Phone
+from paylatch.client.answers import Desired
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """What was found wrong; each is one thing lost."""
+
+    faults: list[str]
+
+    @property
+    def lost(self) -> int:
+        """How many there are."""
+        return len(self.faults)
+
+
+async def audit(importer: Importer, phones: Shards, levels: Mapping[Imei, Level], unfinished: int) -> Audit:
+    """Look at every phone, at what the bridge holds of it, and at what became of every row.
+
+    Args:
+        importer: knows what was imported.
+        phones: the fleet.
+        levels: what each phone has to be.
+        unfinished: how many commands have come neither to their phone's proof nor to a newer one.
+    """
+    shown = {phone.imei: phone async for phone in phones.dump()}
+    known = {phone.imei: phone async for phone in importer.bridge.phones()}
+    faults = [*wrong_phones(levels, shown, known)]
+    faults += [
+        f"{import_id}: {fault}" for import_id in importer.taken async for fault in _rows(importer.bridge, import_id)
+    ]
+    faults += ["a command is neither proven nor superseded"] * unfinished
+    return Audit(faults)
+
+
+def wrong_phones(
+    levels: Mapping[Imei, Level], shown: Mapping[Imei, PhoneDump], known: Mapping[Imei, Phone]
+) -> Iterator[str]:
+    """Yield what is wrong with phones: by their own screens, and by their signed words that the bridge holds."""
+    for imei, level in levels.items():
+        screen, phone = shown.get(imei), known.get(imei)
+        if screen is None or screen.level is not level:
+            yield f"{imei}: required {level.name.lower()}, shows {_name(screen)}"
+        elif phone is None:
+            yield f"{imei}: the bridge does not know it"
+        elif phone.desired.level is not level:
+            yield f"{imei}: required {level.name.lower()}, the bridge has {_name(phone.desired)}"
+        elif not phone.is_proven:
+            yield f"{imei}: its newest state is not proven"
+
+
+async def _rows(bridge: Bridge, import_id: str) -> AsyncIterator[str]:
+    """Yield which rows of an import did not change what they were to change."""
+    one, rows = await bridge.imports.status(import_id), 0
+    async for row in _results(bridge, import_id):
+        rows += 1
+        if row["row"] != rows or row.get("effect") != "applied" or row.get("command_id") is None:
+            yield f"row {row['row']}: {row.get('effect') or row.get('problem')}"
+    if rows != one.rows or one.state != "done":
+        yield f"{one.state}, with {rows} results for {one.rows} rows"
+
+
+async def _results(bridge: Bridge, import_id: str) -> AsyncIterator[dict[str, Any]]:
+    rest = b""
+    async for piece in bridge.imports.results(import_id, "ndjson"):
+        *lines, rest = (rest + piece).split(b"\n")
+        for line in lines:
+            yield json.loads(line)
+
+
+def _name(one: PhoneDump | Desired | None) -> str:
+    return "nothing" if one is None else one.level.name.lower()

@@ -1,0 +1,108 @@
+"""How far the bridge is, by its own metrics: the interface that operators watch it by."""
+
+import asyncio
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import httpx
+
+_COMMANDS = "paylatch_commands_total"
+_STATUS = f'{_COMMANDS}{{status="'
+_WAITING = ("paylatch_outbox_depth{", "paylatch_outbox_in_flight ", "paylatch_commit_jobs_waiting ")
+STALLED_S = 30.0
+"""A bridge that proves nothing for so long is not waited for."""
+_SOONEST_S, _LATEST_S = 0.025, 0.2
+_SHORTLY = 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Commands so far, by the status that they have come to, and when that was read."""
+
+    by_status: Mapping[str, int]
+    waiting: int
+    """States and jobs in the bridge's queues."""
+    at: float
+
+    @property
+    def succeeded(self) -> int:
+        """Commands that their phones have proven."""
+        return self.by_status.get("succeeded", 0)
+
+    @property
+    def superseded(self) -> int:
+        """Commands that a newer one has overtaken before they were proven."""
+        return self.by_status.get("superseded", 0)
+
+    @property
+    def finished(self) -> int:
+        """Both."""
+        return self.succeeded + self.superseded
+
+    @property
+    def unfinished(self) -> int:
+        """Commands that have been made and are neither."""
+        return self.by_status.get("queued", 0) - self.finished
+
+    def since(self, before: "Counts") -> "Counts":
+        """Return what has been added."""
+        added = {status: count - before.by_status.get(status, 0) for status, count in self.by_status.items()}
+        return Counts(added, self.waiting, self.at)
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Reads a bridge's metrics."""
+
+    http: httpx.AsyncClient
+
+    async def counts(self) -> Counts:
+        """Return the counts as they are now."""
+        page = (await self.http.get("/metrics")).raise_for_status().text
+        at = time.perf_counter()
+        return read_counts(page, at)
+
+    async def until_finished(self, before: Counts, wanted: int) -> Counts:
+        """Wait until so many commands more than `before` are finished; return the counts as they are then.
+
+        A bridge that stalls is not waited for: what is missing, the audit tells.
+        """
+        last = await self.counts()
+        seen = last
+        while last.finished - before.finished < wanted:
+            left = wanted - (last.finished - before.finished)
+            await asyncio.sleep(_pause_s(left, last.finished - before.finished, last.at - before.at))
+            last = await self.counts()
+            if last.finished > seen.finished:
+                seen = last
+            elif last.at - seen.at > STALLED_S:
+                break
+        return last
+
+    async def until_idle(self) -> Counts:
+        """Wait until nothing waits in the bridge's queues."""
+        last = await self.counts()
+        end = last.at + STALLED_S
+        while last.waiting and last.at < end:
+            await asyncio.sleep(_LATEST_S)
+            last = await self.counts()
+        return last
+
+
+def read_counts(page: str, at: float) -> Counts:
+    """Return what a page of metrics, in Prometheus' text format, says of commands and queues."""
+    by_status, waiting = {}, 0.0
+    for line in page.splitlines():
+        if line.startswith(_STATUS):
+            status, _, value = line.removeprefix(_STATUS).partition('"} ')
+            by_status[status] = int(float(value))
+        elif line.startswith(_WAITING):
+            waiting += float(line.rpartition(" ")[2])
+    return Counts(by_status, int(waiting), at)
+
+
+def _pause_s(left: int, done: int, in_s: float) -> float:
+    """Return when to look again: shortly before what is waited for is expected. Looking costs the bridge time."""
+    expected = left * in_s / done if done else _LATEST_S
+    return min(max(_SHORTLY * expected, _SOONEST_S), _LATEST_S)

@@ -1,0 +1,172 @@
+"""One run of the benchmark, from an empty directory to its figures."""
+
+import json
+import os
+import secrets
+import statistics
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from broker_bridge.adapters.store.store import SqlStore
+from device_sim.identities import simulated_imei
+from paylatch.bench.audit import Audit, audit
+from paylatch.bench.ceiling import Ceiling
+from paylatch.bench.gauges import require_proc
+from paylatch.bench.limits import raise_open_files
+from paylatch.bench.machine import machine
+from paylatch.bench.options import Options
+from paylatch.bench.plan import Book
+from paylatch.bench.result import Result, UnlockMs
+from paylatch.bench.stages import Stages, measure_stages
+from paylatch.bench.system import Site, System, broker_of, new_site, system_of
+from paylatch.bench.throughput import Importer, Throughput, measure_throughput
+from paylatch.bench.unlocks import Unlocks, measure_unlocks
+from paylatch.demo.processes import output_of
+from paylatch.demo.result import Latency
+from paylatch.demo.stage import LENDER, Files, directory_of
+from paylatch.steps import Steps
+
+_BEFORE = timedelta(hours=12)
+"""The first decision's time: a run makes one a millisecond, and none may lie ahead of the bridge's clock."""
+_STAGED_PHONES, _OTHER_PHONES = 1_000, 500_000
+_FEWEST_TRIPS, _MOST_TRIPS = 2_000, 30_000
+_SHOWN_FAULTS = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """What was found while the system ran."""
+
+    throughput: Throughput
+    unlocks: Unlocks
+    audit: Audit
+    connect_s: float
+    rss_per_phone: int
+    rss_per_phone_after: int
+    bridge_rss: int
+
+
+async def run(options: Options, steps: Steps) -> Result:
+    """Measure everything.
+
+    Args:
+        options: of what size.
+        steps: show what happens.
+
+    Raises:
+        DemoUsageError: it cannot begin with these options.
+        BenchError, DemoError, BrokerError, StoreUnavailableError, PaylatchError, FleetControlError: it cannot be
+            measured; the message says why.
+    """
+    started = time.monotonic()
+    require_proc()
+    raise_open_files(options.phones)
+    imeis = [simulated_imei(number) for number in range(options.phones)]
+    async with directory_of(options.keep) as files:
+        site = await new_site(options, files)
+        async with broker_of(site) as broker:
+            steps.step("measuring each stage by itself")
+            stages = await _stages(options, site)
+            # Before and after, as the machine may be shared: what it can do changes meanwhile.
+            steps.step("measuring the ceiling")
+            ceilings = [await _ceiling(options, files, stages.state_bytes)]
+            async with system_of(site, broker, imeis, options.shards, steps) as system:
+                found = await _measure(options, system, Book(imeis, datetime.now(UTC) - _BEFORE), steps)
+        steps.step("measuring the ceiling again")
+        ceilings.append(await _ceiling(options, files, stages.state_bytes))
+    return _result(options, found, ceilings, stages, time.monotonic() - started)
+
+
+async def _stages(options: Options, site: Site) -> Stages:
+    database = options.database or f"sqlite:///{site.files.directory / 'stages.db'}"
+    if options.database is None:
+        # One of its own costs nothing, and the bridge that is measured begins with an empty one.
+        async with SqlStore(database) as store:
+            await store.add_lender(LENDER, secrets.token_bytes(32), int(time.time()))
+    imeis = [simulated_imei(_OTHER_PHONES + number) for number in range(min(options.phones, _STAGED_PHONES))]
+    return await measure_stages(database, site.files, site.ports, LENDER, imeis)
+
+
+async def _ceiling(options: Options, files: Files, state_bytes: int) -> Ceiling:
+    trips = min(max(options.decisions, _FEWEST_TRIPS), _MOST_TRIPS)
+    arguments = {"--phones": options.phones, "--trips": trips, "--state-bytes": state_bytes}
+    flags = [str(part) for pair in arguments.items() for part in pair]
+    # A process of its own, as the bridge has one: this one has an event loop already, and another kind of it.
+    return Ceiling(**json.loads(await output_of(flags, files.log("ceiling"), module="paylatch.bench.ceiling")))
+
+
+async def _measure(options: Options, system: System, book: Book, steps: Steps) -> Measured:
+    phones, rss = system.fleet.phones, system.rss_per_phone
+    importer = Importer(system.bridge, system.progress, [])
+    before = await system.progress.until_idle()
+    steps.step("locking every second phone")
+    await importer.send_and_prove([book.locked(imei) for imei in book.imeis[1::2]])
+    steps.step(f"importing {options.decisions:,} decisions")
+    throughput = await measure_throughput(
+        importer,
+        book.rounds(options.decisions),
+        len(book.imeis),
+        _pids(system),
+        lambda proven: steps.moved(f"importing {options.decisions:,} decisions, {proven:,} of them proven"),
+    )
+    steps.step("paying for phones one by one, then while locks are queued")
+    unlocks = await measure_unlocks(importer, book, phones, options.decisions)
+    steps.step("auditing every phone")
+    after = (await system.progress.until_idle()).since(before)
+    return Measured(
+        throughput=throughput,
+        unlocks=unlocks,
+        audit=await audit(importer, phones, book.levels, after.unfinished),
+        connect_s=system.fleet.connect_s,
+        rss_per_phone=rss,
+        rss_per_phone_after=system.rss_per_phone,
+        bridge_rss=system.bridge_rss,
+    )
+
+
+def _pids(system: System) -> dict[str, list[int]]:
+    return {
+        "bridge": [system.process.pid],
+        "broker": [system.broker.pid],
+        "fleet": system.fleet.phones.pids,
+        "client": [os.getpid()],
+    }
+
+
+def _result(options: Options, found: Measured, ceilings: list[Ceiling], stages: Stages, wall_s: float) -> Result:
+    throughput, unlocks = found.throughput, found.unlocks
+    ceiling_per_s = statistics.mean(one.ceiling_per_s for one in ceilings)
+    ceiling_cpu_us = statistics.mean(one.cpu_us for one in ceilings)
+    return Result(
+        phones=options.phones,
+        decisions=options.decisions,
+        round_trips_per_s=round(throughput.per_s, 1),
+        ceiling_per_s=round(ceiling_per_s, 1),
+        ratio=round(throughput.per_s / ceiling_per_s, 3),
+        stages_us=stages.us,
+        unlock_ms=UnlockMs(
+            idle=Latency.of(unlocks.idle),
+            during_locks=Latency.of(unlocks.during_locks),
+            payments_idle=len(unlocks.idle),
+            payments_during_locks=len(unlocks.during_locks),
+            locks=unlocks.locks,
+        ),
+        connect_per_s=round(options.phones / found.connect_s, 1),
+        rss_per_phone_bytes=found.rss_per_phone,
+        bridge_rss_mb=round(found.bridge_rss / 2**20, 1),
+        lost=found.audit.lost,
+        superseded=throughput.superseded,
+        seconds=round(throughput.seconds, 3),
+        cpu_us={name: round(us, 1) for name, us in throughput.cpu_us.items()},
+        ceiling_cpu_us=round(ceiling_cpu_us, 1),
+        cpu_ratio=round(ceiling_cpu_us / sum(throughput.cpu_us.values()), 3),
+        ceilings_per_s=tuple(one.ceiling_per_s for one in ceilings),
+        state_bytes=stages.state_bytes,
+        rss_per_phone_after_bytes=found.rss_per_phone_after,
+        shards=options.shards,
+        database=(options.database or "sqlite").partition(":")[0],
+        machine=machine(),
+        wall_s=round(wall_s, 1),
+        faults=tuple(found.audit.faults[:_SHOWN_FAULTS]),
+    )

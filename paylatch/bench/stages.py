@@ -1,0 +1,268 @@
+"""What each stage of a decision's way costs, in microseconds of processor time: the real code, in one process.
+
+Lender's file → read and parsed → decided and signed → committed → published and marked as sent → verified, applied and
+reported by the phone → the report verified and committed. One stage is done for all phones before the next begins, so
+that the processor time of the whole process is that stage's. The broker is real and its own time is not counted, nor is
+the reading of reports from the broker: a running bridge's processor time (`cpu_us`) has that.
+"""
+
+import asyncio
+import secrets
+import statistics
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from random import Random
+
+from broker_bridge.adapters.mqtt.client import BrokerAddress
+from broker_bridge.adapters.mqtt.link import Link
+from broker_bridge.adapters.signing.keys import FileSigner
+from broker_bridge.adapters.store.store import Commit, SqlStore
+from broker_bridge.app.canary import PublishNumbers
+from broker_bridge.app.confirm import Judge
+from broker_bridge.app.deliver import Deliverer
+from broker_bridge.app.hear import Listener, Received
+from broker_bridge.app.outbox import Outbox
+from broker_bridge.app.ports import BrokerUnavailableError, OnPublished, Outgoing, PhonesLine, PublishRefusedError
+from broker_bridge.app.reconsider import Reconsider
+from broker_bridge.domain.commands import Status
+from broker_bridge.main import LANE_LIMIT, SystemClock
+from device_sim.adapters.storage import MemoryStorage
+from device_sim.fleet.alarms import Alarms
+from device_sim.fleet.counters import Counters
+from device_sim.fleet.link import Arrived
+from device_sim.fleet.simulated_phone import SimulatedPhone, Surroundings
+from device_sim.fleet.watches import Watches
+from device_sim.identities import read_fleet, write_fleet
+from lock_protocol.imei import Imei
+from lock_protocol.messages import LenderId
+from lock_protocol.topics import DEFAULT_PREFIX, PhoneTopic, Topics
+from paylatch.bench.enrolment import enrol_together, replaying
+from paylatch.bench.plan import Book, Planned, as_csv
+from paylatch.bench.stopwatch import DECIDE, PARSE, READ, Stopwatch, beside, import_timed, quiet_log
+from paylatch.demo.stage import Files, Ports
+from paylatch.ports import LOOPBACK
+
+PUBLISH, PHONE, HEAR = "publish", "phone", "hear_and_commit"
+WINDOW = 200
+_ALL = 2**53
+"""A publish number that tells the bridge that the broker has lost nothing."""
+_BEFORE = timedelta(hours=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """What was found."""
+
+    us: dict[str, float]
+    """Microseconds of processor time a decision, by stage."""
+    state_bytes: int
+    """How large a state is on the wire, on average."""
+
+
+@dataclass(slots=True)
+class _Seen:
+    """Counts what has come about, for whoever waits for it."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def commit(self, commit: Commit) -> None:
+        self.counts.update(command.status.value for command in commit.moved)
+        self.changed.set()
+
+    def note(self, what: str) -> None:
+        self.counts[what] += 1
+        self.changed.set()
+
+    async def until(self, what: str, count: int) -> None:
+        while self.counts[what] < count:
+            self.changed.clear()
+            await self.changed.wait()
+
+
+@dataclass(slots=True)
+class _Tap:
+    """A connection to the broker that remembers what each phone was sent last."""
+
+    broker: PhonesLine
+    seen: _Seen
+    sent: dict[str, bytes] = field(default_factory=dict)
+
+    async def publish(self, topic: str, payload: bytes, *, retain: bool) -> None:
+        await self.broker.publish(topic, payload, retain=retain)
+        self._note(topic, payload)
+
+    def send(self, topic: str, payload: bytes, *, retain: bool, on_published: OnPublished) -> None:
+        def published(error: PublishRefusedError | BrokerUnavailableError | None) -> None:
+            if error is None:
+                self._note(topic, payload)
+            on_published(error)
+
+        self.broker.send(topic, payload, retain=retain, on_published=published)
+
+    def _note(self, topic: str, payload: bytes) -> None:
+        self.sent[topic] = payload
+        self.seen.note(topic.rpartition("/")[2])
+
+
+@dataclass(slots=True)
+class _Wire:
+    """A phone's connection: what it says is kept."""
+
+    imei: Imei
+    topics: Topics
+    said: list[Received]
+
+    def publish(self, topic: PhoneTopic, envelope: bytes) -> None:
+        self.said.append(Received(self.topics.phone(self.imei, topic), envelope, retained=False))
+
+    def subscribe_root(self, root_version: int) -> None:
+        """No other root comes."""
+
+
+@dataclass(slots=True, kw_only=True)
+class _Rig:
+    """A bridge and its phones in one process, stage by stage."""
+
+    store: SqlStore
+    reconsider: Reconsider
+    deliverer: Deliverer
+    listener: Listener
+    tap: _Tap
+    seen: _Seen
+    lender: LenderId
+    directory: Path
+    phones: Sequence[SimulatedPhone]
+    said: list[Received]
+    committed: list[Outgoing]
+    watch: Stopwatch = field(default_factory=Stopwatch)
+
+    async def bring_up(self) -> None:
+        """Let every phone take its first state and prove it."""
+        for phone in self.phones:
+            phone.power_on()
+            phone.opened(_Wire(phone.imei, self.deliverer.topics, self.said))
+        async with beside(self.deliverer.session(self.tap, _ALL)):
+            await self._hear("fresh", len(self.phones))
+        self._arrive(PhoneTopic.DESIRED)
+        self._arrive(PhoneTopic.FRESH)
+        await self._hear(Status.SUCCEEDED.value, len(self.phones))
+
+    async def take(self, decisions: Sequence[Planned]) -> None:
+        """Take one decision about each phone through all stages."""
+        self.committed.clear()
+        count = len(decisions)
+        await import_timed(
+            self.store, self.reconsider, self.lender, self.directory / "imports", as_csv(decisions), self.watch
+        )
+        with self.watch.process(PUBLISH):
+            sent = self.seen.counts[Status.SENT.value]
+            async with beside(self.deliverer.session(self.tap, _ALL)):
+                for state in self.committed:
+                    self.deliverer.offer(state)
+                await self.seen.until(Status.SENT.value, sent + count)
+        with self.watch.process(PHONE):
+            self._arrive(PhoneTopic.DESIRED)
+        with self.watch.process(HEAR):
+            await self._hear(Status.SUCCEEDED.value, count)
+
+    def _arrive(self, topic: PhoneTopic) -> None:
+        """Hand each phone what it was sent last."""
+        for phone in self.phones:
+            phone.arrived(Arrived(topic, self.tap.sent[self.deliverer.topics.phone(phone.imei, topic)]))
+
+    async def _hear(self, what: str, count: int) -> None:
+        """Have the bridge hear what the phones have said, until that has come about so many times more."""
+        wanted = self.seen.counts[what] + count
+        incoming: asyncio.Queue[Received] = asyncio.Queue()
+        for one in self.said:
+            incoming.put_nowait(one)
+        self.said.clear()
+        async with beside(self.listener.session(self.tap, incoming)):
+            await self.seen.until(what, wanted)
+
+
+async def measure_stages(database: str, files: Files, ports: Ports, lender: LenderId, imeis: Sequence[Imei]) -> Stages:
+    """Enrol phones and take two decisions about each through all stages, one that locks and one that opens.
+
+    Args:
+        database: where; it may hold other phones.
+        files: the broker's secret and the keys are among them.
+        ports: the broker runs there, and no bridge does.
+        lender: whose phones.
+        imeis: of the phones, which are new.
+    """
+    directory = files.directory / "stages"
+    directory.mkdir()
+    async with SqlStore(database) as store:
+        signer, clock = FileSigner(files.keys, development=True), SystemClock()
+        reconsider, log = replaying(signer), quiet_log()
+        topics = Topics(DEFAULT_PREFIX)
+        write_fleet(directory / "fleet.jsonl", await enrol_together(store, reconsider, signer, lender, imeis))
+        judge = Judge(reconsider.queue, clock, log)
+        deliverer = Deliverer(
+            store=store,
+            outbox=Outbox(window=WINDOW, lane_limit=LANE_LIMIT),
+            topics=topics,
+            judge=judge,
+            clock=clock,
+            log=log,
+            new_token=lambda: secrets.token_hex(16),
+            numbers=PublishNumbers(await store.newest_publish_number()),
+        )
+        seen, said, committed = _Seen(), list[Received](), list[Outgoing]()
+        store.on_commit(seen.commit)
+        store.on_committed(committed.append)
+        around = Surroundings(
+            storage=MemoryStorage(), alarms=Alarms(lambda _: None), counters=Counters(), watches=Watches()
+        )
+        phones = [SimulatedPhone(login, around) for login in read_fleet(directory / "fleet.jsonl")]
+        address = BrokerAddress(
+            host=LOOPBACK,
+            port=ports.services,
+            username="bridge",
+            password=files.bridge_secret.read_text(encoding="utf-8"),
+            client_id=secrets.token_hex(8),
+        )
+        result: asyncio.Future[Stages] = asyncio.get_running_loop().create_future()
+
+        async def session(broker: PhonesLine, *_: object) -> None:
+            rig = _Rig(
+                store=store,
+                reconsider=reconsider,
+                deliverer=deliverer,
+                listener=Listener(store, deliverer, judge),
+                tap=_Tap(broker, seen),
+                seen=seen,
+                lender=lender,
+                directory=directory,
+                phones=phones,
+                said=said,
+                committed=committed,
+            )
+            await rig.bring_up()
+            book = Book(imeis, datetime.now(UTC) - _BEFORE)
+            sizes = []
+            for decide in (book.locked, book.paid):
+                await rig.take([decide(imei) for imei in imeis])
+                sizes += [len(state.envelope) for state in committed]
+            result.set_result(_found(rig.watch, sizes))
+
+        link = Link(address, topics, random=Random(), log=log)  # noqa: S311 - jitter
+        async with beside(link.run(session)):
+            return await result
+
+
+def _found(watch: Stopwatch, sizes: Sequence[int]) -> Stages:
+    seconds = {
+        "read_and_parse": watch.seconds[READ] + watch.seconds[PARSE],
+        "decide_and_sign": watch.seconds[DECIDE],
+        "commit": watch.commit_s,
+        **{stage: watch.seconds[stage] for stage in (PUBLISH, PHONE, HEAR)},
+    }
+    us = {stage: one / len(sizes) * 1e6 for stage, one in seconds.items()}
+    rounded = {stage: round(one, 1) for stage, one in us.items()}
+    return Stages(us=rounded | {"total": round(sum(us.values()), 1)}, state_bytes=round(statistics.mean(sizes)))

@@ -1,0 +1,62 @@
+"""`paylatch bench`: the load test that a lender's engineers run themselves."""
+
+import json
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from paylatch.commands.files import create
+from paylatch.commands.options import as_flag
+from paylatch.commands.outcome import FAILED, finish
+
+EXAMPLE = "Example: paylatch bench --phones 10000 --decisions 50000 --json figures.json"
+
+
+def bench(
+    *,
+    phones: Annotated[int, typer.Option(min=1, metavar="N", help="How many are connected.")] = 2_000,
+    decisions: Annotated[int, typer.Option(min=1, metavar="K", help="How many round trips are measured.")] = 10_000,
+    json_path: Annotated[
+        Path | None, typer.Option("--json", metavar="PATH", help="Write the figures here.", show_default=False)
+    ] = None,
+    shards: Annotated[int, typer.Option(min=1, metavar="N", help="Over how many processes the phones are spread.")] = 1,
+    database: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="An empty database for the bridge.", show_default="a SQLite file"),
+    ] = None,
+    keep: Annotated[
+        Path | None,
+        typer.Option(metavar="DIR", help="Keep all files of the run here (new or empty).", show_default=False),
+    ] = None,
+) -> None:
+    """Measure whole round trips, unlock latency and memory on a real broker, and what this machine could do at best.
+
+    Exits with 0 only if an audit of every phone finds nothing lost.
+    """
+    from broker_bridge.app.ports import StoreUnavailableError  # noqa: PLC0415 - see the package's docstring
+    from device_sim.fleet.control_client import FleetControlError  # noqa: PLC0415
+    from paylatch.bench.options import BenchError, Options  # noqa: PLC0415
+    from paylatch.bench.run import run  # noqa: PLC0415
+    from paylatch.bench.summary import summary_of  # noqa: PLC0415
+    from paylatch.broker_process import BrokerError  # noqa: PLC0415
+    from paylatch.client import PaylatchError  # noqa: PLC0415
+    from paylatch.demo.options import DemoError, DemoUsageError  # noqa: PLC0415
+    from paylatch.steps import choose_steps  # noqa: PLC0415
+
+    failures = (BenchError, DemoError, PaylatchError, BrokerError, StoreUnavailableError, FleetControlError, OSError)
+    options = Options(
+        phones=phones, decisions=decisions, shards=shards, database=database and as_flag(database), keep=keep
+    )
+    with ExitStack() as stack:
+        json_file = create(stack, json_path)
+        with choose_steps() as steps:
+            result = finish(run(options, steps), failures, usage=(DemoUsageError,))
+            steps.figures("Paylatch benchmark", summary_of(result), good=not result.lost)
+        if json_file is not None:
+            json_file.write(json.dumps(result.to_json(), indent=2) + "\n")
+    for fault in result.faults:
+        typer.echo(f"lost: {fault}", err=True)
+    if result.lost:
+        raise typer.Exit(FAILED)

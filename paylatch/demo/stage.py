@@ -6,7 +6,7 @@ import os
 import secrets
 import tempfile
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -173,13 +173,16 @@ class Site:
 
 
 @asynccontextmanager
-async def site(files: Files, database: str, view: Steps) -> AsyncIterator[Site]:
+async def site(
+    files: Files, database: str, view: Steps, *, before: Callable[[], Awaitable[None]] | None = None
+) -> AsyncIterator[Site]:
     """Give a broker and a bridge that are ready for lenders.
 
     Args:
         files: where everything of the run is.
         database: the URL of the bridge's, which is empty.
         view: shows what happens.
+        before: what is done once there are keys and a lender, before the bridge runs.
 
     Raises:
         DemoError, BrokerError: something did not start; the message says what, with the end of its log.
@@ -187,6 +190,8 @@ async def site(files: Files, database: str, view: Steps) -> AsyncIterator[Site]:
     ports = Ports(**dict(zip(("phones", "services", "http"), free_ports(3), strict=True)))
     services = {name: secrets.token_urlsafe(24) for name in _SERVICES}
     api_key = await prepare(files, database, ports, services)
+    if before is not None:
+        await before()
     async with AsyncExitStack() as stack:
         view.step("starting Mosquitto and the bridge")
         broker = await _broker(stack, files, ports)

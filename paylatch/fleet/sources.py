@@ -9,12 +9,13 @@ from pathlib import Path
 
 from device_sim.fleet.control_client import FleetControl
 from device_sim.fleet.process import RESERVED_FILES, allow_files
-from device_sim.identities import MAX_PHONES, read_fleet, simulated_imei, split_fleet
+from device_sim.identities import MAX_PHONES, read_fleet, simulated_imei, split_fleet, write_fleet
+from paylatch.bench.enrolment import enrol_in
 from paylatch.broker_process import MosquittoProcess
 from paylatch.client import Bridge, ConflictError
 from paylatch.demo.lender import connected, enrol_fleet
 from paylatch.demo.processes import ChildProcess
-from paylatch.demo.stage import Files, site
+from paylatch.demo.stage import LENDER, Files, site
 from paylatch.demo.view import Steps
 from paylatch.facts import Borrower
 from paylatch.fleet.cast import Broker
@@ -113,12 +114,18 @@ async def _own(options: Options, files: Files, view: Steps) -> AsyncIterator[Sou
             f"{phones} phones, but the broker may have {allowed} open files; raise the limit (ulimit -n), or use a "
             "broker that is set up for more"
         )
-    async with site(files, f"sqlite:///{files.bridge_database}", view) as there:
-        address = await enrol(there.bridge, phones, 0, files.fleet_phones, view)
+    database = f"sqlite:///{files.bridge_database}"
+
+    async def enrol_before() -> None:
+        view.step(f"enrolling {phones} phones")
+        lines = await enrol_in(database, files.keys, LENDER, [simulated_imei(number) for number in range(phones)])
+        write_fleet(files.fleet_phones, lines)
+
+    async with site(files, database, view, before=enrol_before) as there:
         yield Source(
             bridge=there.bridge,
             fleet_file=files.fleet_phones,
-            address=address,
+            address=BrokerAddress(port=there.ports.phones),
             broker=OwnBroker(there.broker),
             processes=(there.process,),
         )

@@ -150,9 +150,9 @@ def tls_broker(tmp_path: Path) -> Iterator[TlsBroker]:
         f"listener {port} {LOOPBACK}\nuse_username_as_clientid true\nallow_anonymous false\n"
         "password_file ./phones.passwd\nacl_file ./phones.acl\ncertfile ./tls.crt\nkeyfile ./tls.key\n"
     )
-    before, first, after = conf.read_text().partition("listener ")
+    before, first, after = conf.read_text().partition("\nlistener ")
     # Before the others: the broker is known to be up when the last of those listens.
-    conf.write_text(before + listener + first + after)
+    conf.write_text(f"{before}\n{listener}{first}{after}")
     with MosquittoProcess(directory, broker.phones_port, broker.services_port) as process:
         yield TlsBroker(RealBroker(process, broker.services), port, directory / "tls.crt")
 

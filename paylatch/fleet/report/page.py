@@ -9,7 +9,7 @@ from typing import Any
 from paylatch.fleet.metrics import FIGURES, STATISTICS, TRENDS
 from paylatch.fleet.report.axes import told_ms, written
 from paylatch.fleet.report.charts import Series, bar_chart, histogram_chart, line_chart
-from paylatch.fleet.result import SHOWN_FINDINGS, Result, statistics_of
+from paylatch.fleet.result import Result, statistics_of
 from paylatch.fleet.tally import Sample
 
 _TITLES: Mapping[str, str] = {
@@ -22,6 +22,7 @@ _TITLES: Mapping[str, str] = {
 }
 _COLOURS = {"unlock_ms": 3, "lock_ms": 2, "back_ms": 4, "reset_ms": 4, "answer_ms": 1, "late_ms": 1}
 _MIB = 1024 * 1024
+_SHOWN_FINDINGS = 20
 
 
 def page(result: Result) -> str:
@@ -50,8 +51,10 @@ def _heading(result: Result) -> Iterator[str]:
 
 def _verdict(result: Result) -> tuple[str, str]:
     missed = sum(not one.reached for one in result.thresholds)
+    if lost := sum(finding.lost for finding in result.findings):
+        return "bad", f"✗ Phones that were not as the decisions require: {lost}"
     if result.findings:
-        return "bad", f"✗ {len(result.findings)} phones were not as the decisions require"
+        return "bad", f"✗ Every phone was right, but the bridge had not the word of {len(result.findings)}"
     if result.stopped_by:
         return "bad", "✗ It did not come to its end; every phone was right in the end"
     if missed:
@@ -180,10 +183,12 @@ def _findings(result: Result) -> Iterator[str]:
         return
     rows = [
         tuple(map(escape, (one.imei, one.required, one.shows, one.reported)))
-        for one in result.findings[:SHOWN_FINDINGS]
+        for one in result.findings[:_SHOWN_FINDINGS]
     ]
     yield f"<h2>Phones that were not right: {len(result.findings)}</h2>"
     yield _table(("IMEI", "has to be", "shows", "has told the bridge"), rows, numbers=set())
+    if len(result.findings) > _SHOWN_FINDINGS:
+        yield '<p class="faint">These are the first; the JSON file names more of them.</p>'
 
 
 def _figures(result: Result) -> Iterator[str]:

@@ -129,7 +129,8 @@ def test_it_looks_right_in_light_and_dark() -> None:
     [
         ({"thresholds": RESULT.thresholds[:1]}, "✓ Every phone was right, and every threshold reached"),
         ({}, "✗ Every phone was right, but 1 of 2 thresholds were not reached"),
-        ({"findings": [FINDING]}, "✗ 1 phones were not as the decisions require"),
+        ({"findings": [FINDING] * 21}, "✗ Phones that were not as the decisions require: 21"),
+        ({"findings": [replace(FINDING, lost=False)]}, "✗ Every phone was right, but the bridge had not the word of 1"),
         ({"stopped_by": "it <stopped>"}, "✗ It did not come to its end; every phone was right in the end"),
     ],
 )

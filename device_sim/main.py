@@ -63,6 +63,7 @@ async def run(settings: FleetSettings) -> None:
         TooFewFilesError: more phones than this process may have connections.
         OSError: the phones' file, the storage directory or the control socket.
     """
+    counters = Counters()  # before there are phones: it knows what memory the process has without any
     logins = read_fleet(settings.phones_file)
     _require_files(len(logins) + RESERVED_FILES)
     dialler = MqttDialler(
@@ -72,7 +73,7 @@ async def run(settings: FleetSettings) -> None:
     around = Surroundings(
         storage=MemoryStorage() if directory is None else FileStorage(directory),
         alarms=Alarms(lambda imei: fleet.phones[imei].ring()),
-        counters=Counters(),
+        counters=counters,
         watches=Watches(),
     )
     async with asyncio.TaskGroup() as tasks:

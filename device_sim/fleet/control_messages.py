@@ -259,6 +259,8 @@ class CountersDump(_Strict):
     storage_failures: int
     rss_bytes: int
     """Memory of the fleet's process, or processes, that is resident."""
+    empty_bytes: int
+    """The same before there were phones."""
 
 
 class JournalDump(_Strict):

@@ -68,6 +68,7 @@ async def _counters(fleet: Fleet, _: ask.ReadCounters) -> ask.CountersDump:
         connects=counters.connects,
         online=counters.online,
         rss_bytes=resident_bytes(),
+        empty_bytes=counters.empty_bytes,
         storage_failures=counters.storage_failures,
     )
 

@@ -37,7 +37,7 @@ FIGURES: Mapping[str, str] = MappingProxyType(
         "reconnected_s": "from when the broker was back until all phones were connected, the worst outage",
         "right_again_s": "from when the broker was back until all phones were as they should be, the worst outage",
         "confirmed_again_s": "the same until the bridge had confirmed every phone that it holds the newest state",
-        "rss_per_phone_bytes": "memory of the phones' processes, by phone, the most that was seen",
+        "rss_per_phone_bytes": "memory that a phone takes, beside its process itself, the most that was seen",
         "missed_events": "events that were not measured because the generator came too late for them",
     }
 )

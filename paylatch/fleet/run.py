@@ -231,10 +231,15 @@ def _figures(cast: Cast, counters: CountersDump, findings: Sequence[Finding]) ->
         "reconnected_s": max(tally.reconnected_s, default=None),
         "right_again_s": max(tally.right_again_s, default=None),
         "confirmed_again_s": max(tally.confirmed_again_s, default=None),
-        "rss_per_phone_bytes": max((one.rss_bytes for one in tally.samples), default=0) / phones or None,
+        "rss_per_phone_bytes": _most(tally.samples, counters) / phones,
         "missed_events": cast.fleet.missed,
     }
     return {name: round(value, 3) for name, value in measured.items() if value is not None}
+
+
+def _most(samples: Sequence[Sample], counters: CountersDump) -> int:
+    """Return how much memory all phones together took at most, beside that of processes without phones."""
+    return max((one.rss_bytes for one in samples), default=counters.rss_bytes) - counters.empty_bytes
 
 
 def _busy_rate(samples: Sequence[Sample], what: str) -> float | None:

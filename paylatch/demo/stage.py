@@ -24,10 +24,10 @@ from paylatch.demo.lender import connected, enrol_fleet
 from paylatch.demo.options import DemoError, DemoUsageError
 from paylatch.demo.processes import ChildProcess, output_of, running
 from paylatch.demo.services import ServiceAccess
-from paylatch.demo.view import Steps
 from paylatch.facts import Borrower
 from paylatch.fleet.phones import BrokerAddress, Knocking, RunningPhones, phones_running
 from paylatch.ports import LOOPBACK, free_ports
+from paylatch.steps import Announcer
 
 LENDER = LenderId("demo-lender")
 _PAY_HOST = "pay.example"
@@ -174,7 +174,7 @@ class Site:
 
 @asynccontextmanager
 async def site(
-    files: Files, database: str, view: Steps, *, before: Callable[[], Awaitable[None]] | None = None
+    files: Files, database: str, view: Announcer, *, before: Callable[[], Awaitable[None]] | None = None
 ) -> AsyncIterator[Site]:
     """Give a broker and a bridge that are ready for lenders.
 
@@ -203,7 +203,7 @@ async def site(
 
 
 @asynccontextmanager
-async def built(files: Files, database: str, borrowers: Sequence[Borrower], view: Steps) -> AsyncIterator[Stage]:
+async def built(files: Files, database: str, borrowers: Sequence[Borrower], view: Announcer) -> AsyncIterator[Stage]:
     """Set the stage: when this gives it, every phone is enrolled, connected and confirmed.
 
     Args:

@@ -12,20 +12,13 @@ from typing import Protocol, Self
 from paylatch.demo.audit import Row
 from paylatch.demo.result import Result, Violation
 from paylatch.demo.summary import LEVELS, summary_of
-from paylatch.steps import PlainSteps, RichSteps
+from paylatch.steps import Announcer, PlainSteps, RichSteps
 
 _SHOWN_VIOLATIONS = 20
 _TITLE = "Paylatch demo"
 
 
-class Steps(Protocol):
-    """Shows what is being done."""
-
-    def step(self, text: str) -> None:
-        """Show what is being done from now on."""
-
-
-class View(Steps, Protocol):
+class View(Announcer, Protocol):
     """Shows one run. A context manager: leaving it gives the terminal back."""
 
     def __enter__(self) -> Self:

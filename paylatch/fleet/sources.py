@@ -16,11 +16,11 @@ from paylatch.client import Bridge, ConflictError
 from paylatch.demo.lender import connected, enrol_fleet
 from paylatch.demo.processes import ChildProcess
 from paylatch.demo.stage import LENDER, Files, site
-from paylatch.demo.view import Steps
 from paylatch.facts import Borrower
 from paylatch.fleet.cast import Broker
 from paylatch.fleet.options import BridgeAccess, FleetUsageError, Options
 from paylatch.fleet.phones import BrokerAddress
+from paylatch.steps import Announcer
 
 _NOTICE_WITHIN_S = 600.0
 _ASK_AGAIN_S = 0.2
@@ -59,7 +59,7 @@ class OwnBroker:
 class OperatorsBroker:
     """A broker that only its operator can kill, who is asked to."""
 
-    view: Steps
+    view: Announcer
 
     async def strike(self, down_s: float, *, keep: bool, fleet: FleetControl) -> None:
         """Wait until most phones have lost their connections, and then until the first is back.
@@ -85,7 +85,7 @@ class OperatorsBroker:
 
 
 @asynccontextmanager
-async def source(options: Options, files: Files, view: Steps) -> AsyncIterator[Source]:
+async def source(options: Options, files: Files, view: Announcer) -> AsyncIterator[Source]:
     """Give what the options say.
 
     Args:
@@ -106,7 +106,7 @@ async def source(options: Options, files: Files, view: Steps) -> AsyncIterator[S
 
 
 @asynccontextmanager
-async def _own(options: Options, files: Files, view: Steps) -> AsyncIterator[Source]:
+async def _own(options: Options, files: Files, view: Announcer) -> AsyncIterator[Source]:
     phones = options.scenario.phones
     # The broker inherits the limit, and has one process for all connections.
     if (allowed := allow_files(phones + RESERVED_FILES)) < phones + RESERVED_FILES:
@@ -132,7 +132,7 @@ async def _own(options: Options, files: Files, view: Steps) -> AsyncIterator[Sou
 
 
 @asynccontextmanager
-async def _there(options: Options, access: BridgeAccess, files: Files, view: Steps) -> AsyncIterator[Source]:
+async def _there(options: Options, access: BridgeAccess, files: Files, view: Announcer) -> AsyncIterator[Source]:
     phones = options.scenario.phones
     async with connected(access.url, access.api_key) as bridge:
         if options.fleet_file is None:
@@ -146,7 +146,7 @@ async def _there(options: Options, access: BridgeAccess, files: Files, view: Ste
         yield Source(bridge=bridge, fleet_file=file, address=address, broker=OperatorsBroker(view))
 
 
-async def enrol(bridge: Bridge, phones: int, first: int, path: Path, view: Steps) -> BrokerAddress:
+async def enrol(bridge: Bridge, phones: int, first: int, path: Path, view: Announcer) -> BrokerAddress:
     """Enrol new phones and write the fleet's file; return where the bridge says that phones connect.
 
     Raises:

@@ -16,6 +16,7 @@ from rich.live import Live
 from rich.table import Table
 
 from paylatch.fleet.tally import Sample
+from paylatch.steps import Announcer, PlainSteps
 
 _PLAIN_EVERY_S = 2.0
 
@@ -30,11 +31,8 @@ class Moment:
     transitions_per_s: float
 
 
-class View(AbstractContextManager["View"], Protocol):
+class View(Announcer, AbstractContextManager["View"], Protocol):
     """Shows one run. Leaving it gives the terminal back."""
-
-    def step(self, text: str) -> None:
-        """Show what is being done from now on."""
 
     def moment(self, moment: Moment) -> None:
         """Show how it goes."""
@@ -58,25 +56,18 @@ class QuietView:
         """Say nothing."""
 
 
-class PlainView(QuietView):
+class PlainView(PlainSteps):
     """Shows a line for each step, and one every other second on how it goes."""
 
     def __init__(self) -> None:
-        self._start = self._told = time.monotonic()
-
-    def step(self, text: str) -> None:
-        """Show it with the seconds since the start."""
-        self._say(text)
+        super().__init__()
+        self._told = time.monotonic()
 
     def moment(self, moment: Moment) -> None:
         """Show it if the last one is a while ago."""
         if time.monotonic() - self._told >= _PLAIN_EVERY_S:
             self._told = time.monotonic()
-            self._say("  " + ", ".join(f"{label} {value}" for label, value in _cells(moment)))
-
-    def _say(self, text: str) -> None:
-        sys.stderr.write(f"{time.monotonic() - self._start:6.1f} s  {text}\n")
-        sys.stderr.flush()
+            self.step("  " + ", ".join(f"{label} {value}" for label, value in _cells(moment)))
 
 
 class RichView(QuietView):

@@ -2,9 +2,6 @@
 
 import json
 import re
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +11,7 @@ from typer.testing import CliRunner, Result
 
 from paylatch.cli import app
 from paylatch.fleet.reading import shipped
+from tests.system.quickstart import running_quickstart
 
 PHONES = 24
 SMALL = ("--phones", str(PHONES), "--rate", "40", "--ramp", "500ms", "--duration", "3s", "--quiet")
@@ -28,17 +26,8 @@ THERE = [name for name in shipped() if name != "reconnect-storm"]
 @pytest.fixture(scope="module")
 def bridge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
     """The flags with which the bridge of a quickstart is reached."""
-    directory = tmp_path_factory.mktemp("quick") / "start"
-    command = [sys.executable, "-m", "paylatch", "quickstart", "--directory", str(directory)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            if "the phone is unlocked" in line:
-                break
-        known = dict(re.findall(r"^export (PAYLATCH_\w+)=(.*)$", (directory / "env").read_text(), re.MULTILINE))
+    with running_quickstart(tmp_path_factory.mktemp("quick") / "start") as known:
         yield ["--url", known["PAYLATCH_URL"], "--key-file", known["PAYLATCH_KEY_FILE"]]
-        process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 130
 
 
 def paylatch(*arguments: str, code: int = 0) -> Result:

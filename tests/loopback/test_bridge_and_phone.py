@@ -483,6 +483,7 @@ def test_all_of_what_comes_at_once_is_heard(world: World) -> None:
     imeis = [simulated_imei(number) for number in range(2, 2 * MAX_TOGETHER + 5)]
     for imei in imeis:
         world.enrol(imei)
+    for imei in imeis:
         world.deliver_up((imei, PhoneTopic.REPORTED, b"rubbish"))
     world.run(1)
     assert world.listener.refusals["Malformed"] == len(imeis)

@@ -122,8 +122,8 @@ class Listener:
 
     async def _come(self, messages: asyncio.Queue[Received]) -> AsyncIterator[_Heard]:
         """Wait for a message, and yield it and those behind it, with the job of each that is to be listened to."""
-        received = await messages.get()
         for _ in range(MAX_TOGETHER):
+            received = await messages.get()
             job = self._job(received)
             if job is None or self._is_too_much(received):
                 received.acknowledge()
@@ -132,7 +132,6 @@ class Listener:
                 yield received, job
             if messages.empty():
                 return
-            received = messages.get_nowait()
 
     async def _hear(self, hearing: _Hearing, heard: Sequence[_Heard]) -> None:
         """Commit what was heard, acknowledge it, and answer it."""

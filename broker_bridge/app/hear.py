@@ -122,16 +122,18 @@ class Listener:
 
     async def _come(self, messages: asyncio.Queue[Received]) -> AsyncIterator[_Heard]:
         """Wait for a message, and yield it and those behind it, with the job of each that is to be listened to."""
-        for _ in range(MAX_TOGETHER):
-            received = await messages.get()
+        received = await messages.get()
+        for count in range(1, MAX_TOGETHER + 1):
             job = self._job(received)
             if job is None or self._is_too_much(received):
                 received.acknowledge()
             else:
                 self._under_way[received.topic] += 1
                 yield received, job
-            if messages.empty():
+            # No more is taken out than is yielded: what is taken out and not yielded is lost.
+            if count == MAX_TOGETHER or messages.empty():
                 return
+            received = messages.get_nowait()
 
     async def _hear(self, hearing: _Hearing, heard: Sequence[_Heard]) -> None:
         """Commit what was heard, acknowledge it, and answer it."""

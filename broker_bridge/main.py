@@ -116,7 +116,7 @@ async def run(settings: Settings) -> None:
         await refuse_older_delegations(store, signer)
         await sign_all_again(store, signer, queue, log)
         address = await _broker_address(settings.broker, store)
-        link = Link(address, topics, window=settings.broker.window, random=Random(), log=log)  # noqa: S311 - jitter
+        link = Link(address, topics, random=Random(), log=log)  # noqa: S311 - jitter
         credentials = PasswordFile(settings.broker.phones_passwords, settings.broker.pid_file, store, log)
         imports = import_worker(
             store=store,

@@ -8,10 +8,12 @@ from typing import Any
 
 import msgpack
 
-from lock_protocol.schema import R, Record, schema_of
+from lock_protocol.schema import R, Record, Schema, schema_of
 
 # No table nests arrays more than three deep. One more is canonical, so that what is wrong with it is its table.
 _DEPTH = 4
+# Nothing that is sent is longer than this (`lock_protocol.envelope`); what is stored may be, and makes it grow.
+_BUFFER_BYTES = 4096
 
 
 class NotMsgpackError(ValueError):
@@ -25,7 +27,8 @@ def encode(message: Record) -> bytes:
 
 def pack(values: Any) -> bytes:
     """Return the canonical encoding of wire values."""
-    packed: bytes = msgpack.packb(values, use_bin_type=True)
+    # Its own small buffer: the default one is 256 KiB, and one that is shared would be written by two threads.
+    packed: bytes = msgpack.Packer(use_bin_type=True, buf_size=_BUFFER_BYTES).pack(values)  # type: ignore[call-arg]  # the stubs lack it
     return packed
 
 
@@ -37,14 +40,13 @@ def read_first(data: bytes) -> Any:
     Raises:
         NotMsgpackError: no complete value, or one nested too deep or claiming too much.
     """
-    # The buffer's size also bounds every length: none can be believed that claims more elements than there are bytes,
-    # so no claim makes the decoder reserve memory that the sender has not paid for.
-    unpacker = msgpack.Unpacker(raw=False, use_list=False, strict_map_key=False, max_buffer_size=max(len(data), 1))
-    unpacker.feed(data)
+    # The number of bytes also bounds every length: `unpackb` believes none that claims more elements than there are
+    # bytes, so no claim makes the decoder reserve memory that the sender has not paid for.
     try:
-        return unpacker.unpack()
-    # msgpack tells of bad bytes by ValueError and its kin, of missing ones by OutOfData, of an unhashable map key
-    # by TypeError.
+        return msgpack.unpackb(data, raw=False, use_list=False, strict_map_key=False)
+    except msgpack.ExtraData as more:
+        return more.unpacked  # type: ignore[attr-defined]  # the stubs lack it
+    # msgpack tells of bad and missing bytes by ValueError and its kin, of an unhashable map key by TypeError.
     except (ValueError, TypeError, msgpack.UnpackException) as error:
         msg = f"not one msgpack value: {type(error).__name__}: {error}"
         raise NotMsgpackError(msg) from error
@@ -62,20 +64,33 @@ def _only_wire_types(value: Any, depth: int) -> bool:
     return kind is str or kind is bytes or (kind is int and value >= 0)
 
 
+def is_encoding_of(schema: Schema[R], data: bytes, values: Any) -> bool:
+    """Return whether `values` fit the table and `data` is exactly their canonical encoding.
+
+    What fits a table is made of wire types alone, no deeper than tables nest: `is_canonical` need not look for them.
+    """
+    return schema.fits(values) and pack(values) == data
+
+
 def decode(message: type[R], payload: bytes) -> R:
     """Return the message that `payload` encodes, when it is canonical and fits the table.
 
     Raises:
         ValueError: NotMsgpackError, or what is wrong with it.
     """
-    values = read_first(payload)
-    if not is_canonical(payload, values):
-        msg = "not canonical msgpack"
-        raise ValueError(msg)
-    schema = schema_of(message)
-    if fault := schema.fault(values):
-        raise ValueError(fault)
+    values, schema = read_first(payload), schema_of(message)
+    if not is_encoding_of(schema, payload, values):
+        canonical = is_canonical(payload, values)
+        raise ValueError(schema.fault(values) if canonical else "not canonical msgpack")
     record = schema.assemble(values)
     if fault := record.contradiction():
         raise ValueError(fault)
     return record
+
+
+def decode_own(message: type[R], payload: bytes) -> R:
+    """Return the message that `encode` made these very bytes of.
+
+    Nothing is checked. For what the caller has stored itself; never for what came from outside, signed or not.
+    """
+    return schema_of(message).assemble(read_first(payload))

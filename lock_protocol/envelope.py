@@ -6,12 +6,12 @@ for another; the lengths are inside it, so no two pairs of type and payload shar
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import pairwise
 from typing import Annotated, Generic, TypeVar
 
-from lock_protocol.codec import encode, is_canonical, read_first
+from lock_protocol.codec import encode, is_encoding_of, read_first
 from lock_protocol.keys import KeyId, PublicKey, SigningKey, verifies
 from lock_protocol.messages import Delegation, DesiredState, Fresh, Hello, Reported, Root, StateHash
 from lock_protocol.schema import MAX_INTEGER, Bin, Many, Message, Nested, Record, Text, UInt, schema_of
@@ -23,6 +23,10 @@ MAX_SIGNATURES = 10
 M = TypeVar("M", bound=Message)
 
 
+class ShapeError(ValueError):
+    """Bytes that are no envelope of the expected kind; the message says why."""
+
+
 @dataclass(frozen=True, slots=True)
 class MessageType(Generic[M]):
     """One kind of envelope: its name, what its payload is, how many sign it, whether it brings a delegation."""
@@ -31,11 +35,12 @@ class MessageType(Generic[M]):
     message: type[M]
     max_signatures: int
     carries_delegation: bool
+    media_type: str = field(init=False)
+    """The type string that is signed."""
 
-    @property
-    def media_type(self) -> str:
-        """The type string that is signed."""
-        return f"application/vnd.paylatch.{self.name}.v1+msgpack"
+    def __post_init__(self) -> None:
+        """Name the type once."""
+        object.__setattr__(self, "media_type", f"application/vnd.paylatch.{self.name}.v1+msgpack")
 
 
 ROOT = MessageType("root", Root, MAX_SIGNATURES, carries_delegation=False)
@@ -91,15 +96,19 @@ def enclose(kind: MessageType[M], payload: bytes, signatures: Iterable[Signature
     Raises:
         ValueError: what would be refused for its shape is not made.
     """
+    # What a record encodes to is canonical and fits its table, so only the parts remain to be judged.
     envelope = Envelope(
-        type=kind.media_type, payload=payload, signatures=tuple(sorted(signatures)), delegation=delegation
+        type=kind.media_type,
+        payload=payload,
+        signatures=tuple(sorted(signatures)),
+        delegation=delegation,
     )
+    if fault := _parts_fault(kind, envelope):
+        raise ValueError(fault)
     data = encode(envelope)
     if len(data) > MAX_ENVELOPE_BYTES:
         msg = f"an envelope has at most {MAX_ENVELOPE_BYTES} bytes, this one {len(data)}"
         raise ValueError(msg)
-    if fault := shape_fault(kind, data):
-        raise ValueError(fault)
     return data
 
 
@@ -114,7 +123,7 @@ def seal(kind: MessageType[M], message: M, keys: Iterable[SigningKey], delegatio
 
 
 def read_envelope(data: bytes) -> Envelope:
-    """Return the envelope that `data` looks like. Deliberately lenient: `shape_fault` tells whether it is one.
+    """Return the envelope that `data` looks like. Deliberately lenient: `open_envelope` takes nothing else.
 
     Raises:
         ValueError, TypeError: it does not even look like one.
@@ -122,20 +131,25 @@ def read_envelope(data: bytes) -> Envelope:
     return schema_of(Envelope).assemble(read_first(data))
 
 
-def shape_fault(kind: MessageType[M], data: bytes) -> str | None:
-    """Return what keeps `data` from being the canonical encoding of an envelope of this kind, or None.
+def open_envelope(kind: MessageType[M], data: bytes) -> Envelope:
+    """Return the envelope in `data` when it is the canonical encoding of one of this kind's shape.
 
     The type string is not looked at here: a message of another type in this kind's shape is of unknown type.
+
+    Raises:
+        ShapeError: what keeps it from being one.
     """
+    schema = schema_of(Envelope)
     try:
         values = read_first(data)
     except ValueError as error:
-        return str(error)
-    if fault := schema_of(Envelope).fault(values):
-        return fault
-    if not is_canonical(data, values):
-        return "not in canonical form"
-    return _parts_fault(kind, schema_of(Envelope).assemble(values))
+        raise ShapeError(str(error)) from error
+    if not is_encoding_of(schema, data, values):
+        raise ShapeError(schema.fault(values) or "not in canonical form")
+    envelope = schema.assemble(values)
+    if fault := _parts_fault(kind, envelope):
+        raise ShapeError(fault)
+    return envelope
 
 
 def _parts_fault(kind: MessageType[M], envelope: Envelope) -> str | None:

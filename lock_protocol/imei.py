@@ -1,7 +1,7 @@
 """IMEI: the only name a phone has on the wire (3GPP TS 23.003, section 6; GSMA TS.06 for the check digit)."""
 
 import re
-from typing import NewType
+from typing import NewType, TypeGuard
 
 Imei = NewType("Imei", str)
 """Exactly 15 ASCII digits with a valid Luhn digit, not all zeros. Made by `parse_imei` and by nothing else."""
@@ -9,7 +9,8 @@ Imei = NewType("Imei", str)
 # re.ASCII and fullmatch: `\d` alone takes full-width digits, `$` alone takes a trailing newline.
 _FIFTEEN_DIGITS = re.compile(r"[0-9]{15}", re.ASCII)
 _SHOWN = 40
-_DOUBLED = str.maketrans("0123456789", "0246813579")
+_DOUBLED = bytes.maketrans(b"0123456789", b"0246813579")
+_ZEROS = "0" * 15
 
 
 class InvalidImeiError(ValueError):
@@ -21,27 +22,41 @@ def luhn_digit(body: str) -> str:
     return str(-_luhn_sum(body + "0") % 10)
 
 
+def is_imei(value: object) -> TypeGuard[Imei]:
+    """Return whether `parse_imei` takes `value`."""
+    return (
+        isinstance(value, str)
+        and _FIFTEEN_DIGITS.fullmatch(value) is not None
+        and value != _ZEROS
+        and _luhn_sum(value) == 0
+    )
+
+
 def parse_imei(text: object) -> Imei:
     """Return `text` as an `Imei`.
 
     Raises:
         InvalidImeiError: not 15 ASCII digits, all zeros, or a wrong check digit.
     """
+    if is_imei(text):
+        return text
     if not isinstance(text, str) or not _FIFTEEN_DIGITS.fullmatch(text):
         msg = f"an IMEI is exactly 15 ASCII digits, without spaces or dashes: {_shown(text)}"
         raise InvalidImeiError(msg)
-    if text == "0" * 15:
+    if text == _ZEROS:
         msg = "an IMEI of zeros only names no phone"
         raise InvalidImeiError(msg)
-    if _luhn_sum(text) % 10:
-        msg = f"IMEI {text} has check digit {text[-1]}, expected {luhn_digit(text[:-1])}"
-        raise InvalidImeiError(msg)
-    return Imei(text)
+    msg = f"IMEI {text} has check digit {text[-1]}, expected {luhn_digit(text[:-1])}"
+    raise InvalidImeiError(msg)
 
 
 def _luhn_sum(digits: str) -> int:
-    """Sum of the digits with every second one, counted from the right, doubled and reduced to one digit."""
-    return sum(map(int, digits[-1::-2])) + sum(map(int, digits[-2::-2].translate(_DOUBLED)))
+    """Sum, modulo 10, of 15 digits with every second one, counted from the right, doubled and reduced to one digit.
+
+    What is summed are the characters' codes: those of 15 digits exceed the digits by 15 * 48, which is 0 modulo 10.
+    """
+    codes = digits.encode()
+    return (sum(codes[::2]) + sum(codes[1::2].translate(_DOUBLED))) % 10
 
 
 def _shown(value: object) -> str:

@@ -28,6 +28,8 @@ class SigningKey:
     """A private key that signs. It shows its id and never its secret."""
 
     public: PublicKey
+    id: KeyId
+    """The id of the public half."""
     _secret: bytes
 
     @classmethod
@@ -41,12 +43,7 @@ class SigningKey:
             msg = f"an Ed25519 seed has {SEED_BYTES} bytes, this one {len(seed)}"
             raise ValueError(msg)
         public, secret = bindings.crypto_sign_seed_keypair(seed)
-        return cls(PublicKey(public), secret)
-
-    @property
-    def id(self) -> KeyId:
-        """The id of the public half."""
-        return key_id(self.public)
+        return cls(PublicKey(public), key_id(PublicKey(public)), secret)
 
     def sign(self, message: bytes) -> bytes:
         """Return the 64-byte signature of `message`; the same every time."""

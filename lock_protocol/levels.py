@@ -84,6 +84,8 @@ _OPERATION = {
     Level.LOCKED: Ops.LOCK,
     Level.RELEASED: Ops.RELEASE,
 }
+# Written out once: flags are joined by code of the enumeration, at a cost that every message would pay.
+_REQUIRED = {(level, then): _OPERATION[level] | _OPERATION[then] for level in Level for then in Level}
 
 
 def operations_required(level: Level, lease_then: Level) -> Ops:
@@ -92,4 +94,4 @@ def operations_required(level: Level, lease_then: Level) -> Ops:
     They are read off the state, not off the change, so that the phone needs no history to judge a signature.
     `lease_then` counts like a level: an open state that will lock by itself needs the lock key as well.
     """
-    return _OPERATION[level] | _OPERATION[lease_then]
+    return _REQUIRED[level, lease_then]

@@ -11,8 +11,8 @@ from lock_protocol.envelope import (
     Envelope,
     M,
     MessageType,
-    read_envelope,
-    shape_fault,
+    ShapeError,
+    open_envelope,
 )
 from lock_protocol.keys import PublicKey, key_id
 from lock_protocol.messages import Delegation, Root
@@ -69,9 +69,10 @@ def _document(kind: MessageType[M], data: bytes, error: type[Refusal]) -> tuple[
     """Return an envelope and its payload, whose signatures are still to be judged."""
     if len(data) > MAX_ENVELOPE_BYTES:
         raise error("too large")
-    if fault := shape_fault(kind, data):
-        raise error(fault)
-    envelope = read_envelope(data)
+    try:
+        envelope = open_envelope(kind, data)
+    except ShapeError as wrong:
+        raise error(str(wrong)) from wrong
     if (envelope.version, envelope.type) != (ENVELOPE_VERSION, kind.media_type):
         raise error("another version or type")
     try:

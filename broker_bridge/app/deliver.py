@@ -9,6 +9,7 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import partial
 from typing import TypeVar
 
 from broker_bridge.app.canary import PublishNumbers, encode_canary
@@ -22,6 +23,7 @@ from broker_bridge.app.ports import (
     Log,
     Outgoing,
     OverloadedError,
+    PhonesLine,
     PublishRefusedError,
     Store,
     StoreUnavailableError,
@@ -105,7 +107,7 @@ class Deliverer:
         finally:
             self._forget(state.imei, waiter)
 
-    async def session(self, broker: Broker, known_to_broker: int | None) -> None:
+    async def session(self, broker: PhonesLine, known_to_broker: int | None) -> None:
         """Run while one connection lives; ends by an exception of its tasks or by cancellation.
 
         Args:
@@ -126,14 +128,16 @@ class Deliverer:
         finally:
             self.outbox.connection_lost()
 
-    async def _pump(self, broker: Broker) -> None:
-        """Start a publish whenever the outbox has one to give."""
-        async with asyncio.TaskGroup() as publishes:
-            while True:
-                self._work.clear()
-                while (state := self.outbox.take(self.clock.monotonic())) is not None:
-                    publishes.create_task(self._publish(broker, state), name=f"deliver.publish.{state.imei}")
-                await self._wait_for_work()
+    async def _pump(self, broker: PhonesLine) -> None:
+        """Publish whenever the outbox has something to give. The connection's end is told to whoever made it."""
+        while True:
+            self._work.clear()
+            while (state := self.outbox.take(self.clock.monotonic())) is not None:
+                number = self.numbers.take()
+                topic = self.topics.phone(state.imei, PhoneTopic.DESIRED)
+                booked = partial(self._book, state, number)
+                broker.send(topic, state.envelope, retain=True, on_published=booked)
+            await self._wait_for_work()
 
     async def _wait_for_work(self) -> None:
         wake = self.outbox.next_wake()
@@ -144,27 +148,22 @@ class Deliverer:
         except TimeoutError:
             return  # a state that backed off is ready
 
-    async def _publish(self, broker: Broker, state: Outgoing) -> None:
-        """Publish one state and book what came of it. Whatever happens, its number is settled and its place free."""
-        number = self.numbers.take()
-        topic = self.topics.phone(state.imei, PhoneTopic.DESIRED)
-        try:
-            await broker.publish(topic, state.envelope, retain=True)
-        except (BrokerUnavailableError, asyncio.CancelledError):
-            self.numbers.settle(number)  # the outbox takes the state back when the session ends
-            raise
-        except PublishRefusedError as error:
-            self.numbers.settle(number)
-            self._book_refusal(state, error)
-        else:
-            self.outbox.acknowledged(state)
-            self.outcomes[Outcome.ACKNOWLEDGED] += 1
-            self._acks.append(Ack(state.imei, state.order, number))
-            self._acked.set()
-            self._tell_waiters(state)
-        finally:
-            self._work.set()
-            self._moved.set()
+    def _book(self, state: Outgoing, number: int, error: PublishRefusedError | BrokerUnavailableError | None) -> None:
+        """Book what came of a publish. Whatever it is, its number is settled, soon, and its place free."""
+        match error:
+            case None:
+                self.outbox.acknowledged(state)
+                self.outcomes[Outcome.ACKNOWLEDGED] += 1
+                self._acks.append(Ack(state.imei, state.order, number))
+                self._acked.set()
+                self._tell_waiters(state)
+            case PublishRefusedError():
+                self.numbers.settle(number)
+                self._book_refusal(state, error)
+            case BrokerUnavailableError():
+                self.numbers.settle(number)  # the outbox takes the state back when the session ends
+        self._work.set()
+        self._moved.set()
 
     def _book_refusal(self, state: Outgoing, error: PublishRefusedError) -> None:
         set_aside = self.outbox.refused(state, self.clock.monotonic())

@@ -5,15 +5,17 @@ Jobs are submitted in the order of arrival, so that two messages of one phone ar
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
+from typing import TypeVar
 
 from broker_bridge.app.confirm import HearHello, HearReport, HelloAnswer, Judge, OnePhone, UnknownDeviceError
 from broker_bridge.app.deliver import Deliverer
 from broker_bridge.app.ports import (
     Broker,
     BrokerUnavailableError,
+    Job,
     OverloadedError,
     PublishRefusedError,
     Store,
@@ -26,6 +28,8 @@ from lock_protocol.imei import Imei
 from lock_protocol.messages import Fresh
 from lock_protocol.refusals import Refusal
 from lock_protocol.topics import InvalidTopicError, PhoneTopic
+
+T = TypeVar("T")
 
 ANSWER_WINDOW = 100
 """How many answers to hellos are unacknowledged at a time, beside the outbox's window."""
@@ -49,6 +53,10 @@ REFUSED_HERE = frozenset({_FLOOD, _RETAINED, _UNKNOWN_DEVICE})
 """Names of refusals that the protocol does not know, because they judge the way that a message came."""
 
 
+def _nothing() -> None:
+    """Acknowledge what needs no acknowledgement."""
+
+
 @dataclass(frozen=True, slots=True)
 class Received:
     """One message as the broker delivered it."""
@@ -56,6 +64,8 @@ class Received:
     topic: str
     payload: bytes
     retained: bool
+    acknowledge: Callable[[], None] = field(default=_nothing, compare=False)
+    """To be called once nothing more comes of it that could be lost: the broker then sends another one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,12 +102,13 @@ class Listener:
         async with asyncio.TaskGroup() as answers:
             while True:
                 received = await messages.get()
-                handler = self._handler(broker, received)
-                if handler is None or self._is_too_much(received):
+                job = self._job(received)
+                if job is None or self._is_too_much(received):
+                    received.acknowledge()
                     continue
                 await places.acquire()
                 self._under_way[received.topic] += 1
-                task = answers.create_task(self._guarded(received, handler), name=f"hear.{received.topic}")
+                task = answers.create_task(self._guarded(broker, received, job), name=f"hear.{received.topic}")
                 task.add_done_callback(lambda _: places.release())
                 task.add_done_callback(partial(self._leave, received.topic))
 
@@ -116,7 +127,7 @@ class Listener:
         if not self._under_way[topic]:
             del self._under_way[topic]
 
-    def _handler(self, broker: Broker, received: Received) -> Callable[[], Coroutine[object, object, object]] | None:
+    def _job(self, received: Received) -> Job[HelloAnswer | Phone | None] | None:
         """Return what is to be done about a message, or None when nothing is."""
         try:
             imei, kind = self.deliverer.topics.parse_phone(received.topic)
@@ -128,19 +139,21 @@ class Listener:
             return None
         match kind:
             case PhoneTopic.HELLO:
-                return lambda: self._answer_hello(broker, imei, received.payload)
+                return HearHello(imei, received.payload, self.judge)
             case PhoneTopic.REPORTED:
-                return lambda: self.store.commit(HearReport(imei, received.payload, self.judge))
+                return HearReport(imei, received.payload, self.judge)
             case PhoneTopic.DESIRED:
-                return lambda: self.store.commit(SeeForeignState(imei, received.payload, self.judge))
+                return SeeForeignState(imei, received.payload, self.judge)
             case PhoneTopic.FRESH | PhoneTopic.PRESENCE:
                 return None
 
-    async def _guarded(self, received: Received, handler: Callable[[], Coroutine[object, object, object]]) -> None:
-        """Run a handler; what one phone sends never ends the connection of all others."""
+    async def _guarded(self, broker: Broker, received: Received, job: Job[HelloAnswer | Phone | None]) -> None:
+        """Do a job and answer; what one phone sends never ends the connection of all others."""
         log = self.judge.log
         try:
-            await handler()
+            outcome = await self._commit(received, job)
+            if isinstance(outcome, HelloAnswer):
+                await self._answer_hello(broker, outcome)
         except Refusal as refusal:
             self._refuse(received, refusal.name, str(refusal))
         except UnknownDeviceError as error:
@@ -153,6 +166,16 @@ class Listener:
         except Exception as error:  # noqa: BLE001 - a row that cannot be read, a state that must not be signed now
             log.critical("message_failed", topic=received.topic, error=type(error).__name__, detail=str(error))
 
+    async def _commit(self, received: Received, job: Job[T]) -> T:
+        """Commit a job, and acknowledge its message only then, or when it is known that nothing comes of it."""
+        try:
+            outcome = await self.store.commit(job)
+        except Exception:
+            received.acknowledge()
+            raise
+        received.acknowledge()
+        return outcome
+
     def _refuse(self, received: Received, error: str, detail: str) -> None:
         """Count a refusal, and log it unless the same was logged just now: who floods us shall not fill the disk."""
         self.refusals[error] += 1
@@ -164,11 +187,10 @@ class Listener:
         self._told[about] = now
         self.judge.log.warning("message_refused", topic=received.topic, error=error, detail=detail)
 
-    async def _answer_hello(self, broker: Broker, imei: Imei, payload: bytes) -> None:
-        answer = await self.store.commit(HearHello(imei, payload, self.judge))
+    async def _answer_hello(self, broker: Broker, answer: HelloAnswer) -> None:
         if not answer.holds_newest:
             await self.deliverer.deliver(outgoing(answer.phone))
-        topic = self.deliverer.topics.phone(imei, PhoneTopic.FRESH)
+        topic = self.deliverer.topics.phone(answer.phone.imei, PhoneTopic.FRESH)
         envelope = self.judge.queue.signer.sign_fresh(self._fresh(answer))
         async with self._answers:
             await broker.publish(topic, envelope, retain=False)

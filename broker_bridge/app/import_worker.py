@@ -8,7 +8,6 @@ of the group, and are found anew if that did not come about.
 
 import asyncio
 import json
-from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -31,7 +30,6 @@ from broker_bridge.app.ports import (
 from broker_bridge.app.sign import ClockSuspectError
 from broker_bridge.domain.decisions import Decision
 from broker_bridge.domain.imports import Counts, Format, Import, ImportId, ImportState, Outcome, RowResult
-from lock_protocol.imei import Imei
 from lock_protocol.messages import LenderId
 
 GROUP = 200
@@ -45,6 +43,9 @@ _FORGET_BATCH = 5000
 
 CLOCK_TRIES = 3
 """How often a row that locks is tried again while the clock cannot be right; then it is refused, to be sent again."""
+_Decision = tuple[FileRow, Decision]
+"""A row, and the decision that it stands for."""
+
 PASSING = (StoreUnavailableError, OverloadedError, ClockSuspectError)
 """What is no fault of the row, and passes: it is tried until it does."""
 
@@ -153,59 +154,80 @@ class ImportWorker:
     async def _do_group(self, one: Import, rows: Sequence[FileRow], counts: Counts) -> None:
         known = await self.imports.outcomes(one.import_id, rows[0].number, rows[-1].number)
         group = _Group()
-        phones: defaultdict[Imei, list[tuple[FileRow, Decision]]] = defaultdict(list)
+        decisions: list[_Decision] = []
         for row in rows:
             if row.number in known:
                 continue
             try:
-                decision = self.desk.decision(row, one.upload.lender)
+                decisions.append((row, self.desk.decision(row, one.upload.lender)))
             except self.desk.refusals as error:
                 group.add(refused(self.desk, one.import_id, row, error))
-            else:
-                phones[decision.imei].append((row, decision))
-        async with asyncio.TaskGroup() as tasks:
-            for decisions in phones.values():
-                tasks.create_task(self._do_phone(one, decisions, group))
+        await self._decide_all(one, decisions, group)
         self.waiting_for.pop(one.import_id, None)
         for outcome in group.outcomes:
             counts[outcome] += 1
         if group.outcomes:
             await self.imports.add(one.import_id, group.to_add, counts)
 
-    async def _do_phone(self, one: Import, decisions: Sequence[tuple[FileRow, Decision]], group: _Group) -> None:
-        """Take the decisions about one phone in the file's order: each waits for the one before, however that went."""
-        for row, decision in decisions:
-            try:
-                group.outcomes.append(await self._decide(one, row, decision))
-            except JudgedError as judged:
-                group.add(judged.result)
-            except self.desk.refusals as error:
-                self.desk.count(decision, Outcome.REFUSED)
-                group.add(refused(self.desk, one.import_id, row, error))
-            except Exception as error:  # noqa: BLE001 - a row that breaks something stops neither file nor bridge
-                self.log.critical("import_row", import_id=one.import_id, row=row.number, error=repr(error))
-                group.add(refused(self.desk, one.import_id, row, error))
+    async def _decide_all(self, one: Import, decisions: Sequence[_Decision], group: _Group) -> None:
+        """Take decisions; those about one phone in the file's order, each after the one before, however that went."""
+        waiting = list(decisions)
+        while waiting:
+            first = {pair[1].imei: pair for pair in reversed(waiting)}
+            now = [pair for pair in waiting if first[pair[1].imei] is pair]
+            waiting = [pair for pair in waiting if first[pair[1].imei] is not pair]
+            await self._decide_these(one, now, group)
 
-    async def _decide(self, one: Import, row: FileRow, decision: Decision) -> Outcome:
+    async def _decide_these(self, one: Import, decisions: Sequence[_Decision], group: _Group) -> None:
+        """Take decisions about as many phones. Those that fail by no fault of theirs are tried until they do not."""
+        waiting = list(decisions)
+        for tries, pause in enumerate(_pauses()):
+            if tries:  # some may have been committed, and only the answer was lost
+                known = await self.imports.outcomes(one.import_id, waiting[0][0].number, waiting[-1][0].number)
+                group.outcomes.extend(known[row.number] for row, _ in waiting if row.number in known)
+                waiting = [pair for pair in waiting if pair[0].number not in known]
+            waiting = await self._decide_once(one, waiting, group, last_try=tries >= CLOCK_TRIES)
+            if not waiting:
+                return
+            await asyncio.sleep(pause)
+
+    async def _decide_once(
+        self, one: Import, decisions: Sequence[_Decision], group: _Group, *, last_try: bool
+    ) -> list[_Decision]:
+        """Take decisions in one commit; return those that have to be tried again."""
+        try:
+            results = await self.store.commit_each([self._job(one, row, decision) for row, decision in decisions])
+        except OverloadedError as error:
+            results = [error for _ in decisions]
+        again = []
+        for pair, result in zip(decisions, results, strict=True):
+            # A payment further down in the file must not wait for a clock.
+            if isinstance(result, PASSING) and not (last_try and isinstance(result, ClockSuspectError)):
+                self._waits(one, result)
+                again.append(pair)
+            else:
+                self._book(one, *pair, result, group)
+        return again
+
+    def _job(self, one: Import, row: FileRow, decision: Decision) -> ImportedDecision:
         dry_run = one.upload.dry_run
         job = self.desk.rehearse(decision) if dry_run else self.desk.decide(decision)
-        imported = ImportedDecision(job, self.desk, one.import_id, row.number, dry_run)
-        for attempt, pause in enumerate(_pauses()):
-            try:
-                if attempt:  # it may have been committed, and only the answer was lost
-                    known = await self.imports.outcomes(one.import_id, row.number, row.number)
-                    if row.number in known:
-                        return known[row.number]
-                outcome = await self.store.commit(imported)
-            except PASSING as error:
-                if isinstance(error, ClockSuspectError) and attempt == CLOCK_TRIES:
-                    raise  # a payment further down in the file must not wait for a clock
-                self._waits(one, error)
-                await asyncio.sleep(pause)
-            else:
-                self.desk.count(decision, outcome)
-                return outcome
-        raise AssertionError("pauses never end")
+        return ImportedDecision(job, self.desk, one.import_id, row.number, dry_run)
+
+    def _book(self, one: Import, row: FileRow, decision: Decision, result: Outcome | Exception, group: _Group) -> None:
+        """Note what became of a decision."""
+        match result:
+            case Outcome():
+                self.desk.count(decision, result)
+                group.outcomes.append(result)
+            case JudgedError():
+                group.add(result.result)
+            case _:
+                if isinstance(result, self.desk.refusals):
+                    self.desk.count(decision, Outcome.REFUSED)
+                else:  # a row that breaks something stops neither file nor bridge
+                    self.log.critical("import_row", import_id=one.import_id, row=row.number, error=repr(result))
+                group.add(refused(self.desk, one.import_id, row, result))
 
     def _waits(self, one: Import, error: Exception) -> None:
         if one.import_id not in self.waiting_for:

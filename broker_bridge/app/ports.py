@@ -1,6 +1,6 @@
 """What the use cases need from the world. Adapters implement these; fakes in tests keep their semantics."""
 
-from collections.abc import AsyncIterable, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterable, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
@@ -270,6 +270,13 @@ class Store(Protocol):
             Exception: what the job raised; nothing of it happened.
         """
 
+    async def commit_each(self, jobs: Sequence[Job[T]]) -> list[T | Exception]:
+        """Run jobs in their order; return the result of each, or its error, once all that succeeded is durable.
+
+        Raises:
+            OverloadedError: nothing happened.
+        """
+
     async def phone(self, lender: LenderId, imei: Imei) -> Phone | None:
         """Return a lender's phone."""
 
@@ -526,6 +533,17 @@ class Broker(Protocol):
             BrokerUnavailableError: the connection ended first; the message may have arrived.
             PublishRefusedError: the broker refused it.
         """
+
+
+OnPublished = Callable[[PublishRefusedError | BrokerUnavailableError | None], None]
+"""Told once what became of a publish: None at its PUBACK. Must not raise."""
+
+
+class PhonesLine(Broker, Protocol):
+    """The live connection by which phones are reached."""
+
+    def send(self, topic: str, payload: bytes, *, retain: bool, on_published: OnPublished) -> None:
+        """Publish like `publish`, without anybody who waits. `on_published` may be called before this returns."""
 
 
 @dataclass(frozen=True, slots=True)

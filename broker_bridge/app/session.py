@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from broker_bridge.app.deliver import Deliverer
 from broker_bridge.app.hear import Listener, Received
-from broker_bridge.app.ports import Broker, PublishedRoot, Store
+from broker_bridge.app.ports import PhonesLine, PublishedRoot, Store
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,7 +18,7 @@ class Bridge:
     listener: Listener
     roots: Sequence[PublishedRoot]
 
-    async def session(self, broker: Broker, incoming: asyncio.Queue[Received], token: str | None) -> None:
+    async def session(self, broker: PhonesLine, incoming: asyncio.Queue[Received], token: str | None) -> None:
         """Work until the connection ends.
 
         Args:

@@ -1,4 +1,4 @@
-"""Keeping phones connected: one task each, a paced start, and reconnects that do not come all at once."""
+"""Keeping phones connected: a paced start, and reconnects that do not come all at once."""
 
 import asyncio
 import random
@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from device_sim.fleet.link import Dialler, LinkError
+from device_sim.fleet.link import Arrived, Dialler, LinkError, OwnLink
 from device_sim.fleet.simulated_phone import SimulatedPhone
 from device_sim.phone.storage import StorageError
 from lock_protocol.imei import Imei
@@ -30,60 +30,39 @@ class Pace:
 class Connections:
     """The phones' connections. Full jitter (each wait is random from 0 up) keeps a broken fleet from marching in step.
 
+    A phone has a task while it is not connected, and none while it is.
+
     Args:
         dialler: makes connections.
         pace: how fast.
-        tasks: the group in which the connections' tasks live.
+        tasks: the group in which the tasks live.
     """
 
     def __init__(self, dialler: Dialler, pace: Pace, tasks: asyncio.TaskGroup) -> None:
-        self._dialler = dialler
+        self.dialler = dialler
+        self.tasks = tasks
         self._pace = pace
-        self._tasks = tasks
         self._jitter = random.Random(pace.seed)  # noqa: S311 - spreads load, guards nothing
         self._next_slot = 0.0
-        self._running: dict[Imei, asyncio.Task[None]] = {}
+        self._lines: dict[Imei, _Line] = {}
 
     def wanted(self, phone: SimulatedPhone) -> bool:
         """Return whether this phone is to be connected."""
-        return phone.imei in self._running
+        return phone.imei in self._lines
 
     def start(self, phones: Iterable[SimulatedPhone]) -> None:
         """Connect these phones and keep them connected; those that are already stay as they are."""
         for phone in phones:
-            if phone.imei not in self._running:
-                task = self._tasks.create_task(self._keep_connected(phone), name=f"phone {phone.imei}")
-                self._running[phone.imei] = task
+            if phone.imei not in self._lines:
+                line = self._lines[phone.imei] = _Line(phone, self)
+                line.connect()
 
     async def drop(self, phones: Iterable[SimulatedPhone]) -> None:
         """Disconnect these phones and leave them so; done when this returns."""
-        tasks = [task for phone in phones if (task := self._running.pop(phone.imei, None)) is not None]
-        for task in tasks:
-            task.cancel()
-        if tasks:
-            await asyncio.wait(tasks)
+        lines = [line for phone in phones if (line := self._lines.pop(phone.imei, None)) is not None]
+        await asyncio.gather(*(line.cut() for line in lines))
 
-    async def _keep_connected(self, phone: SimulatedPhone) -> None:
-        failures = 0
-        while True:
-            await self._wait_turn(failures)
-            stood = await self._connect_once(phone)
-            failures = 1 if stood else failures + 1
-
-    async def _connect_once(self, phone: SimulatedPhone) -> bool:
-        """Hold one connection until it breaks; return whether it ever stood."""
-        try:
-            phone.power_on()
-            await self._dialler.hold(phone.login, phone.next_root, phone)
-        except StorageError:
-            return False
-        except LinkError:
-            return phone.online
-        finally:
-            phone.closed()
-        return False
-
-    async def _wait_turn(self, failures: int) -> None:
+    async def wait_turn(self, failures: int) -> None:
         """Wait out the back-off, then for a slot in the fleet's pace."""
         if failures:
             longest = _FIRST_BACKOFF_S * 2 ** min(failures - 1, _MOST_DOUBLINGS)
@@ -92,3 +71,66 @@ class Connections:
         slot = max(self._next_slot, now)
         self._next_slot = slot + self._jitter.uniform(0, 2) / self._pace.connects_per_s
         await asyncio.sleep(slot - now)
+
+
+class _Line:
+    """One phone's line to the broker: being made, or open. The `Session` of its connection."""
+
+    __slots__ = ("_connections", "_cut", "_link", "_phone", "_task")
+
+    def __init__(self, phone: SimulatedPhone, connections: Connections) -> None:
+        self._phone = phone
+        self._connections = connections
+        self._link: OwnLink | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._cut = False
+
+    def connect(self, failures: int = 0) -> None:
+        """Begin to connect."""
+        connecting = self._until_connected(failures)
+        self._task = self._connections.tasks.create_task(connecting, name=f"phone {self._phone.imei}")
+        self._task.add_done_callback(self._forget)
+
+    async def cut(self) -> None:
+        """Disconnect, and do not connect again; done when this returns."""
+        self._cut = True
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task])
+        if self._link is not None:
+            await self._link.close()
+
+    def opened(self, link: OwnLink) -> None:
+        """Have the phone begin."""
+        self._phone.opened(link)
+        self._link = link
+
+    def arrived(self, message: Arrived) -> None:
+        """Hand a message to the phone."""
+        self._phone.arrived(message)
+
+    def closed(self) -> None:
+        """Connect again, soon: a connection that stood does not count as a failure for long."""
+        self._link = None
+        self._phone.closed()
+        if not self._cut:
+            self.connect(failures=1)
+
+    async def _until_connected(self, failures: int) -> None:
+        while not await self._try_to_connect(failures):
+            failures += 1
+
+    async def _try_to_connect(self, failures: int) -> bool:
+        await self._connections.wait_turn(failures)
+        try:
+            self._phone.power_on()
+            await self._connections.dialler.dial(self._phone.login, self._phone.next_root, self)
+        except (LinkError, StorageError):
+            self._phone.closed()
+            return False
+        return True
+
+    def _forget(self, task: "asyncio.Task[None]") -> None:
+        # A connection can break before the task that made it has ended: then there is another one by now.
+        if self._task is task:
+            self._task = None

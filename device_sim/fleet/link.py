@@ -29,22 +29,32 @@ class Link(Protocol):
         """Listen for this root too."""
 
 
-class Session(Protocol):
-    """What is done with a connection. Either method may give it up by raising `LinkError`."""
+class OwnLink(Link, Protocol):
+    """A connection, as its owner has it."""
 
-    def opened(self, link: Link) -> None:
+    async def close(self) -> None:
+        """End the connection; it is over when this returns, and its session has been told."""
+
+
+class Session(Protocol):
+    """What is done with a connection. The first two may give it up by raising `LinkError`."""
+
+    def opened(self, link: OwnLink) -> None:
         """Begin: all subscriptions are granted, and nothing has been handed over yet."""
 
     def arrived(self, message: Arrived) -> None:
         """Take one message, in the order of arrival."""
 
+    def closed(self) -> None:
+        """Hear, once, that the connection is over that was opened."""
+
 
 class Dialler(Protocol):
     """Makes connections."""
 
-    async def hold(self, phone: FleetPhone, root_version: int, session: Session) -> None:
-        """Connect one phone and serve the session until cancelled.
+    async def dial(self, phone: FleetPhone, root_version: int, session: Session) -> None:
+        """Connect one phone, subscribe its own topics and the next root's, and open the session.
 
         Raises:
-            LinkError: the connection could not be made, or broke, or the session gave it up.
+            LinkError: the connection could not be made, or the session gave it up at once. It has not been opened.
         """

@@ -67,8 +67,9 @@ def note_disappointed(turn: Turn[AskingEvent]) -> None:
 def ask_sooner_when_closed(turn: Turn[Event]) -> None:
     """Bring the next regular hello forward when the phone has become one that asks more often."""
     if turn.phone.stage is Stage.ONLINE:
-        due = min(turn.phone.dialogue.due, turn.event.monotonic + _interval(turn))
-        turn.become(dialogue=replace(turn.phone.dialogue, due=due))
+        due = turn.event.monotonic + _interval(turn)
+        if due < turn.phone.dialogue.due:
+            turn.become(dialogue=replace(turn.phone.dialogue, due=due))
 
 
 def _ask(turn: Turn[AskingEvent]) -> None:

@@ -74,7 +74,7 @@ class Phone:
         """What the phone has noticed about itself; the floor counts as lost until a `Fresh` has bound it."""
         floor = self.memory.floor
         lost = floor is None or not floor.bound
-        return self.memory.signals | (Signals.FLOOR_LOST if lost else Signals(0))
+        return self.memory.signals | Signals.FLOOR_LOST if lost else self.memory.signals
 
     def effective(self, trusted_now: int) -> tuple[Level, Condition]:
         """Return the level that this phone has to be at, and the condition that goes with it."""

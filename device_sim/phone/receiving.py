@@ -15,7 +15,7 @@ from lock_protocol.acceptance import (
     raised_by_state,
 )
 from lock_protocol.codec import decode
-from lock_protocol.envelope import DESIRED, FRESH, MAX_ENVELOPE_BYTES, ROOT, MessageType, read_envelope, shape_fault
+from lock_protocol.envelope import DESIRED, FRESH, MAX_ENVELOPE_BYTES, ROOT, MessageType, ShapeError, open_envelope
 from lock_protocol.levels import Result
 from lock_protocol.messages import DesiredState, Fresh, Root
 from lock_protocol.refusals import AuthorityRefusal, Refusal
@@ -165,9 +165,12 @@ def _about(kind: MessageType[Any], data: bytes) -> About:
 
     Its hash is told when there is a whole envelope around its payload, its order when its payload fits its table.
     """
-    if len(data) > MAX_ENVELOPE_BYTES or shape_fault(kind, data):
+    if len(data) > MAX_ENVELOPE_BYTES:
         return ABOUT_NOTHING
-    envelope = read_envelope(data)
+    try:
+        envelope = open_envelope(kind, data)
+    except ShapeError:
+        return ABOUT_NOTHING
     try:
         message = decode(kind.message, envelope.payload)
     except ValueError:

@@ -5,7 +5,7 @@
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
@@ -57,7 +57,9 @@ def step(phone: Phone, event: Event) -> tuple[Phone, tuple[Effect, ...]]:
     row = TRANSITIONS.get((phone.stage, type(event)))
     if row is None:
         raise ImpossibleEventError(f"{type(event).__name__} cannot happen to a phone that is {phone.stage}")
-    turn = Turn(replace(phone, stage=row.stage), event)
+    turn = Turn(phone, event)
+    if phone.stage is not row.stage:
+        turn.become(stage=row.stage)
     if phone.stage is not Stage.OFF and row.stage is not Stage.OFF:
         _catch_up(turn)
     row.act(turn)

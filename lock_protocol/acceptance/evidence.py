@@ -4,18 +4,23 @@ A rule reads only what the rules before it have vouched for. The reading itself 
 "this key signed it" and "it is canonical" can be two rows of a table, each with its own error and its own tests.
 """
 
+from collections.abc import Mapping
 from dataclasses import InitVar, dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Generic, TypeVar
 
-from lock_protocol.codec import read_first
-from lock_protocol.envelope import DELEGATION, Envelope, MessageType, read_envelope
+from lock_protocol.codec import is_encoding_of, read_first
+from lock_protocol.envelope import DELEGATION, Envelope, MessageType, ShapeError, open_envelope, read_envelope
+from lock_protocol.keys import KeyId, PublicKey
 from lock_protocol.messages import Delegation, StateHash
 from lock_protocol.schema import Message, schema_of
 
 B = TypeVar("B", bound=Message)
 
 _VERIFIER = object()
+
+# The same few delegations come with every message; the bound only keeps hostile ones from piling up.
+_REMEMBERED = 256
 
 
 class UnreadableError(Exception):
@@ -46,6 +51,17 @@ class Verified(Generic[B]):
             raise TypeError(msg)
 
 
+@dataclass(frozen=True, slots=True)
+class DelegationEvidence:
+    """What a delegation's envelope says. Vouched for by `BadDelegation`, like any other evidence by its rule."""
+
+    message: Delegation
+    payload_hash: StateHash
+    public_keys: Mapping[KeyId, PublicKey]
+    ops: Mapping[KeyId, int]
+    """What each key may sign: the bits of `Ops`."""
+
+
 class Evidence(Generic[B]):
     """One received message under examination."""
 
@@ -53,6 +69,14 @@ class Evidence(Generic[B]):
         """Take the bytes as they came; nothing is read before a rule asks."""
         self.kind = kind
         self.data = data
+
+    def shape_fault(self) -> str | None:
+        """Return what keeps the bytes from being an envelope of their kind, or None: then they are not read again."""
+        try:
+            self.envelope = open_envelope(self.kind, self.data)
+        except ShapeError as error:
+            return str(error)
+        return None
 
     @cached_property
     def envelope(self) -> Envelope:
@@ -71,6 +95,11 @@ class Evidence(Generic[B]):
             raise UnreadableError(str(error)) from error
 
     @cached_property
+    def is_sound(self) -> bool:
+        """Whether the payload canonically encodes values that fit the table; two rules tell which of them it is not."""
+        return is_encoding_of(schema_of(self.kind.message), self.envelope.payload, self.values)
+
+    @cached_property
     def message(self) -> B:
         """The payload's message. Vouched for by `BadSchema`."""
         try:
@@ -79,9 +108,9 @@ class Evidence(Generic[B]):
             raise UnreadableError(str(error)) from error
 
     @cached_property
-    def delegation(self) -> "Evidence[Delegation]":
+    def delegation(self) -> DelegationEvidence:
         """The delegation that came with it. Vouched for by `BadDelegation`."""
-        return Evidence(DELEGATION, self.envelope.delegation)
+        return _read_delegation(self.envelope.delegation)
 
     @cached_property
     def payload_hash(self) -> StateHash:
@@ -100,3 +129,23 @@ class Evidence(Generic[B]):
             repeated,
             _VERIFIER,
         )
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _read_delegation(data: bytes) -> DelegationEvidence:
+    """Return what a delegation's envelope says.
+
+    A pure function of its bytes, so that what is remembered is what would be read again. Reading is not believing:
+    whether the root has signed it is asked for every message, by `BadDelegation` and before anything else.
+    """
+    evidence = Evidence(DELEGATION, data)
+    try:
+        keys = evidence.message.public_keys()
+        return DelegationEvidence(
+            evidence.message,
+            evidence.payload_hash,
+            {key_id: key.public for key_id, key in keys.items()},
+            {key_id: int(key.ops) for key_id, key in keys.items()},
+        )
+    except (ValueError, TypeError, AttributeError) as error:
+        raise UnreadableError(str(error)) from error

@@ -25,7 +25,7 @@ from broker_bridge.app.confirm import Judge
 from broker_bridge.app.deliver import Deliverer
 from broker_bridge.app.hear import Listener, Received
 from broker_bridge.app.outbox import Outbox
-from broker_bridge.app.ports import Broker, Outgoing
+from broker_bridge.app.ports import BrokerUnavailableError, OnPublished, Outgoing, PhonesLine, PublishRefusedError
 from broker_bridge.app.reconsider import Reconsider
 from broker_bridge.domain.commands import Status
 from broker_bridge.main import LANE_LIMIT, SystemClock
@@ -87,12 +87,23 @@ class _Seen:
 class _Tap:
     """A connection to the broker that remembers what each phone was sent last."""
 
-    broker: Broker
+    broker: PhonesLine
     seen: _Seen
     sent: dict[str, bytes] = field(default_factory=dict)
 
     async def publish(self, topic: str, payload: bytes, *, retain: bool) -> None:
         await self.broker.publish(topic, payload, retain=retain)
+        self._note(topic, payload)
+
+    def send(self, topic: str, payload: bytes, *, retain: bool, on_published: OnPublished) -> None:
+        def published(error: PublishRefusedError | BrokerUnavailableError | None) -> None:
+            if error is None:
+                self._note(topic, payload)
+            on_published(error)
+
+        self.broker.send(topic, payload, retain=retain, on_published=published)
+
+    def _note(self, topic: str, payload: bytes) -> None:
         self.sent[topic] = payload
         self.seen.note(topic.rpartition("/")[2])
 
@@ -218,7 +229,7 @@ async def measure_stages(database: str, files: Files, ports: Ports, lender: Lend
         )
         result: asyncio.Future[Stages] = asyncio.get_running_loop().create_future()
 
-        async def session(broker: Broker, *_: object) -> None:
+        async def session(broker: PhonesLine, *_: object) -> None:
             rig = _Rig(
                 store=store,
                 reconsider=reconsider,
@@ -240,7 +251,7 @@ async def measure_stages(database: str, files: Files, ports: Ports, lender: Lend
                 sizes += [len(state.envelope) for state in committed]
             result.set_result(_found(rig.watch, sizes))
 
-        link = Link(address, topics, window=WINDOW, random=Random(), log=log)  # noqa: S311 - jitter
+        link = Link(address, topics, random=Random(), log=log)  # noqa: S311 - jitter
         async with beside(link.run(session)):
             return await result
 

@@ -6,9 +6,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from random import Random
 
-from broker_bridge.adapters.mqtt.client import BrokerAddress, Session
+from broker_bridge.adapters.mqtt.client import BrokerAddress
 from broker_bridge.adapters.mqtt.link import Link
-from broker_bridge.app.hear import Received
+from broker_bridge.adapters.mqtt.phones_connection import Incoming, PhonesConnection
 from lock_protocol.topics import Topics
 from paylatch.ports import LOOPBACK
 from tests.bridge_rig import KeptLog
@@ -22,8 +22,8 @@ PATIENCE_S = 15.0
 class LinkSession:
     """One connection of the link, as whoever works on it gets it."""
 
-    broker: Session
-    incoming: "asyncio.Queue[Received]"
+    broker: PhonesConnection
+    incoming: Incoming
     token: str | None
 
 
@@ -59,10 +59,10 @@ async def running_link(
 ) -> AsyncIterator[RunningLink]:
     """Run a link until the end of the block; `work` is done on each of its connections."""
     log = KeptLog()
-    link = Link(address_of(broker, client_id), TOPICS, window=20, random=Random(1), log=log)  # noqa: S311 - jitter
+    link = Link(address_of(broker, client_id), TOPICS, random=Random(1), log=log)  # noqa: S311 - jitter
     running = RunningLink(link, log)
 
-    async def on_session(session: Session, incoming: "asyncio.Queue[Received]", token: str | None) -> None:
+    async def on_session(session: PhonesConnection, incoming: Incoming, token: str | None) -> None:
         one = LinkSession(session, incoming, token)
         running.sessions.put_nowait(one)
         await (asyncio.Event().wait() if work is None else work(one))

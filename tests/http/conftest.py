@@ -150,7 +150,7 @@ async def running_api(
             ),
             clock=office.clock,
             credentials=credentials,
-            link=Link(NOWHERE, Topics(), window=2, random=Random(1), log=parts.log),  # noqa: S311 - never connects
+            link=Link(NOWHERE, Topics(), random=Random(1), log=parts.log),  # noqa: S311 - never connects
             broker=PhonesBroker(
                 host="mqtt.example",
                 port=8883,

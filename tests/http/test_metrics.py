@@ -52,7 +52,7 @@ class Watched:
             new_token=lambda: "token",
         )
         self.listener = Listener(store, self.deliverer, self.judge)
-        link = Link(NOWHERE, TOPICS, window=2, random=Random(1), log=self.log)  # noqa: S311 - never connects
+        link = Link(NOWHERE, TOPICS, random=Random(1), log=self.log)  # noqa: S311 - never connects
         store.on_committed(self.deliverer.offer)
         store.on_commit(self.api.metrics.meters.committed)
         lenders = LendersLink(NOWHERE, TOPICS, random=Random(1), log=self.log)  # noqa: S311 - never connects

@@ -7,7 +7,7 @@ delivered, so that a test can drop, repeat and reorder whatever is on its way.
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from pathlib import Path
@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from sqlalchemy import Executable
 
 from broker_bridge.adapters.store.migrate import upgrade
-from broker_bridge.adapters.store.store import SqlStore, _in_transaction, _Submitted
+from broker_bridge.adapters.store.store import SqlStore, _in_transaction, _Submission, _Submitted
 from broker_bridge.app.canary import PublishNumbers, decode_canary
 from broker_bridge.app.confirm import Judge
 from broker_bridge.app.decide import Decided
@@ -26,7 +26,7 @@ from broker_bridge.app.outbox import Outbox
 from broker_bridge.app.ports import (
     BrokerUnavailableError,
     Command,
-    Job,
+    OnPublished,
     Outgoing,
     PublishRefusedError,
     StoreUnavailableError,
@@ -72,15 +72,14 @@ class InlineStore(SqlStore):
         """Change what is stored behind the bridge's back."""
         await self._write(lambda connection: connection.execute(statement))
 
-    async def commit(self, job: Job[T]) -> T:
+    async def _submit(self, jobs: Sequence[_Submitted]) -> None:
         if not self.available:
             raise StoreUnavailableError("the disk is full")
         self.at_commit()
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[T] = loop.create_future()
-        self._commit_batch([_Submitted(job, loop, future)])
+        over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._commit_batch([_Submission(jobs, over)])
         self.at_commit()
-        return await future
+        await over
 
     async def _read(self, query: Callable[..., T]) -> T:
         return _in_transaction(self._engine, query)
@@ -127,11 +126,12 @@ class LinkedHandset(Handset):
 
 @dataclass
 class Connection:
-    """The bridge's connection: the `Broker` of its ports, until it is cut."""
+    """The bridge's connection: the `PhonesLine` of its ports, until it is cut."""
 
     world: "World"
     incoming: "asyncio.Queue[Received]" = field(default_factory=asyncio.Queue)
     cut: asyncio.Event = field(default_factory=asyncio.Event)
+    sending: set["asyncio.Task[None]"] = field(default_factory=set)
 
     async def publish(self, topic: str, payload: bytes, *, retain: bool) -> None:
         world = self.world
@@ -146,9 +146,28 @@ class Connection:
         await world.pubacks.wait()
         world.at_crossing()
 
+    def send(self, topic: str, payload: bytes, *, retain: bool, on_published: OnPublished) -> None:
+        publishing = self.world.loop.create_task(self.publish(topic, payload, retain=retain))
+        self.sending.add(publishing)
+        publishing.add_done_callback(self.sending.discard)
+        publishing.add_done_callback(lambda publish: on_published(_outcome(publish)))
+
+    def end(self) -> None:
+        """Tell of everything that is still on its way."""
+        for publishing in self.sending:
+            publishing.cancel()
+
     def _ended(self) -> BrokerUnavailableError:
         self.cut.set()
         return BrokerUnavailableError("the connection ended")
+
+
+def _outcome(publish: "asyncio.Task[None]") -> PublishRefusedError | BrokerUnavailableError | None:
+    if publish.cancelled():
+        return BrokerUnavailableError("the connection ended")
+    error = publish.exception()
+    assert error is None or isinstance(error, PublishRefusedError | BrokerUnavailableError)
+    return error
 
 
 class World:
@@ -219,9 +238,12 @@ class World:
     async def _session(self, connection: Connection) -> None:
         token = decode_canary(self.retained.get(TOPICS.canary, b""))
         bridge = Bridge(self.store, self.deliverer, self.listener, roots=())
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(bridge.session(connection, connection.incoming, token))
-            tasks.create_task(self._watch(connection))
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(bridge.session(connection, connection.incoming, token))
+                tasks.create_task(self._watch(connection))
+        finally:
+            connection.end()
 
     async def _watch(self, connection: Connection) -> None:
         await connection.cut.wait()

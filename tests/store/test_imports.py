@@ -1,7 +1,7 @@
 """Imports in the database, and the worker over it when the database does not do as it should."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -164,6 +164,9 @@ class Troubled:
         if self.after:
             raise self.after.pop(0)
         return done
+
+    async def commit_each(self, jobs: Sequence[Job[Any]]) -> list[Any]:
+        return list(await asyncio.gather(*map(self.commit, jobs), return_exceptions=True))
 
     async def add(self, *arguments: Any) -> None:
         if self.adding:

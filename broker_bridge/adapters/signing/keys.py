@@ -43,6 +43,8 @@ class _Lender:
     envelope: bytes
     keys: dict[Ops, SigningKey]
     """For each single operation, a key that may sign it."""
+    signers: dict[Ops, list[SigningKey]]
+    """For each set of operations, the different keys that sign it together."""
 
 
 class FileSigner:
@@ -80,9 +82,8 @@ class FileSigner:
     def sign_state(self, state: DesiredState) -> bytes:
         """Return the envelope of a state, signed by the keys that its operations need."""
         lender = self._of(state.lender)
-        needed = operations_required(state.level, state.lease_then)
-        signers = {lender.keys[one].public: lender.keys[one] for one in Ops if one in needed}
-        return seal(DESIRED, state, signers.values(), lender.envelope)
+        signers = lender.signers[operations_required(state.level, state.lease_then)]
+        return seal(DESIRED, state, signers, lender.envelope)
 
     def sign_fresh(self, fresh: Fresh) -> bytes:
         """Return the envelope of a fresh."""
@@ -239,7 +240,11 @@ def _load_lender(root: Root, home: Path) -> _Lender:
     missing = [str(operation.name).lower() for operation in Ops if operation not in keys]
     if missing:
         raise KeyFileError(f"{home}: no delegated key for {', '.join(missing)}")
-    return _Lender(delegation, envelope, keys)
+    return _Lender(delegation, envelope, keys, {needed: _signers(keys, needed) for needed in map(Ops, range(1, 16))})
+
+
+def _signers(keys: dict[Ops, SigningKey], needed: Ops) -> list[SigningKey]:
+    return list({keys[one].public: keys[one] for one in Ops if one in needed}.values())
 
 
 def _write_key(path: Path, seed: bytes) -> None:

@@ -89,22 +89,24 @@ _OPEN_LEVELS = [int(level) for level in Level if level.is_open or level is Level
 
 @dataclass(slots=True)
 class _Submitted:
-    """A job that waits for its commit, and where its result goes."""
+    """A job, and what came of it."""
 
     job: Job[Any]
-    loop: asyncio.AbstractEventLoop
-    future: "asyncio.Future[Any]"
     result: Any = None
-    error: BaseException | None = None
+    error: Exception | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Submission:
+    """Jobs that were submitted together, and who waits for them."""
+
+    jobs: Sequence[_Submitted]
+    over: "asyncio.Future[None]"
 
     def settle(self) -> None:
-        """Hand over the result. Runs in the event loop; a submitter that was cancelled does not want it."""
-        if self.future.done():
-            return
-        if self.error is None:
-            self.future.set_result(self.result)
-        else:
-            self.future.set_exception(self.error)
+        """Say that it is over. Runs in the event loop; a submitter that was cancelled does not want to know."""
+        if not self.over.done():
+            self.over.set_result(None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +117,8 @@ class Commit:
     duration_s: float
     failed: bool = False
     """Whether the database did not take them. A job that raised on its own account is no failure."""
+    in_doubt: bool = False
+    """Whether it may have taken them all the same."""
     to_publish: Sequence[Outgoing] = ()
     to_tell: Sequence[Command] = ()
     moved: Collection[Command] = ()
@@ -151,7 +155,7 @@ class SqlStore:
         """
         self._url = database_url(url)
         self._engine, self._writing = engines(self._url)
-        self._inbox: queue.Queue[_Submitted | None] = queue.Queue(MAX_WAITING)
+        self._inbox: queue.Queue[_Submission | None] = queue.Queue(MAX_WAITING)
         self._short = ThreadPoolExecutor(READERS, thread_name_prefix="store.short")
         self._writer = threading.Thread(target=self._write_until_closed, name="store.writer", daemon=True)
         self._on_committed: Callable[[Outgoing], object] = lambda _: None
@@ -232,7 +236,7 @@ class SqlStore:
 
     @property
     def waiting(self) -> int:
-        """How many jobs wait for the next commit."""
+        """How many submissions wait for the next commit."""
         return self._inbox.qsize()
 
     @property
@@ -244,13 +248,26 @@ class SqlStore:
 
     async def commit(self, job: Job[T]) -> T:
         """Run a job and return its result once it is durable."""
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[T] = loop.create_future()
+        submitted = _Submitted(job)
+        await self._submit([submitted])
+        if submitted.error is not None:
+            raise submitted.error
+        return cast("T", submitted.result)
+
+    async def commit_each(self, jobs: Sequence[Job[T]]) -> list[T | Exception]:
+        """Run jobs in their order, and return the result of each, or its error, once all that succeeded is durable."""
+        submitted = [_Submitted(job) for job in jobs]
+        if submitted:
+            await self._submit(submitted)
+        return [one.result if one.error is None else one.error for one in submitted]
+
+    async def _submit(self, jobs: Sequence[_Submitted]) -> None:
+        over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         try:
-            self._inbox.put_nowait(_Submitted(job, loop, future))
+            self._inbox.put_nowait(_Submission(jobs, over))
         except queue.Full:
             raise OverloadedError(f"{MAX_WAITING} jobs are waiting for the database") from None
-        return await future
+        await over
 
     def _write_until_closed(self) -> None:
         while True:
@@ -260,46 +277,49 @@ class SqlStore:
             if closing:
                 return
 
-    def _next_batch(self) -> tuple[list[_Submitted], bool]:
-        """Wait for one job and take with it all that have come meanwhile; tell whether the store is closing."""
-        batch: list[_Submitted] = []
-        submitted = self._inbox.get()
-        while submitted is not None:
-            batch.append(submitted)
-            if len(batch) == MAX_BATCH:
+    def _next_batch(self) -> tuple[list[_Submission], bool]:
+        """Wait for a submission and take with it all that have come meanwhile; tell whether the store is closing."""
+        batch: list[_Submission] = []
+        jobs = 0
+        submission = self._inbox.get()
+        while submission is not None:
+            batch.append(submission)
+            jobs += len(submission.jobs)
+            if jobs >= MAX_BATCH:
                 return batch, False
             try:
-                submitted = self._inbox.get_nowait()
+                submission = self._inbox.get_nowait()
             except queue.Empty:
                 return batch, False
         return batch, True
 
-    def _commit_batch(self, batch: list[_Submitted]) -> None:
+    def _commit_batch(self, batch: list[_Submission]) -> None:
+        jobs = [submitted for submission in batch for submitted in submission.jobs]
         started = time.perf_counter()
         try:
-            commit = self._run_together(batch, started)
+            commit = self._run_together(jobs, started)
         except _AWAY as error:
-            if len(batch) > 1 and _is_about_rows(error):
-                for submitted in batch:
-                    self._commit_alone(submitted)
+            if len(jobs) > 1 and _is_about_rows(error):
+                self._commit_alone(batch)
                 return
-            batch[0].loop.call_soon_threadsafe(self._settle_in_doubt, batch, _unavailable(error), started)
+            self._hand_over(batch, [_in_doubt(jobs, error, started)])
         except Exception:  # noqa: BLE001 - the writer outlives whatever a batch holds
             # One of them has a row that cannot be read, or wrote what the database will not take: a phone that another
             # bridge has enrolled meanwhile, say. Alone, and knowing that by then, each answers for itself.
-            for submitted in batch:
-                self._commit_alone(submitted)
+            self._commit_alone(batch)
         else:
-            batch[0].loop.call_soon_threadsafe(self._settle, batch, commit)
+            self._hand_over(batch, [commit])
 
-    def _commit_alone(self, submitted: _Submitted) -> None:
+    def _commit_alone(self, batch: list[_Submission]) -> None:
+        for submission in batch:
+            self._hand_over([submission], [self._commit_one(submitted) for submitted in submission.jobs])
+
+    def _commit_one(self, submitted: _Submitted) -> Commit:
         started = time.perf_counter()
-        commit = Commit(jobs=1, duration_s=0, failed=True)
         try:
-            commit = self._run_together([submitted], started)
+            return self._run_together([submitted], started)
         except _AWAY as error:
-            submitted.loop.call_soon_threadsafe(self._settle_in_doubt, [submitted], _unavailable(error), started)
-            return
+            return _in_doubt([submitted], error, started)
         except IntegrityError as error:
             submitted.error = error
         except (DataError, OverflowError) as error:  # the first is PostgreSQL's, the second SQLite's
@@ -308,12 +328,12 @@ class SqlStore:
             submitted.error = _unavailable(error)
         except Exception as error:  # noqa: BLE001 - the same
             submitted.error = error
-        submitted.loop.call_soon_threadsafe(self._settle, [submitted], commit)
+        return Commit(jobs=1, duration_s=0, failed=True)
 
-    def _run_together(self, batch: list[_Submitted], started: float) -> Commit:
+    def _run_together(self, jobs: Sequence[_Submitted], started: float) -> Commit:
         with self._writing.begin() as connection:
-            tx = SharedTransaction(connection, [submitted.job for submitted in batch])
-            for submitted in batch:
+            tx = SharedTransaction(connection, [submitted.job for submitted in jobs])
+            for submitted in jobs:
                 submitted.result, submitted.error = None, None
                 try:
                     submitted.result = tx.run(submitted.job)
@@ -323,27 +343,28 @@ class SqlStore:
                     submitted.error = error
             tx.flush()
         return Commit(
-            jobs=len(batch),
+            jobs=len(jobs),
             duration_s=time.perf_counter() - started,
             to_publish=tx.to_publish,
             moved=tx.moved(),
             to_tell=tx.to_tell,
         )
 
-    def _settle(self, batch: list[_Submitted], commit: Commit) -> None:
-        for state in commit.to_publish:
-            self._on_committed(state)
-        for step in commit.to_tell:
-            self._on_step(step)
-        for submitted in batch:
-            submitted.settle()
-        self._on_commit(commit)
+    def _hand_over(self, batch: Sequence[_Submission], commits: Sequence[Commit]) -> None:
+        batch[0].over.get_loop().call_soon_threadsafe(self._settle, batch, commits)
 
-    def _settle_in_doubt(self, batch: list[_Submitted], error: StoreUnavailableError, started: float) -> None:
-        self._on_doubt()
-        for submitted in batch:
-            submitted.error = error
-        self._settle(batch, Commit(jobs=len(batch), duration_s=time.perf_counter() - started, failed=True))
+    def _settle(self, batch: Sequence[_Submission], commits: Sequence[Commit]) -> None:
+        for commit in commits:
+            if commit.in_doubt:
+                self._on_doubt()
+            for state in commit.to_publish:
+                self._on_committed(state)
+            for step in commit.to_tell:
+                self._on_step(step)
+        for submission in batch:
+            submission.settle()
+        for commit in commits:
+            self._on_commit(commit)
 
     # --- reading ---
 
@@ -653,6 +674,12 @@ _ROWS_HELD = frozenset({"55P03", "40P01", "40001"})
 def _is_about_rows(error: Exception) -> bool:
     """Return whether the database is there, and only what some jobs need is held by somebody else."""
     return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) in _ROWS_HELD
+
+
+def _in_doubt(jobs: Sequence[_Submitted], error: SQLAlchemyError | StoreUnavailableError, started: float) -> Commit:
+    for submitted in jobs:
+        submitted.error = _unavailable(error)
+    return Commit(jobs=len(jobs), duration_s=time.perf_counter() - started, failed=True, in_doubt=True)
 
 
 def _in_transaction(engine: Engine, query: Callable[[Connection], T]) -> T:

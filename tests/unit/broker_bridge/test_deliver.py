@@ -10,7 +10,7 @@ import pytest
 
 from broker_bridge.app.deliver import Deliverer
 from broker_bridge.app.outbox import Outbox
-from broker_bridge.app.ports import Outgoing
+from broker_bridge.app.ports import OnPublished, Outgoing
 from broker_bridge.domain.lanes import Lane
 from lock_protocol.imei import luhn_digit, parse_imei
 from lock_protocol.messages import LenderId
@@ -64,6 +64,10 @@ class WillingBroker:
 
     async def publish(self, topic: str, payload: bytes, *, retain: bool) -> None:
         del topic, payload, retain
+
+    def send(self, topic: str, payload: bytes, *, retain: bool, on_published: OnPublished) -> None:
+        del topic, payload, retain
+        on_published(None)
 
 
 @asynccontextmanager

@@ -26,7 +26,7 @@ from tests.loopback.handset import IMEI, Handset
 class NoNetwork:
     """A dialler whose every connection fails."""
 
-    async def hold(self, phone: FleetPhone, root_version: int, session: Session) -> None:
+    async def dial(self, phone: FleetPhone, root_version: int, session: Session) -> None:
         del root_version, session
         raise LinkError(f"{phone.imei} has no network")
 

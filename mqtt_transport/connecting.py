@@ -1,0 +1,57 @@
+"""Connecting: from an address to a connection that the server has accepted."""
+
+import asyncio
+import ssl
+from functools import partial
+
+from mqtt_transport.connection import Connection, Receiver
+from mqtt_transport.errors import ConnectionEndedError
+from mqtt_transport.keep_alive import Wheel
+from mqtt_transport.options import Login
+
+CONNECT_TIMEOUT_S = 10.0
+
+
+class Connector:
+    """Makes connections to one server. They share their timers.
+
+    Args:
+        host: a name or an address.
+        port: where it listens.
+        tls: how to prove the server; None for a connection in the clear.
+    """
+
+    def __init__(self, host: str, port: int, tls: ssl.SSLContext | None = None) -> None:
+        self._host = host
+        self._port = port
+        self._tls = tls
+        self._wheels: dict[float, Wheel] = {}
+
+    async def connect(self, login: Login, receiver: Receiver) -> Connection:
+        """Connect, and return when the server has accepted.
+
+        Raises:
+            ConnectRefusedError: it has refused.
+            ConnectionEndedError: it cannot be reached, or did not answer within `CONNECT_TIMEOUT_S`.
+        """
+        make = partial(Connection, login, receiver, self._wheel)
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                _, connection = await loop.create_connection(make, self._host, self._port, ssl=self._tls)
+                try:
+                    await connection.opened()
+                except BaseException:
+                    connection.abort()
+                    raise
+        except TimeoutError:
+            raise ConnectionEndedError(f"no connection within {CONNECT_TIMEOUT_S:g} s") from None
+        except OSError as error:
+            raise ConnectionEndedError(f"no connection: {error}") from error
+        return connection
+
+    def _wheel(self, period_s: float) -> Wheel:
+        wheel = self._wheels.get(period_s)
+        if wheel is None:
+            wheel = self._wheels[period_s] = Wheel(period_s)
+        return wheel

@@ -1,0 +1,30 @@
+"""What can go wrong.
+
+```
+TransportError
+├── RefusedError              one request was refused; the connection goes on
+└── ConnectionEndedError      the connection is over, or was never made; what had no answer may have arrived
+    ├── ConnectRefusedError   the server does not let this client in
+    └── ProtocolError         the server has sent what MQTT does not allow
+```
+"""
+
+
+class TransportError(Exception):
+    """Something did not come about; the message says what and why."""
+
+
+class RefusedError(TransportError):
+    """A publish or a subscription was refused, by the server or because it could not take it. Nothing came of it."""
+
+
+class ConnectionEndedError(TransportError):
+    """The connection could not be made, or is over. What it left unanswered may have arrived, or not."""
+
+
+class ConnectRefusedError(ConnectionEndedError):
+    """The server refused the connection, by the reason in the message."""
+
+
+class ProtocolError(ConnectionEndedError):
+    """The server sent something that MQTT 5 does not allow, or that is larger than this client has allowed."""

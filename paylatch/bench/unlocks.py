@@ -103,6 +103,7 @@ async def _pay_during(
     before = await importer.progress.counts()
     await importer.send(locks)
     async with asyncio.TaskGroup() as tasks:
+        # Payments are among what is finished by then: as many locks are still under way, and none are paid for after.
         finished = tasks.create_task(importer.progress.until_finished(before, len(locks)), name="locks")
         due = time.monotonic()
         for imei in payers:
@@ -112,4 +113,5 @@ async def _pay_during(
             count += 1
             due += EVERY_S
             await asyncio.sleep(due - time.monotonic())
+    await importer.progress.until_finished(before, len(locks) + count)
     return await till.waits(), count

@@ -13,6 +13,7 @@ from device_sim.identities import simulated_imei
 from paylatch.bench.audit import Audit, audit
 from paylatch.bench.ceiling import Ceiling
 from paylatch.bench.gauges import require_proc
+from paylatch.bench.lender import Lender
 from paylatch.bench.limits import raise_open_files
 from paylatch.bench.machine import machine
 from paylatch.bench.options import Options
@@ -20,7 +21,7 @@ from paylatch.bench.plan import Book
 from paylatch.bench.result import Result, UnlockMs
 from paylatch.bench.stages import Stages, measure_stages
 from paylatch.bench.system import Site, System, broker_of, new_site, system_of
-from paylatch.bench.throughput import Importer, Throughput, measure_throughput
+from paylatch.bench.throughput import Throughput, measure_throughput
 from paylatch.bench.unlocks import Unlocks, measure_unlocks
 from paylatch.demo.processes import output_of
 from paylatch.demo.result import Latency
@@ -98,26 +99,25 @@ async def _ceiling(options: Options, files: Files, state_bytes: int) -> Ceiling:
 
 async def _measure(options: Options, system: System, book: Book, steps: Steps) -> Measured:
     phones, rss = system.fleet.phones, system.rss_per_phone
-    importer = Importer(system.bridge, system.progress, [])
-    before = await system.progress.until_idle()
+    lender = Lender(bridge=system.bridge, progress=system.progress, start=await system.progress.until_idle())
     steps.step("locking every second phone")
-    await importer.send_and_prove([book.locked(imei) for imei in book.imeis[1::2]])
+    await lender.send([book.locked(imei) for imei in book.imeis[1::2]])
+    await lender.proven()
     steps.step(f"importing {options.decisions:,} decisions")
     throughput = await measure_throughput(
-        importer,
+        lender,
         book.rounds(options.decisions),
         len(book.imeis),
         _pids(system),
         lambda proven: steps.moved(f"importing {options.decisions:,} decisions, {proven:,} of them proven"),
     )
     steps.step("paying for phones one by one, then while locks are queued")
-    unlocks = await measure_unlocks(importer, book, phones, options.decisions)
+    unlocks = await measure_unlocks(lender, book, phones, options.decisions)
     steps.step("auditing every phone")
-    after = (await system.progress.until_idle()).since(before)
     return Measured(
         throughput=throughput,
         unlocks=unlocks,
-        audit=await audit(importer, phones, book.levels, after.unfinished),
+        audit=await audit(lender, phones, book.levels),
         connect_s=system.fleet.connect_s,
         rss_per_phone=rss,
         rss_per_phone_after=system.rss_per_phone,

@@ -109,9 +109,9 @@ async def system_of(
         await process.wait_until(bridge.is_ready)
         http = httpx.AsyncClient(base_url=site.url, trust_env=False, timeout=_METRICS_TIMEOUT_S)
         progress = Progress(await stack.enter_async_context(http))
-        at_start = await progress.until_idle()
+        await progress.until_idle()
         steps.step(f"connecting {len(imeis):,} phones")
         fleet = await stack.enter_async_context(fleet_of(lines, shards, site.files.directory, site.ports.phones))
         # A phone's first state is proven by its first report, which follows the answer to its hello.
-        await progress.until_finished(at_start, len(imeis))
+        await progress.until_finished(len(imeis))
         yield System(broker=broker, process=process, bridge=bridge, progress=progress, fleet=fleet)

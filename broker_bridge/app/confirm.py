@@ -6,15 +6,15 @@ something which is not its newest state gets its newest state again, over whatev
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from broker_bridge.app.ports import AuditEntry, Clock, Log, Transaction, outgoing
+from broker_bridge.app.ports import AuditEntry, Clock, Log, Transaction, changed_command, outgoing
 from broker_bridge.app.sign import ClockSuspectError, Queue
 from broker_bridge.domain.authority import NotDelegatedError
 from broker_bridge.domain.commands import Event, Status, after
 from broker_bridge.domain.decisions import DecisionId
 from broker_bridge.domain.lanes import Lane
-from broker_bridge.domain.phones import Phone, PhoneStatus, Said, is_about, said_in
+from broker_bridge.domain.phones import Phone, PhoneStatus, Said, changed_phone, is_about, said_in
 from lock_protocol.acceptance import DeviceStanding, accept_hello, accept_report
 from lock_protocol.acceptance.floor import MAX_VERSION_JUMP
 from lock_protocol.imei import Imei
@@ -48,9 +48,9 @@ class Judge:
     def take_word(self, tx: Transaction, phone: Phone, said: Said, sequence: int, *, proven: bool) -> Phone:
         """Store a phone's verified word about itself, which may prove its newest state, and return the phone."""
         heard = phone.heard(said, self.queue.signing_clock.time_to_tell(tx), proven=proven)
-        heard = replace(heard, sequence=max(sequence, phone.sequence))
+        heard = changed_phone(heard, sequence=max(sequence, phone.sequence))
         if heard.status is PhoneStatus.PENDING:
-            heard = replace(heard, status=PhoneStatus.ACTIVE)
+            heard = changed_phone(heard, status=PhoneStatus.ACTIVE)
         tx.put_phone(heard)
         epoch, _ = phone.desired.order
         if said.epoch > epoch:
@@ -73,7 +73,7 @@ class Judge:
         proven = event is Event.APPLIED
         finished_at = 0 if status.is_pending else now
         due_at = 0 if proven else command.due_at
-        tx.put_command(replace(command, status=status, detail=detail, finished_at=finished_at, due_at=due_at))
+        tx.put_command(changed_command(command, status=status, detail=detail, finished_at=finished_at, due_at=due_at))
         text = f"{command.epoch}.{command.version} {status} {detail}".rstrip()
         tx.audit(AuditEntry(at=now, lender=phone.lender, imei=phone.imei, event="phone", detail=text))
         return self._proven(tx, phone) if proven else phone
@@ -87,7 +87,7 @@ class Judge:
             return phone
         self.log.critical("opening_refused", **fields)
         delay = RESEND_AFTER_S[min(phone.refused_openings, len(RESEND_AFTER_S) - 1)]
-        counted = replace(phone, refused_openings=phone.refused_openings + 1)
+        counted = changed_phone(phone, refused_openings=phone.refused_openings + 1)
         return self._sign_again(tx, counted, delay_s=delay)
 
     def refused_unproven(self, tx: Transaction, phone: Phone, detail: str) -> Phone:
@@ -116,7 +116,7 @@ class Judge:
         )
         if claimed > HIGHEST_BELIEVED:
             return phone
-        return self._sign_again(tx, replace(phone, seen_version=claimed))
+        return self._sign_again(tx, changed_phone(phone, seen_version=claimed))
 
     def _sign_again(self, tx: Transaction, phone: Phone, *, delay_s: int = 0) -> Phone:
         """Sign what the phone should be anew, unless that must not be signed now: its word counts all the same."""
@@ -130,7 +130,7 @@ class Judge:
     def _proven(self, tx: Transaction, phone: Phone) -> Phone:
         released = phone.desired.level is Level.RELEASED
         status = PhoneStatus.RELEASED if released else phone.status
-        proven = replace(phone, status=status, refused_openings=0)
+        proven = changed_phone(phone, status=status, refused_openings=0)
         if proven != phone:
             tx.put_phone(proven)
         return proven
@@ -279,7 +279,7 @@ class MarkSent:
             phone = tx.phone(ack.imei)
             if phone is None or phone.desired.order != ack.order:
                 continue  # a newer state was queued meanwhile
-            tx.put_phone(replace(phone, publish_number=ack.number))
+            tx.put_phone(changed_phone(phone, publish_number=ack.number))
             self._mark(tx, phone)
 
     def _mark(self, tx: Transaction, phone: Phone) -> None:
@@ -292,7 +292,7 @@ class MarkSent:
         if unproven and command.attempts < len(RESEND_AFTER_S):
             due_at = now + RESEND_AFTER_S[command.attempts]
         tx.put_command(
-            replace(
+            changed_command(
                 command, status=status, sent_at=command.sent_at or now, attempts=command.attempts + 1, due_at=due_at
             )
         )

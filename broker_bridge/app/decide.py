@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Collection
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from broker_bridge.app.ports import AuditEntry, RecordedDecision, Transaction
 from broker_bridge.app.reconsider import Reconsider
@@ -10,7 +10,7 @@ from broker_bridge.domain.authority import require_link
 from broker_bridge.domain.decisions import Decision, DecisionId
 from broker_bridge.domain.gates import Condition, Missing
 from broker_bridge.domain.loans import Effect, Moment
-from broker_bridge.domain.phones import CommandId, Phone
+from broker_bridge.domain.phones import CommandId, Phone, changed_phone
 from lock_protocol.imei import Imei
 from lock_protocol.levels import Level
 from lock_protocol.messages import LenderId
@@ -104,7 +104,7 @@ class Decide:
         resend = effect is Effect.RESENT
         phone, judgement = self.reconsider.phone(
             tx,
-            replace(phone, loan=loan),
+            changed_phone(phone, loan=loan),
             decision=decision.decision_id,
             resend=resend,
             # A payment does not wait for whatever else its phone is to be sent, like another lease.

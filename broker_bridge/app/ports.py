@@ -10,6 +10,7 @@ from broker_bridge.domain.decisions import DecisionId
 from broker_bridge.domain.imports import Counts, Format, Import, ImportId, ImportState, Outcome, RowResult
 from broker_bridge.domain.lanes import Lane
 from broker_bridge.domain.phones import CommandId, Phone
+from lock_protocol.compiling import compile_replace
 from lock_protocol.imei import Imei
 from lock_protocol.messages import Delegation, DesiredState, Fresh, LenderId, Root
 
@@ -67,6 +68,10 @@ class Command:
     """When it is to be published (again): not before this."""
     told: bool = False
     """Whether its lender is told of each step, because the decision behind it came by MQTT. The store fills it in."""
+
+
+changed_command = compile_replace(Command)
+"""`replace` for a command."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ Every change comes this way, whether a decision, a phone's word, a policy or the
 """
 
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from broker_bridge.app.policies import Policies
 from broker_bridge.app.ports import Clock, LenderRecord, Transaction
@@ -14,7 +14,7 @@ from broker_bridge.domain.decisions import DecisionId
 from broker_bridge.domain.episode import Episode
 from broker_bridge.domain.judgement import Case, Judgement, judge, lease_look, needs_new_state
 from broker_bridge.domain.loans import Loan
-from broker_bridge.domain.phones import Phone
+from broker_bridge.domain.phones import Phone, changed_phone
 from broker_bridge.domain.policy import Policy, Wish
 from lock_protocol.levels import Signals
 from lock_protocol.messages import LenderId
@@ -61,7 +61,7 @@ class Reconsider:
         asks = decision is not None and (judgement.wanted > phone.wanted or phone.held_decision is None)
         holding = decision if asks else phone.held_decision
         held_decision = holding if judgement.missing else None
-        judged = replace(phone, episode=judgement.episode, wanted=judgement.wanted, held_decision=held_decision)
+        judged = changed_phone(phone, episode=judgement.episode, wanted=judgement.wanted, held_decision=held_decision)
         wish = within(judgement.wish, self.queue.signer.delegation(phone.lender), now)
         if resend or needs_new_state(phone.desired.state, wish, now):
             try:
@@ -69,9 +69,9 @@ class Reconsider:
             except (ClockSuspectError, NotDelegatedError):
                 if not patient:
                     raise
-                return self._postponed(tx, replace(phone, held_decision=cause), judgement), judgement
+                return self._postponed(tx, changed_phone(phone, held_decision=cause), judgement), judgement
         looks = (judgement.look_at, lease_look(judged.desired.state, wish, now))
-        judged = replace(judged, look_at=min((look for look in looks if look), default=0))
+        judged = changed_phone(judged, look_at=min((look for look in looks if look), default=0))
         tx.put_phone(judged)
         return judged, judgement
 
@@ -80,7 +80,7 @@ class Reconsider:
         let_up = judgement.episode.granted > phone.episode.granted
         episode = phone.episode if let_up else judgement.episode
         look_at = self.now(tx) + POSTPONE_S
-        postponed = replace(phone, episode=episode, wanted=judgement.wanted, look_at=look_at)
+        postponed = changed_phone(phone, episode=episode, wanted=judgement.wanted, look_at=look_at)
         tx.put_phone(postponed)
         return postponed
 

@@ -8,13 +8,13 @@ from base64 import b32hexencode
 from dataclasses import dataclass, replace
 from hashlib import sha256
 
-from broker_bridge.app.ports import AuditEntry, Clock, Command, Signer, Transaction, outgoing
+from broker_bridge.app.ports import AuditEntry, Clock, Command, Signer, Transaction, changed_command, outgoing
 from broker_bridge.domain.authority import require_authority, within
 from broker_bridge.domain.clock import SigningTime, signing_time
 from broker_bridge.domain.commands import Event, Status, after
 from broker_bridge.domain.decisions import DecisionId
 from broker_bridge.domain.lanes import FIRST_LANE, Lane, lane_of
-from broker_bridge.domain.phones import CommandId, Desired, Phone, PhoneStatus
+from broker_bridge.domain.phones import CommandId, Desired, Phone, PhoneStatus, changed_phone
 from broker_bridge.domain.policy import Wish
 from lock_protocol.codec import encode, pack
 from lock_protocol.imei import Imei
@@ -102,7 +102,7 @@ class Queue:
         )
         self._supersede(tx, phone.command_id)
         status = PhoneStatus.RELEASING if wish.level is Level.RELEASED else phone.status
-        queued = replace(
+        queued = changed_phone(
             phone,
             desired=desired,
             command_id=command_id,
@@ -186,7 +186,7 @@ class Queue:
             return
         status = after(command.status, Event.REPLACED)
         if status is not command.status:
-            tx.put_command(replace(command, status=status, finished_at=self.clock.now(), due_at=0))
+            tx.put_command(changed_command(command, status=status, finished_at=self.clock.now(), due_at=0))
 
 
 def _command_id(at: int, lender: LenderId, imei: Imei, order: tuple[int, int]) -> CommandId:

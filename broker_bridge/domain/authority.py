@@ -38,7 +38,7 @@ def require_link(pay_url: str | None, delegation: Delegation) -> None:
     Raises:
         LinkNotDelegatedError: it leads to a host that the delegation does not name.
     """
-    foreign = _foreign(Notice(pay_url=pay_url or ""), delegation)
+    foreign = _foreign(Notice(pay_url=pay_url), delegation) if pay_url else None
     if foreign:
         allowed = ", ".join(delegation.hosts)
         raise LinkNotDelegatedError(f"links to {', '.join(sorted(foreign))}; the delegation names {allowed}")
@@ -51,7 +51,8 @@ def within(wish: Wish, delegation: Delegation, at: int) -> Wish:
     delegation still opens, without one. A link to a host that the delegation no longer names is left out as well: it
     was there when the link was taken, and nobody who has paid waits for another.
     """
-    wish = replace(wish, notice=_delegated(wish.notice, delegation))
+    if _foreign(wish.notice, delegation):
+        wish = replace(wish, notice=_delegated(wish.notice, delegation))
     lease = wish.lease
     if lease is None:
         return wish
@@ -65,8 +66,6 @@ def within(wish: Wish, delegation: Delegation, at: int) -> Wish:
 
 def _delegated(notice: Notice, delegation: Delegation) -> Notice:
     """Return a notice without links to hosts that the delegation does not name."""
-    if not _foreign(notice, delegation):
-        return notice
     pay, appeal = (
         "" if _foreign(Notice(pay_url=url), delegation) else url for url in (notice.pay_url, notice.appeal_url)
     )

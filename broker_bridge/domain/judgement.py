@@ -5,7 +5,7 @@ gates; what the phone has noticed about itself; and a loss or theft. A settled l
 """
 
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
@@ -233,8 +233,9 @@ def _silence_ends(policy: Policy, case: Case) -> int:
 
 def needs_new_state(state: DesiredState, wish: Wish, now: int) -> bool:
     """Return whether a phone with this state has to be sent another one to be as wished."""
-    before = Wish.of(state)
-    return replace(before, lease=None) != replace(wish, lease=None) or _lease_is_due(before.lease, wish.lease, now)
+    shown = (state.level, state.reason, state.remind_s, state.notice)
+    wished = (wish.level, wish.reason, wish.remind_s, wish.notice)
+    return shown != wished or _lease_is_due(Wish.of(state).lease, wish.lease, now)
 
 
 def lease_look(state: DesiredState, wish: Wish, now: int) -> int:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
 
+from lock_protocol.compiling import compile_replace
 from lock_protocol.levels import Level
 
 from broker_bridge.domain.decisions import Decision, DecisionType, Payment
@@ -88,8 +89,11 @@ class Loan:
         return _FOLDS[decision.type](self, decision, moment)
 
 
+_changed = compile_replace(Loan)
+
+
 def _settle(loan: Loan, _: Decision, __: Moment) -> tuple[Loan, Effect]:
-    return replace(loan, settled=True, days_overdue=0, amount_due=0), Effect.APPLIED
+    return _changed(loan, settled=True, days_overdue=0, amount_due=0), Effect.APPLIED
 
 
 def _pay(loan: Loan, decision: Decision, moment: Moment) -> tuple[Loan, Effect]:
@@ -105,8 +109,8 @@ def _pay(loan: Loan, decision: Decision, moment: Moment) -> tuple[Loan, Effect]:
 def _cure(loan: Loan, at: int) -> tuple[Loan, Effect]:
     cured_at = max(loan.cured_at, at)
     if at < loan.as_of:
-        return replace(loan, cured_at=cured_at), Effect.STALE
-    return replace(loan, days_overdue=0, amount_due=0, as_of=at, cured_at=cured_at), Effect.APPLIED
+        return _changed(loan, cured_at=cured_at), Effect.STALE
+    return _changed(loan, days_overdue=0, amount_due=0, as_of=at, cured_at=cured_at), Effect.APPLIED
 
 
 def _owe(loan: Loan, decision: Decision, _: Moment) -> tuple[Loan, Effect]:
@@ -115,7 +119,7 @@ def _owe(loan: Loan, decision: Decision, _: Moment) -> tuple[Loan, Effect]:
         return loan, Effect.COVERED
     if decision.occurred_at < loan.as_of or (decision.occurred_at == loan.as_of and days >= loan.days_overdue):
         return loan, Effect.STALE
-    owed = replace(
+    owed = _changed(
         loan,
         days_overdue=days,
         as_of=decision.occurred_at,
@@ -138,7 +142,7 @@ def _announce(loan: Loan, decision: Decision, _: Moment) -> tuple[Loan, Effect]:
         currency=decision.currency or "XXX",
         pay_url=decision.pay_url or "",
     )
-    return replace(loan, due=due), Effect.APPLIED
+    return _changed(loan, due=due), Effect.APPLIED
 
 
 def _grant_grace(loan: Loan, decision: Decision, moment: Moment) -> tuple[Loan, Effect]:
@@ -158,25 +162,25 @@ def _held(loan: Loan, holds: Holds | None, moment: Moment) -> tuple[Loan, Effect
     if holds is None:
         return loan, Effect.STALE
     changes = holds.active(moment.now) != loan.holds.active(moment.now)
-    return replace(loan, holds=holds), Effect.APPLIED if changes else Effect.NOTED
+    return _changed(loan, holds=holds), Effect.APPLIED if changes else Effect.NOTED
 
 
 def _close_dispute(loan: Loan, decision: Decision, _: Moment) -> tuple[Loan, Effect]:
     holds, closed = loan.holds.close_dispute(decision.occurred_at)
-    return replace(loan, holds=holds), Effect.APPLIED if closed else Effect.NOTED
+    return _changed(loan, holds=holds), Effect.APPLIED if closed else Effect.NOTED
 
 
 def _lose(loan: Loan, decision: Decision, _: Moment) -> tuple[Loan, Effect]:
     holds = loan.holds
     if decision.occurred_at <= max(holds.lost_at, holds.recovered_at):
         newer = replace(holds, lost_at=max(holds.lost_at, decision.occurred_at))
-        return replace(loan, holds=newer), Effect.STALE
-    return replace(loan, holds=replace(holds, lost_at=decision.occurred_at)), Effect.APPLIED
+        return _changed(loan, holds=newer), Effect.STALE
+    return _changed(loan, holds=replace(holds, lost_at=decision.occurred_at)), Effect.APPLIED
 
 
 def _recover(loan: Loan, decision: Decision, _: Moment) -> tuple[Loan, Effect]:
     holds, at = loan.holds, decision.occurred_at
-    recovered = replace(loan, holds=replace(holds, recovered_at=max(holds.recovered_at, at)))
+    recovered = _changed(loan, holds=replace(holds, recovered_at=max(holds.recovered_at, at)))
     if holds.is_lost and at >= holds.lost_at:
         return recovered, Effect.APPLIED
     return recovered, Effect.STALE if at < max(holds.lost_at, holds.recovered_at) else Effect.NOTED

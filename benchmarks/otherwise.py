@@ -113,7 +113,7 @@ def otherwise(phones: int, decisions: int) -> dict[str, Any]:
     """Measure the other way."""
     with tempfile.TemporaryDirectory(prefix="paylatch-otherwise-") as name, bare_broker() as broker:
         directory = Path(name)
-        book = Book([simulated_imei(number) for number in range(phones)], datetime.now(UTC))
+        book = Book("otherwise", [simulated_imei(number) for number in range(phones)], datetime.now(UTC))
         (directory / "decisions.csv").write_bytes(as_csv(book.rounds(decisions)))
         again = [sys.executable, __file__, "--phones", str(phones), "--port", str(broker.phones_port)]
         with subprocess.Popen(

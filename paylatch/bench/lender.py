@@ -4,8 +4,9 @@ import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from paylatch.bench.options import BenchError
 from paylatch.bench.plan import Planned, as_csv
-from paylatch.bench.progress import Counts, Progress
+from paylatch.bench.progress import STALLED_S, Counts, Progress
 from paylatch.client import Bridge
 
 
@@ -21,6 +22,8 @@ class Lender:
     """How many there have been."""
     imports: list[str] = field(default_factory=list)
     """The ids of the files."""
+    given_up: int = 0
+    """How many commands are not waited for any more."""
 
     async def send(self, decisions: Sequence[Planned]) -> None:
         """Send a file of decisions; when this returns, the bridge has it on its disk."""
@@ -39,6 +42,16 @@ class Lender:
     async def proven(self, *, all_but: int = 0) -> Counts:
         """Wait until all commands but so many are proven or superseded; return the counts as they are then.
 
-        A bridge that stalls is not waited for: what is missing, the audit tells.
+        A few that do not come are waited for once: the audit tells of them.
+
+        Raises:
+            BenchError: none of them has come.
         """
-        return await self.progress.until_finished(self.start.finished + self.sent - all_but)
+        before = await self.progress.counts()
+        wanted = self.start.finished + self.sent - all_but - self.given_up
+        after = await self.progress.until_finished(wanted)
+        missing = wanted - after.finished
+        if missing > 0 and after.finished == before.finished:
+            raise BenchError(f"the bridge has proven none of {missing} commands within {STALLED_S:g} s")
+        self.given_up += max(missing, 0)
+        return after

@@ -23,6 +23,7 @@ from paylatch.bench.stages import Stages, measure_stages
 from paylatch.bench.system import Site, System, broker_of, new_site, system_of
 from paylatch.bench.throughput import Throughput, measure_throughput
 from paylatch.bench.unlocks import Unlocks, measure_unlocks
+from paylatch.demo.database import database_of
 from paylatch.demo.processes import output_of
 from paylatch.demo.result import Latency
 from paylatch.demo.stage import LENDER, Files, directory_of
@@ -64,8 +65,11 @@ async def run(options: Options, steps: Steps) -> Result:
     require_proc()
     raise_open_files(options.phones)
     imeis = [simulated_imei(number) for number in range(options.phones)]
-    async with directory_of(options.keep) as files:
-        site = await new_site(options, files)
+    async with (
+        directory_of(options.keep) as files,
+        database_of(options.database, files.bridge_database) as database,
+    ):
+        site = await new_site(files, database)
         async with broker_of(site) as broker:
             steps.step("measuring each stage by itself")
             stages = await _stages(options, site)
@@ -73,16 +77,17 @@ async def run(options: Options, steps: Steps) -> Result:
             steps.step("measuring the ceiling")
             ceilings = [await _ceiling(options, files, stages.state_bytes)]
             async with system_of(site, broker, imeis, options.shards, steps) as system:
-                found = await _measure(options, system, Book(imeis, datetime.now(UTC) - _BEFORE), steps)
+                found = await _measure(options, system, Book("bench", imeis, datetime.now(UTC) - _BEFORE), steps)
         steps.step("measuring the ceiling again")
         ceilings.append(await _ceiling(options, files, stages.state_bytes))
     return _result(options, found, ceilings, stages, time.monotonic() - started)
 
 
 async def _stages(options: Options, site: Site) -> Stages:
-    database = options.database or f"sqlite:///{site.files.directory / 'stages.db'}"
+    database = site.database
     if options.database is None:
         # One of its own costs nothing, and the bridge that is measured begins with an empty one.
+        database = f"sqlite:///{site.files.directory / 'stages.db'}"
         async with SqlStore(database) as store:
             await store.add_lender(LENDER, secrets.token_bytes(32), int(time.time()))
     imeis = [simulated_imei(_OTHER_PHONES + number) for number in range(min(options.phones, _STAGED_PHONES))]

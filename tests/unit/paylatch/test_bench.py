@@ -41,7 +41,7 @@ process_cpu_seconds_total 3.5
 
 
 def test_each_round_turns_every_phone_once_and_the_next_one_turns_it_back() -> None:
-    book = Book(IMEIS, SINCE)
+    book = Book("book", IMEIS, SINCE)
     decided = list(book.rounds(10))
     assert [one.imei for one in decided] == [*IMEIS, *IMEIS, *IMEIS[:2]]
     assert [one.level for one in decided] == [Level.LOCKED] * 4 + [Level.UNLOCKED] * 4 + [Level.LOCKED] * 2
@@ -49,14 +49,14 @@ def test_each_round_turns_every_phone_once_and_the_next_one_turns_it_back() -> N
 
 
 def test_a_book_of_which_half_is_locked_opens_and_closes_in_turns() -> None:
-    book = Book(IMEIS, SINCE)
+    book = Book("book", IMEIS, SINCE)
     for imei in IMEIS[1::2]:
         book.locked(imei)
     assert Counter(one.level for one in book.rounds(4)) == {Level.LOCKED: 2, Level.UNLOCKED: 2}
 
 
 def test_no_two_decisions_have_one_id_or_one_time_and_later_ones_are_later() -> None:
-    decided = list(Book(IMEIS, SINCE).rounds(3000))
+    decided = list(Book("book", IMEIS, SINCE).rounds(3000))
     assert len({one.decision_id for one in decided}) == len(decided)
     times = [one.occurred_at for one in decided]
     assert times == sorted(set(times))
@@ -65,14 +65,14 @@ def test_no_two_decisions_have_one_id_or_one_time_and_later_ones_are_later() -> 
 
 
 def test_the_ladder_leads_higher_and_higher() -> None:
-    book = Book(IMEIS, SINCE)
+    book = Book("book", IMEIS, SINCE)
     levels = [book.overdue(IMEIS[0], days).level for days, _ in LADDER]
     assert levels == sorted(set(levels))
     assert levels[-1] is Level.LOCKED
 
 
 def test_a_file_has_what_single_requests_have() -> None:
-    book = Book(IMEIS, SINCE)
+    book = Book("book", IMEIS, SINCE)
     decided = [book.locked(IMEIS[0]), book.paid(IMEIS[0])]
     heading, *rows = as_csv(decided).decode().splitlines()
     assert tuple(heading.split(",")) == COLUMNS
@@ -82,7 +82,7 @@ def test_a_file_has_what_single_requests_have() -> None:
 
 
 def test_parts_keep_the_order_and_lose_nothing() -> None:
-    decided = list(Book(IMEIS, SINCE).rounds(10))
+    decided = list(Book("book", IMEIS, SINCE).rounds(10))
     parts = list(parts_of(decided, 4))
     assert [len(part) for part in parts] == [4, 4, 2]
     assert [one for part in parts for one in part] == decided

@@ -7,6 +7,7 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 from lock_protocol.imei import Imei
 from lock_protocol.levels import Level
@@ -85,7 +86,7 @@ async def measure_unlocks(lender: Lender, book: Book, phones: Shards, most_locks
     await lender.proven()
     await lender.send([book.locked(imei) for imei in payers])
     await lender.proven()
-    locks = [book.overdue(imei, days) for days, _ in LADDER for imei in others][:most_locks]
+    locks = list(islice((book.overdue(imei, days) for days, _ in LADDER for imei in others), most_locks))
     during = await _pay_during(Till(lender, phones), book, payers, locks)
     return Unlocks(idle=idle, during_locks=during, locks=len(locks))
 

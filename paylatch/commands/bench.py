@@ -50,16 +50,8 @@ def bench(
     from paylatch.postgres_process import PostgresError  # noqa: PLC0415
     from paylatch.steps import choose_steps  # noqa: PLC0415
 
-    failures = (
-        BenchError,
-        DemoError,
-        PaylatchError,
-        BrokerError,
-        PostgresError,
-        StoreUnavailableError,
-        FleetControlError,
-        OSError,
-    )
+    ours = (BenchError, DemoError, BrokerError, PostgresError, FleetControlError)
+    failures = (*ours, PaylatchError, StoreUnavailableError, OSError)
     options = Options(phones=phones, decisions=decisions, shards=shards, database=database, keep=keep)
     with ExitStack() as stack:
         json_file = create(stack, json_path)

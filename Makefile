@@ -42,8 +42,9 @@ openapi: $(VENV)/.project ## write docs/openapi.json anew from the routes; a tes
 
 check: lint types arch vectors test ## all of the above: what CI runs
 
-bench: $(VENV)/.project ## measure the core: codec, signing, verifying
-	$(BIN)/python benchmarks/core.py
+bench: $(VENV)/.project ## measure the core, in processor time: codec, signing, verifying, accepting, a phone's step
+	$(BIN)/pytest --benchmark-timer=time.process_time --benchmark-columns=median,iqr,ops --benchmark-sort=fullname \
+	  --quiet benchmarks/bench_*.py
 
 otherwise: $(VENV)/.project mosquitto ## measure Paylatch against what one would otherwise write in Python
 	$(BIN)/python benchmarks/otherwise.py

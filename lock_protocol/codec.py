@@ -91,6 +91,7 @@ def decode(message: type[R], payload: bytes) -> R:
 def decode_own(message: type[R], payload: bytes) -> R:
     """Return the message that `encode` made these very bytes of.
 
-    Nothing is checked. For what the caller has stored itself; never for what came from outside, signed or not.
+    Nothing is checked, so that it takes a third of `decode`. For what the caller has made and stored itself; never for
+    what came from outside, signed or not.
     """
     return schema_of(message).assemble(read_first(payload))

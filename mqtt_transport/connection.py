@@ -41,7 +41,18 @@ class Connection(asyncio.Protocol):
         wheel_of: where the timers are.
     """
 
-    __slots__ = ("_due", "_loop", "_opened", "_over", "_reason", "_receiver", "_session", "_transport", "_wheel_of")
+    __slots__ = (
+        "_due",
+        "_loop",
+        "_opened",
+        "_over",
+        "_reason",
+        "_receiver",
+        "_session",
+        "_slot",
+        "_transport",
+        "_wheel_of",
+    )
 
     def __init__(self, login: Login, receiver: Receiver, wheel_of: WheelOf) -> None:
         self._loop = asyncio.get_running_loop()
@@ -53,6 +64,7 @@ class Connection(asyncio.Protocol):
         self._transport: asyncio.Transport | None = None
         self._reason: ConnectionEndedError | None = None
         self._due = False
+        self._slot = 0
 
     # --- what it does for its owner ---
 
@@ -139,7 +151,9 @@ class Connection(asyncio.Protocol):
             raise
 
     def abort(self) -> None:
-        """Cut the connection, without a farewell."""
+        """Cut the connection, without a farewell. From now on nothing is delivered, and nothing waits."""
+        self._reason = self._reason or ConnectionEndedError("cut by this side")
+        self._session.lost(self._reason)
         if self._transport is not None:
             self._transport.abort()
 
@@ -177,7 +191,7 @@ class Connection(asyncio.Protocol):
         self._transport = None
         error = self._reason or ConnectionEndedError(f"the connection broke: {exc or 'the server closed it'}")
         if self._opened is None:
-            self._wheel().discard(self)
+            self._wheel().discard(self, self._slot)
         self._session.lost(error)
         if self._over is not None:
             self._over.set_result(None)
@@ -201,7 +215,7 @@ class Connection(asyncio.Protocol):
 
     def _open(self, opened: "asyncio.Future[None]") -> None:
         self._opened = None
-        self._wheel().add(self)
+        self._slot = self._wheel().add(self)
         if not opened.done():
             opened.set_result(None)
 

@@ -25,24 +25,25 @@ class Wheel:
     def __init__(self, period_s: float) -> None:
         self._tick_s = period_s / _SLOTS
         self._slots: list[set[Beating]] = [set() for _ in range(_SLOTS)]
+        self._added = 0
         self._now = 0
         self._timer: asyncio.TimerHandle | None = None
 
-    def add(self, member: Beating) -> None:
-        """Take a member in. Members that come together are spread over all slots."""
-        self._slot_of(member).add(member)
+    def add(self, member: Beating) -> int:
+        """Take a member in, and return its slot. Members that come together are spread over all slots."""
+        self._added += 1
+        slot = self._added % _SLOTS
+        self._slots[slot].add(member)
         if self._timer is None and self._tick_s:
             self._wind()
+        return slot
 
-    def discard(self, member: Beating) -> None:
-        """Let a member go."""
-        self._slot_of(member).discard(member)
+    def discard(self, member: Beating, slot: int) -> None:
+        """Let the member of this slot go."""
+        self._slots[slot].discard(member)
         if self._timer is not None and not any(self._slots):
             self._timer.cancel()
             self._timer = None
-
-    def _slot_of(self, member: Beating) -> set[Beating]:
-        return self._slots[hash(member) % _SLOTS]
 
     def _wind(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(self._tick_s, self._tick)

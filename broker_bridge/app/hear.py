@@ -5,10 +5,9 @@ Jobs are submitted in the order of arrival, so that two messages of one phone ar
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import TypeVar
 
 from broker_bridge.app.confirm import HearHello, HearReport, HelloAnswer, Judge, OnePhone, UnknownDeviceError
 from broker_bridge.app.deliver import Deliverer
@@ -29,13 +28,14 @@ from lock_protocol.messages import Fresh
 from lock_protocol.refusals import Refusal
 from lock_protocol.topics import InvalidTopicError, PhoneTopic
 
-T = TypeVar("T")
-
 ANSWER_WINDOW = 100
 """How many answers to hellos are unacknowledged at a time, beside the outbox's window."""
 
 MAX_UNDER_WAY = 2000
 """How many messages are being judged or answered at a time; more wait in the connection."""
+
+MAX_TOGETHER = 100
+"""How many of them share a submission to the store: more would have payments wait longer for their own commit."""
 
 MAX_OF_ONE_PHONE = 8
 """How many of these may be one phone's hellos, and how many its reports; what is more is dropped.
@@ -83,6 +83,18 @@ class SeeForeignState(OnePhone):
             self.judge.restore(tx, phone, size=len(self.payload))
 
 
+_Heard = tuple[Received, Job[HelloAnswer | Phone | None]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Hearing:
+    """What answers to the messages of one connection need."""
+
+    broker: Broker
+    places: asyncio.Semaphore
+    tasks: asyncio.TaskGroup
+
+
 @dataclass(slots=True)
 class Listener:
     """Dispatches what phones (and intruders) publish."""
@@ -97,20 +109,47 @@ class Listener:
     _answers: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(ANSWER_WINDOW))
 
     async def session(self, broker: Broker, messages: asyncio.Queue[Received]) -> None:
-        """Work off the messages of one connection until it is cancelled."""
+        """Work off the messages of one connection until it is cancelled; what has come meanwhile, in one commit."""
         places = asyncio.Semaphore(MAX_UNDER_WAY)
-        async with asyncio.TaskGroup() as answers:
+        async with asyncio.TaskGroup() as tasks:
             while True:
-                received = await messages.get()
-                job = self._job(received)
-                if job is None or self._is_too_much(received):
-                    received.acknowledge()
-                    continue
-                await places.acquire()
+                heard = [one async for one in self._come(messages)]
+                for _ in heard:
+                    await places.acquire()
+                if heard:
+                    hearing = _Hearing(broker, places, tasks)
+                    tasks.create_task(self._hear(hearing, heard), name=f"hear.{len(heard)}")
+
+    async def _come(self, messages: asyncio.Queue[Received]) -> AsyncIterator[_Heard]:
+        """Wait for a message, and yield it and those behind it, with the job of each that is to be listened to."""
+        received = await messages.get()
+        for _ in range(MAX_TOGETHER):
+            job = self._job(received)
+            if job is None or self._is_too_much(received):
+                received.acknowledge()
+            else:
                 self._under_way[received.topic] += 1
-                task = answers.create_task(self._guarded(broker, received, job), name=f"hear.{received.topic}")
-                task.add_done_callback(lambda _: places.release())
-                task.add_done_callback(partial(self._leave, received.topic))
+                yield received, job
+            if messages.empty():
+                return
+            received = messages.get_nowait()
+
+    async def _hear(self, hearing: _Hearing, heard: Sequence[_Heard]) -> None:
+        """Commit what was heard, acknowledge it, and answer it."""
+        try:
+            outcomes = await self.store.commit_each([job for _, job in heard])
+        except OverloadedError as error:
+            outcomes = [error for _ in heard]
+        for (received, _), outcome in zip(heard, outcomes, strict=True):
+            received.acknowledge()
+            leave = partial(self._leave, received.topic, hearing.places)
+            if isinstance(outcome, HelloAnswer):
+                answering = self._answer(hearing.broker, received, outcome)
+                hearing.tasks.create_task(answering, name=f"hear.{received.topic}").add_done_callback(leave)
+                continue
+            if isinstance(outcome, Exception):
+                self._book(received, outcome)
+            leave()
 
     def _is_too_much(self, received: Received) -> bool:
         """Tell whether a phone has said so much that this is not listened to.
@@ -122,7 +161,8 @@ class Listener:
         self._refuse(received, _FLOOD, f"{MAX_OF_ONE_PHONE} before it are still being judged")
         return True
 
-    def _leave(self, topic: str, _: object) -> None:
+    def _leave(self, topic: str, places: asyncio.Semaphore, _: object = None) -> None:
+        places.release()
         self._under_way[topic] -= 1
         if not self._under_way[topic]:
             del self._under_way[topic]
@@ -147,34 +187,28 @@ class Listener:
             case PhoneTopic.FRESH | PhoneTopic.PRESENCE:
                 return None
 
-    async def _guarded(self, broker: Broker, received: Received, job: Job[HelloAnswer | Phone | None]) -> None:
-        """Do a job and answer; what one phone sends never ends the connection of all others."""
-        log = self.judge.log
+    async def _answer(self, broker: Broker, received: Received, answer: HelloAnswer) -> None:
         try:
-            outcome = await self._commit(received, job)
-            if isinstance(outcome, HelloAnswer):
-                await self._answer_hello(broker, outcome)
-        except Refusal as refusal:
-            self._refuse(received, refusal.name, str(refusal))
-        except UnknownDeviceError as error:
-            self._refuse(received, _UNKNOWN_DEVICE, str(error))
-        except (StoreUnavailableError, OverloadedError, PublishRefusedError) as error:
-            # The phone repeats its hello, and an unproven state is published again: nothing has to be kept here.
-            log.warning("message_dropped", topic=received.topic, error=type(error).__name__, detail=str(error))
+            await self._answer_hello(broker, answer)
         except BrokerUnavailableError:
             raise
-        except Exception as error:  # noqa: BLE001 - a row that cannot be read, a state that must not be signed now
-            log.critical("message_failed", topic=received.topic, error=type(error).__name__, detail=str(error))
+        except Exception as error:  # noqa: BLE001 - what one phone sends never ends the connection of all others
+            self._book(received, error)
 
-    async def _commit(self, received: Received, job: Job[T]) -> T:
-        """Commit a job, and acknowledge its message only then, or when it is known that nothing comes of it."""
-        try:
-            outcome = await self.store.commit(job)
-        except Exception:
-            received.acknowledge()
-            raise
-        received.acknowledge()
-        return outcome
+    def _book(self, received: Received, error: Exception) -> None:
+        """Note why nothing came of a message."""
+        log = self.judge.log
+        fields = {"topic": received.topic, "error": type(error).__name__, "detail": str(error)}
+        match error:
+            case Refusal():
+                self._refuse(received, error.name, str(error))
+            case UnknownDeviceError():
+                self._refuse(received, _UNKNOWN_DEVICE, str(error))
+            case StoreUnavailableError() | OverloadedError() | PublishRefusedError():
+                # The phone repeats its hello, and an unproven state is published again: nothing has to be kept here.
+                log.warning("message_dropped", **fields)
+            case _:  # a row that cannot be read, a state that must not be signed now
+                log.critical("message_failed", **fields)
 
     def _refuse(self, received: Received, error: str, detail: str) -> None:
         """Count a refusal, and log it unless the same was logged just now: who floods us shall not fill the disk."""

@@ -32,7 +32,7 @@ from broker_bridge.domain.decisions import Decision
 from broker_bridge.domain.imports import Counts, Format, Import, ImportId, ImportState, Outcome, RowResult
 from lock_protocol.messages import LenderId
 
-GROUP = 200
+GROUP = 100
 """Rows of all imports in flight at a time."""
 LOOK_S = 60.0
 """How long a worker that was not woken waits before it looks for work by itself."""

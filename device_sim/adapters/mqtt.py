@@ -86,15 +86,20 @@ class _MqttLink:
             raise
 
     def _answered(self, granted: "asyncio.Future[None]", error: RefusedError | ConnectionEndedError | None) -> None:
-        """Open the session at once: what is retained may come in the same breath, and must not come first."""
-        if granted.done():
-            return  # nobody waits for it any more
+        """Open the session at once: what is retained may come in the same breath, and must not come first.
+
+        Nor may it come to a session that is not opened.
+        """
+        if granted.done():  # nobody waits for it any more
+            self._connection.abort()
+            return
         try:
             if error is not None:
                 raise error
             self._session.opened(self)
         except (RefusedError, ConnectionEndedError, LinkError) as refusal:
             granted.set_exception(refusal)
+            self._connection.abort()
         else:
             self._open = True
             granted.set_result(None)

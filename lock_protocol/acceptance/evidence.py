@@ -4,9 +4,9 @@ A rule reads only what the rules before it have vouched for. The reading itself 
 "this key signed it" and "it is canonical" can be two rows of a table, each with its own error and its own tests.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import InitVar, dataclass
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
 from lock_protocol.codec import is_encoding_of, read_first
@@ -21,6 +21,28 @@ _VERIFIER = object()
 
 # The same few delegations come with every message; the bound only keeps hostile ones from piling up.
 _REMEMBERED = 256
+
+
+V = TypeVar("V")
+
+
+class _Once(Generic[V]):
+    """A property that is read once and then kept in the instance: `functools.cached_property` without its lock.
+
+    Until Python 3.12 that takes a lock for every value, which costs as much as reading some of them. Evidence is
+    looked at by one thread only.
+    """
+
+    def __init__(self, read: Callable[[Any], V]) -> None:
+        self._read = read
+        self.__doc__ = read.__doc__
+
+    def __set_name__(self, _: type, name: str) -> None:
+        self._name = name
+
+    def __get__(self, evidence: Any, _: type) -> V:
+        value = evidence.__dict__[self._name] = self._read(evidence)
+        return value
 
 
 class UnreadableError(Exception):
@@ -78,7 +100,7 @@ class Evidence(Generic[B]):
             return str(error)
         return None
 
-    @cached_property
+    @_Once
     def envelope(self) -> Envelope:
         """The envelope. Vouched for by `Malformed`, believed only after `BadSignature`."""
         try:
@@ -86,7 +108,7 @@ class Evidence(Generic[B]):
         except (ValueError, TypeError) as error:
             raise UnreadableError(str(error)) from error
 
-    @cached_property
+    @_Once
     def values(self) -> Any:
         """The payload's wire values. Vouched for by `NonCanonical`."""
         try:
@@ -94,12 +116,12 @@ class Evidence(Generic[B]):
         except ValueError as error:
             raise UnreadableError(str(error)) from error
 
-    @cached_property
+    @_Once
     def is_sound(self) -> bool:
         """Whether the payload canonically encodes values that fit the table; two rules tell which of them it is not."""
         return is_encoding_of(schema_of(self.kind.message), self.envelope.payload, self.values)
 
-    @cached_property
+    @_Once
     def message(self) -> B:
         """The payload's message. Vouched for by `BadSchema`."""
         try:
@@ -107,12 +129,12 @@ class Evidence(Generic[B]):
         except (ValueError, TypeError) as error:
             raise UnreadableError(str(error)) from error
 
-    @cached_property
+    @_Once
     def delegation(self) -> DelegationEvidence:
         """The delegation that came with it. Vouched for by `BadDelegation`."""
         return _read_delegation(self.envelope.delegation)
 
-    @cached_property
+    @_Once
     def payload_hash(self) -> StateHash:
         """SHA-256 of the payload."""
         return self.envelope.payload_hash

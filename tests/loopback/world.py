@@ -72,9 +72,12 @@ class InlineStore(SqlStore):
         """Change what is stored behind the bridge's back."""
         await self._write(lambda connection: connection.execute(statement))
 
-    async def _submit(self, jobs: Sequence[_Submitted]) -> None:
+    async def _submit(self, jobs: Sequence[_Submitted], *, overtakes: int = 0) -> None:
+        del overtakes  # nothing waits
         if not self.available:
-            raise StoreUnavailableError("the disk is full")
+            for submitted in jobs:
+                submitted.error = StoreUnavailableError("the disk is full")
+            return
         self.at_commit()
         over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._commit_batch([_Submission(jobs, over)])

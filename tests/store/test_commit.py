@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from collections.abc import Coroutine
 from dataclasses import replace
 from typing import Any
 
@@ -10,7 +11,7 @@ from sqlalchemy import event, select
 from sqlalchemy.exc import IntegrityError
 
 from broker_bridge.adapters.store import tables
-from broker_bridge.adapters.store.store import SqlStore
+from broker_bridge.adapters.store.store import OVERTAKES, SqlStore
 from broker_bridge.app.decide import Decided, DecisionConflictError, UnknownPhoneError
 from broker_bridge.app.ports import (
     AuditEntry,
@@ -42,6 +43,11 @@ def counted_commits(store: SqlStore) -> list[object]:
 
 async def together(store: SqlStore, *jobs: Job[Any]) -> list[Any]:
     """Commit jobs while the writer is held up, so that they share the next commit; results and errors, in order."""
+    return await while_held_up(store, *(_answer(store, job) for job in jobs))
+
+
+async def while_held_up(store: SqlStore, *submissions: Coroutine[Any, Any, Any]) -> list[Any]:
+    """Submit while the writer is held up; what came of each, in order."""
     begun, go_on = threading.Event(), threading.Event()
 
     def wait(_: Transaction) -> None:
@@ -51,7 +57,7 @@ async def together(store: SqlStore, *jobs: Job[Any]) -> list[Any]:
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(store.commit(Work(wait)))
         assert await asyncio.to_thread(begun.wait, 10)
-        submitted = [tasks.create_task(_answer(store, job)) for job in jobs]
+        submitted = [tasks.create_task(submission) for submission in submissions]
         await asyncio.sleep(0)  # each of them runs up to its first wait, which is for its answer
         go_on.set()
     return [task.result() for task in submitted]
@@ -98,6 +104,31 @@ async def test_jobs_that_wait_together_share_one_commit(store: SqlStore, office:
     commits = counted_commits(store)
     await together(store, *(office.enrol(imei) for imei in IMEIS))
     assert len(commits) == 2, "the one that held up the others, and theirs"
+
+
+async def test_a_single_job_overtakes_what_was_submitted_as_a_list(store: SqlStore) -> None:
+    """A payment does not wait for the file that its lender is sending, nor for what phones report."""
+    ran: list[str] = []
+    items = [Work(lambda _, name=f"item {number}": ran.append(name)) for number in range(3)]  # type: ignore[misc]
+    await while_held_up(store, store.commit_each(items), store.commit(Work(lambda _: ran.append("payment"))))
+    assert ran == ["payment", "item 0", "item 1", "item 2"]
+
+
+async def test_what_was_submitted_as_a_list_is_overtaken_only_so_often(store: SqlStore) -> None:
+    ran: list[str] = []
+    payments = (store.commit(Work(lambda _: ran.append("payment"))) for _ in range(OVERTAKES + 5))
+    await while_held_up(store, store.commit_each([Work(lambda _: ran.append("item"))]), *payments)
+    assert ran.index("item") == OVERTAKES - 1
+    assert len(ran) == OVERTAKES + 6
+
+
+async def test_the_jobs_of_a_list_are_answered_each_for_itself(store: SqlStore, office: Office) -> None:
+    await store.commit(office.enrol(IMEI))
+    jobs = [office.decide(overdue(90, at=1, imei=imei)) for imei in (IMEI, IMEIS[1])]
+    taken, refused = await store.commit_each(jobs)
+    assert isinstance(taken, Decided)
+    assert isinstance(refused, UnknownPhoneError)
+    assert await store.commit_each([]) == []
 
 
 async def test_an_idle_store_waits_for_nobody(store: SqlStore, office: Office) -> None:

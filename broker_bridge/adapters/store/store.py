@@ -5,6 +5,8 @@ the busier the bridge, the cheaper each decision; and an idle bridge waits for n
 """
 
 import asyncio
+import itertools
+import math
 import queue
 import threading
 import time
@@ -73,7 +75,10 @@ from lock_protocol.messages import Delegation, LenderId
 
 T = TypeVar("T")
 
-MAX_BATCH = 500
+MAX_BATCH = 200
+"""Jobs in a commit, about: a payment waits for the one under way, then for its own. Larger ones are hardly cheaper."""
+OVERTAKES = 1000
+"""How many submissions of many jobs a single job overtakes. A bound, so that lists and reports get on as well."""
 MAX_WAITING = 20_000
 CANARIES_KEPT = 1000
 # Written into the statement, as the partial indexes have them: with a parameter in their place PostgreSQL's prepared
@@ -155,7 +160,8 @@ class SqlStore:
         """
         self._url = database_url(url)
         self._engine, self._writing = engines(self._url)
-        self._inbox: queue.Queue[_Submission | None] = queue.Queue(MAX_WAITING)
+        self._inbox: queue.PriorityQueue[tuple[float, int, _Submission | None]] = queue.PriorityQueue(MAX_WAITING)
+        self._numbers = itertools.count()
         self._short = ThreadPoolExecutor(READERS, thread_name_prefix="store.short")
         self._writer = threading.Thread(target=self._write_until_closed, name="store.writer", daemon=True)
         self._on_committed: Callable[[Outgoing], object] = lambda _: None
@@ -181,7 +187,7 @@ class SqlStore:
 
     async def __aexit__(self, *_: object) -> None:
         """Finish what has been submitted and close."""
-        await asyncio.to_thread(self._inbox.put, None)
+        await asyncio.to_thread(self._inbox.put, (math.inf, next(self._numbers), None))
         await asyncio.to_thread(self._writer.join)
         await self._close()
 
@@ -249,7 +255,7 @@ class SqlStore:
     async def commit(self, job: Job[T]) -> T:
         """Run a job and return its result once it is durable."""
         submitted = _Submitted(job)
-        await self._submit([submitted])
+        await self._submit([submitted], overtakes=OVERTAKES)
         if submitted.error is not None:
             raise submitted.error
         return cast("T", submitted.result)
@@ -261,10 +267,11 @@ class SqlStore:
             await self._submit(submitted)
         return [one.result if one.error is None else one.error for one in submitted]
 
-    async def _submit(self, jobs: Sequence[_Submitted]) -> None:
+    async def _submit(self, jobs: Sequence[_Submitted], *, overtakes: int = 0) -> None:
         over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         try:
-            self._inbox.put_nowait(_Submission(jobs, over))
+            number = next(self._numbers)
+            self._inbox.put_nowait((number - overtakes, number, _Submission(jobs, over)))
         except queue.Full:
             raise OverloadedError(f"{MAX_WAITING} jobs are waiting for the database") from None
         await over
@@ -281,14 +288,14 @@ class SqlStore:
         """Wait for a submission and take with it all that have come meanwhile; tell whether the store is closing."""
         batch: list[_Submission] = []
         jobs = 0
-        submission = self._inbox.get()
+        *_, submission = self._inbox.get()
         while submission is not None:
             batch.append(submission)
             jobs += len(submission.jobs)
             if jobs >= MAX_BATCH:
                 return batch, False
             try:
-                submission = self._inbox.get_nowait()
+                *_, submission = self._inbox.get_nowait()
             except queue.Empty:
                 return batch, False
         return batch, True

@@ -2,14 +2,16 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup mosquitto postgres demo test lint types arch vectors asyncapi openapi check bench lock clean
+.PHONY: help setup mosquitto postgres demo test lint types arch vectors asyncapi openapi check bench otherwise density \
+  lock clean
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+LOCUST := .venv-locust
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "%-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: $(VENV)/.project mosquitto postgres ## make the virtual environment, and install Mosquitto and PostgreSQL if missing
 
@@ -44,12 +46,18 @@ bench: $(VENV)/.project ## measure the core, in processor time: codec, signing, 
 	$(BIN)/pytest --benchmark-timer=time.process_time --benchmark-columns=median,iqr,ops --benchmark-sort=fullname \
 	  --quiet benchmarks/bench_*.py
 
+otherwise: $(VENV)/.project mosquitto ## measure Paylatch against what one would otherwise write in Python
+	$(BIN)/python benchmarks/otherwise.py
+
+density: $(VENV)/.project $(LOCUST)/.created mosquitto ## measure Paylatch's simulated phones against Locust's users
+	$(BIN)/python benchmarks/density.py --locust $(LOCUST)/bin/locust
+
 lock: $(VENV)/.project ## write requirements.txt anew from pyproject.toml
 	$(BIN)/uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
 	  --no-config --no-emit-index-url --quiet --custom-compile-command "make lock" --output-file requirements.txt
 
 clean: ## remove the virtual environment and everything generated
-	rm -rf $(VENV) build dist .coverage .coverage.* htmlcov .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(LOCUST) build dist .coverage .coverage.* htmlcov .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find . -type d -name __pycache__ -prune -exec rm -rf {} +
 
 mosquitto:
@@ -71,4 +79,10 @@ $(VENV)/.requirements: requirements.txt $(VENV)/.created
 
 $(VENV)/.project: pyproject.toml $(VENV)/.requirements
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+# Only what is compared with: it shares nothing with ours, so that neither has to fit the other's versions.
+$(LOCUST)/.created:
+	@$(PYTHON) -m venv --clear $(LOCUST)
+	@$(LOCUST)/bin/python -m pip install --quiet --disable-pip-version-check 'locust[mqtt]>=2.47,<3'
 	@touch $@

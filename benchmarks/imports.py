@@ -35,7 +35,6 @@ from device_sim.identities import simulated_imei
 from lock_protocol.keys import SigningKey
 from lock_protocol.messages import LenderId
 from paylatch.bench.enrolment import enrol_in, enrol_together, replaying
-from paylatch.bench.options import Options
 from paylatch.bench.stopwatch import Stopwatch, import_timed
 from paylatch.bench.system import Site, new_site
 from paylatch.broker_process import MosquittoProcess
@@ -215,9 +214,9 @@ def other_phones(file: Path, phones: int) -> Path:
 def measure(options: argparse.Namespace, directory: Path) -> dict[str, Any]:
     """Do everything and return the figures."""
     files, file = Files(directory), directory / "decisions.csv"
-    asked = Options(phones=options.phones, decisions=0, database=options.database)
-    site = asyncio.run(new_site(asked, files))
-    database, runner = site.database, Runner(site)
+    database = options.database or f"sqlite:///{files.bridge_database}"
+    site = asyncio.run(new_site(files, database))
+    runner = Runner(site)
     write_secret(runner.key_file, site.key)
     with MosquittoProcess(files.broker.directory, site.ports.phones, site.ports.services):
         runner.paylatch("histories", "decisions", "--phones", str(options.phones), "--out", str(file))

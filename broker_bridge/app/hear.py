@@ -5,7 +5,7 @@ Jobs are submitted in the order of arrival, so that two messages of one phone ar
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -113,27 +113,24 @@ class Listener:
         places = asyncio.Semaphore(MAX_UNDER_WAY)
         async with asyncio.TaskGroup() as tasks:
             while True:
-                heard = [one async for one in self._come(messages)]
+                come = [await messages.get()]
+                while len(come) < MAX_TOGETHER and not messages.empty():
+                    come.append(messages.get_nowait())
+                heard = [one for one in map(self._listen, come) if one is not None]
                 for _ in heard:
                     await places.acquire()
                 if heard:
                     hearing = _Hearing(broker, places, tasks)
                     tasks.create_task(self._hear(hearing, heard), name=f"hear.{len(heard)}")
 
-    async def _come(self, messages: asyncio.Queue[Received]) -> AsyncIterator[_Heard]:
-        """Wait for a message, and yield it and those behind it, with the job of each that is to be listened to."""
-        received = await messages.get()
-        for count in range(1, MAX_TOGETHER + 1):
-            job = self._job(received)
-            if job is None or self._is_too_much(received):
-                received.acknowledge()
-            else:
-                self._under_way[received.topic] += 1
-                yield received, job
-            # No more is taken out than is yielded: what is taken out and not yielded is lost.
-            if count == MAX_TOGETHER or messages.empty():
-                return
-            received = messages.get_nowait()
+    def _listen(self, received: Received) -> _Heard | None:
+        """Return a message with its job, or None when it is not to be listened to."""
+        job = self._job(received)
+        if job is None or self._is_too_much(received):
+            received.acknowledge()
+            return None
+        self._under_way[received.topic] += 1
+        return received, job
 
     async def _hear(self, hearing: _Hearing, heard: Sequence[_Heard]) -> None:
         """Commit what was heard, acknowledge it, and answer it."""

@@ -8,8 +8,8 @@ from typing import Any
 from device_sim.fleet.control_messages import PhoneDump
 from lock_protocol.imei import Imei
 from lock_protocol.levels import Level
+from paylatch.bench.lender import Lender
 from paylatch.bench.shards import Shards
-from paylatch.bench.throughput import Importer
 from paylatch.client import Bridge, Phone
 from paylatch.client.answers import Desired
 
@@ -26,22 +26,22 @@ class Audit:
         return len(self.faults)
 
 
-async def audit(importer: Importer, phones: Shards, levels: Mapping[Imei, Level], unfinished: int) -> Audit:
+async def audit(lender: Lender, phones: Shards, levels: Mapping[Imei, Level]) -> Audit:
     """Look at every phone, at what the bridge holds of it, and at what became of every row.
 
     Args:
-        importer: knows what was imported.
+        lender: knows what was reported.
         phones: the fleet.
         levels: what each phone has to be.
-        unfinished: how many commands have come neither to their phone's proof nor to a newer one.
     """
     shown = {phone.imei: phone async for phone in phones.dump()}
-    known = {phone.imei: phone async for phone in importer.bridge.phones()}
+    known = {phone.imei: phone async for phone in lender.bridge.phones()}
     faults = [*wrong_phones(levels, shown, known)]
     faults += [
-        f"{import_id}: {fault}" for import_id in importer.taken async for fault in _rows(importer.bridge, import_id)
+        f"{import_id}: {fault}" for import_id in lender.imports async for fault in _rows(lender.bridge, import_id)
     ]
-    faults += ["a command is neither proven nor superseded"] * unfinished
+    finished = (await lender.proven()).since(lender.start).finished
+    faults += ["a decision's command is neither proven nor superseded"] * max(0, lender.sent - finished)
     return Audit(faults)
 
 

@@ -16,7 +16,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO, Any, cast
@@ -27,9 +28,11 @@ import uvloop
 from nacl.bindings import crypto_sign, crypto_sign_open, crypto_sign_seed_keypair
 
 from paylatch.bench.gauges import cpu_s
+from paylatch.broker_config import BrokerFiles
 from paylatch.broker_process import MosquittoProcess
 from paylatch.ports import LOOPBACK, free_ports
 
+UP, DOWN = "up/", "down/"
 WINDOW = 2000
 """Round trips under way at a time."""
 STATE_BYTES = 413
@@ -38,7 +41,6 @@ _CONNECTS_AT_A_TIME = 200
 _STALLED_S = 30.0
 _PUBLIC, _SECRET = crypto_sign_seed_keypair(bytes([1]) * 32)
 _QOS = mqtt5.QoS.AT_LEAST_ONCE
-_UP, _DOWN = "up/", "down/"
 _NOTICE = (
     "Payment overdue",
     129_900,
@@ -124,13 +126,13 @@ async def connect(port: int, client_id: str, topic: str, on_publish: OnPublish) 
     return one
 
 
-async def be_phones(port: int, phones: int) -> None:
-    """Connect phones, say how fast that went, and answer until standard input ends."""
+async def be_phones(port: int, phones: int, on_state: OnPublish) -> None:
+    """Connect phones, say how fast that went, and have each answer what comes until standard input ends."""
     gate = asyncio.Semaphore(_CONNECTS_AT_A_TIME)
 
     async def connect_one(number: int) -> Connection:
         async with gate:
-            return await connect(port, f"p{number}", f"{_DOWN}{number:015d}", report)
+            return await connect(port, f"p{number}", f"{DOWN}{number:015d}", on_state)
 
     start = time.perf_counter()
     connections = await asyncio.gather(*map(connect_one, range(phones)))
@@ -144,7 +146,7 @@ def report(phone: Connection, signed: bytes) -> None:
     """Verify a state and report it."""
     _, imei, version, sent_at, *_ = msgpack.unpackb(crypto_sign_open(signed, _PUBLIC))
     word = (1, imei, version, 1, 4, 0, bytes(32), sent_at, 0)
-    phone.publish(_UP + imei, crypto_sign(msgpack.packb(word), _SECRET))
+    phone.publish(UP + imei, crypto_sign(msgpack.packb(word), _SECRET))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,7 +162,7 @@ class Drive:
         """Return the topic and the signed state of a round trip."""
         imei = f"{trip % self.phones:015d}"
         fields = (1, imei, trip + 1, time.perf_counter(), 4, 0, 4, "cmd_" + imei, *_NOTICE, "b" * self.body_bytes)
-        return _DOWN + imei, crypto_sign(msgpack.packb(fields), _SECRET)
+        return DOWN + imei, crypto_sign(msgpack.packb(fields), _SECRET)
 
     async def run(self) -> float:
         """Return whole round trips a second."""
@@ -178,7 +180,7 @@ class Drive:
                 await asyncio.wait_for(moved.wait(), _STALLED_S)
 
         down = await connect(self.port, "down", "none", confirm)
-        await connect(self.port, "up", f"{_UP}+", confirm)
+        await connect(self.port, "up", f"{UP}+", confirm)
         start = time.perf_counter()
         for trip in range(self.trips):
             topic, signed = self.state(trip)
@@ -205,23 +207,31 @@ class Ceiling:
     connect_per_s: float
 
 
-def measure(phones: int, trips: int, state_bytes: int) -> Ceiling:
-    """Run broker, phones and driver; return what was found."""
+@contextmanager
+def bare_broker() -> Iterator[MosquittoProcess]:
+    """Give a broker that keeps nothing, knows nobody, and has one listener on loopback."""
     (port,) = free_ports(1)
-    with tempfile.TemporaryDirectory(prefix="paylatch-ceiling-") as name:
+    with tempfile.TemporaryDirectory(prefix="paylatch-broker-") as name:
         directory = Path(name)
-        (directory / "mosquitto.conf").write_text(_BROKER.format(port=port))
+        BrokerFiles(directory).conf.write_text(_BROKER.format(port=port), encoding="utf-8")
         directory.chmod(0o755)  # a broker that was started as root drops to its own account
         with MosquittoProcess(directory, port, port) as broker:
-            command = [sys.executable, "-m", __spec__.name, "--phones", str(phones), "--be-phones", str(port)]
-            with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as fleet:
-                found = json.loads(cast("IO[str]", fleet.stdout).readline())
-                drive = Drive(port=port, phones=phones, trips=trips, body_bytes=body_for(state_bytes))
-                pids = (os.getpid(), broker.pid, fleet.pid)
-                before = sum(map(cpu_s, pids))
-                per_s = uvloop.run(drive.run())
-                used = sum(map(cpu_s, pids)) - before
-                fleet.communicate()
+            yield broker
+
+
+def measure(phones: int, trips: int, state_bytes: int) -> Ceiling:
+    """Run broker, phones and driver; return what was found."""
+    with bare_broker() as broker:
+        port = broker.phones_port
+        command = [sys.executable, "-m", __spec__.name, "--phones", str(phones), "--be-phones", str(port)]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as fleet:
+            found = json.loads(cast("IO[str]", fleet.stdout).readline())
+            drive = Drive(port=port, phones=phones, trips=trips, body_bytes=body_for(state_bytes))
+            pids = (os.getpid(), broker.pid, fleet.pid)
+            before = sum(map(cpu_s, pids))
+            per_s = uvloop.run(drive.run())
+            used = sum(map(cpu_s, pids)) - before
+            fleet.communicate()
     return Ceiling(ceiling_per_s=round(per_s), cpu_us=round(used / trips * 1e6, 1), **found)
 
 
@@ -234,7 +244,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--be-phones", type=int, metavar="PORT", help=argparse.SUPPRESS)
     options = parser.parse_args(argv)
     if options.be_phones:
-        uvloop.run(be_phones(options.be_phones, options.phones))
+        uvloop.run(be_phones(options.be_phones, options.phones, report))
         return
     sys.stdout.write(json.dumps(asdict(measure(options.phones, options.trips, options.state_bytes))) + "\n")
 

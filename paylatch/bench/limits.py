@@ -4,7 +4,8 @@ import resource
 
 from paylatch.bench.options import BenchError
 
-_BESIDE_PHONES = 200
+BESIDE_PHONES = 200
+"""What a process has open beside its phones' connections."""
 
 
 def raise_open_files(phones: int) -> None:
@@ -13,12 +14,24 @@ def raise_open_files(phones: int) -> None:
     Raises:
         BenchError: the system's hard limit is below that.
     """
-    wanted = phones + _BESIDE_PHONES
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = soft_limit_for(phones, soft, hard)
+    if wanted != soft:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def soft_limit_for(phones: int, soft: int, hard: int) -> int:
+    """Return the soft limit that so many phones need, at least the present one.
+
+    Raises:
+        BenchError: the hard limit is below that.
+    """
+    wanted = phones + BESIDE_PHONES
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return soft
     if hard != resource.RLIM_INFINITY and hard < wanted:
         raise BenchError(
             f"{phones} phones need {wanted} open files in one process, and the hard limit is {hard} (ulimit -Hn): "
-            f"raise it, or take at most {hard - _BESIDE_PHONES} phones"
+            f"raise it, or take at most {hard - BESIDE_PHONES} phones"
         )
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+    return wanted

@@ -19,6 +19,6 @@ class Options:
     shards: int = 1
     """Over how many processes the phones are spread."""
     database: str | None = None
-    """The bridge's: the URL of an empty one, or None for a SQLite file among the run's files."""
+    """The bridge's: as the demo's."""
     keep: Path | None = None
     """Where all files of the run are kept; None for a temporary directory."""

@@ -46,6 +46,8 @@ class Book:
     No two decisions have the same time, and later ones are later: nothing is stale, and nothing covers anything else.
     """
 
+    name: str
+    """Begins the decisions' ids, which no two books of one lender may share."""
     imeis: Sequence[Imei]
     since: datetime
     """Before the first decision; as long ago that none of a run comes to lie in the future."""
@@ -84,7 +86,7 @@ class Book:
         self.levels[imei] = level
         at = self.since + timedelta(milliseconds=self._made)
         return Planned(
-            decision_id=f"bench-{self._made}",
+            decision_id=f"{self.name}-{self._made}",
             imei=imei,
             occurred_at=at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             days_overdue=days,

@@ -40,11 +40,6 @@ class Counts:
         """Both."""
         return self.succeeded + self.superseded
 
-    @property
-    def unfinished(self) -> int:
-        """Commands that have been made and are neither."""
-        return self.by_status.get("queued", 0) - self.finished
-
     def since(self, before: "Counts") -> "Counts":
         """Return what has been added."""
         added = {status: count - before.by_status.get(status, 0) for status, count in self.by_status.items()}
@@ -63,16 +58,14 @@ class Progress:
         at = time.perf_counter()
         return read_counts(page, at)
 
-    async def until_finished(self, before: Counts, wanted: int) -> Counts:
-        """Wait until so many commands more than `before` are finished; return the counts as they are then.
+    async def until_finished(self, total: int) -> Counts:
+        """Wait until so many commands are finished since the bridge started; return the counts as they are then.
 
-        A bridge that stalls is not waited for: what is missing, the audit tells.
+        It ends as well when nothing has moved for `STALLED_S`.
         """
-        last = await self.counts()
-        seen = last
-        while last.finished - before.finished < wanted:
-            left = wanted - (last.finished - before.finished)
-            await asyncio.sleep(_pause_s(left, last.finished - before.finished, last.at - before.at))
+        first = seen = last = await self.counts()
+        while last.finished < total:
+            await asyncio.sleep(_pause_s(total - last.finished, last.finished - first.finished, last.at - first.at))
             last = await self.counts()
             if last.finished > seen.finished:
                 seen = last

@@ -13,6 +13,7 @@ from device_sim.identities import simulated_imei
 from paylatch.bench.audit import Audit, audit
 from paylatch.bench.ceiling import Ceiling
 from paylatch.bench.gauges import require_proc
+from paylatch.bench.lender import Lender
 from paylatch.bench.limits import raise_open_files
 from paylatch.bench.machine import machine
 from paylatch.bench.options import Options
@@ -20,8 +21,9 @@ from paylatch.bench.plan import Book
 from paylatch.bench.result import Result, UnlockMs
 from paylatch.bench.stages import Stages, measure_stages
 from paylatch.bench.system import Site, System, broker_of, new_site, system_of
-from paylatch.bench.throughput import Importer, Throughput, measure_throughput
+from paylatch.bench.throughput import Throughput, measure_throughput
 from paylatch.bench.unlocks import Unlocks, measure_unlocks
+from paylatch.demo.database import database_of
 from paylatch.demo.processes import output_of
 from paylatch.demo.result import Latency
 from paylatch.demo.stage import LENDER, Files, directory_of
@@ -63,8 +65,11 @@ async def run(options: Options, steps: Steps) -> Result:
     require_proc()
     raise_open_files(options.phones)
     imeis = [simulated_imei(number) for number in range(options.phones)]
-    async with directory_of(options.keep) as files:
-        site = await new_site(options, files)
+    async with (
+        directory_of(options.keep) as files,
+        database_of(options.database, files.bridge_database) as database,
+    ):
+        site = await new_site(files, database)
         async with broker_of(site) as broker:
             steps.step("measuring each stage by itself")
             stages = await _stages(options, site)
@@ -72,16 +77,17 @@ async def run(options: Options, steps: Steps) -> Result:
             steps.step("measuring the ceiling")
             ceilings = [await _ceiling(options, files, stages.state_bytes)]
             async with system_of(site, broker, imeis, options.shards, steps) as system:
-                found = await _measure(options, system, Book(imeis, datetime.now(UTC) - _BEFORE), steps)
+                found = await _measure(options, system, Book("bench", imeis, datetime.now(UTC) - _BEFORE), steps)
         steps.step("measuring the ceiling again")
         ceilings.append(await _ceiling(options, files, stages.state_bytes))
     return _result(options, found, ceilings, stages, time.monotonic() - started)
 
 
 async def _stages(options: Options, site: Site) -> Stages:
-    database = options.database or f"sqlite:///{site.files.directory / 'stages.db'}"
+    database = site.database
     if options.database is None:
         # One of its own costs nothing, and the bridge that is measured begins with an empty one.
+        database = f"sqlite:///{site.files.directory / 'stages.db'}"
         async with SqlStore(database) as store:
             await store.add_lender(LENDER, secrets.token_bytes(32), int(time.time()))
     imeis = [simulated_imei(_OTHER_PHONES + number) for number in range(min(options.phones, _STAGED_PHONES))]
@@ -98,26 +104,25 @@ async def _ceiling(options: Options, files: Files, state_bytes: int) -> Ceiling:
 
 async def _measure(options: Options, system: System, book: Book, steps: Steps) -> Measured:
     phones, rss = system.fleet.phones, system.rss_per_phone
-    importer = Importer(system.bridge, system.progress, [])
-    before = await system.progress.until_idle()
+    lender = Lender(bridge=system.bridge, progress=system.progress, start=await system.progress.until_idle())
     steps.step("locking every second phone")
-    await importer.send_and_prove([book.locked(imei) for imei in book.imeis[1::2]])
+    await lender.send([book.locked(imei) for imei in book.imeis[1::2]])
+    await lender.proven()
     steps.step(f"importing {options.decisions:,} decisions")
     throughput = await measure_throughput(
-        importer,
+        lender,
         book.rounds(options.decisions),
         len(book.imeis),
         _pids(system),
         lambda proven: steps.moved(f"importing {options.decisions:,} decisions, {proven:,} of them proven"),
     )
     steps.step("paying for phones one by one, then while locks are queued")
-    unlocks = await measure_unlocks(importer, book, phones, options.decisions)
+    unlocks = await measure_unlocks(lender, book, phones, options.decisions)
     steps.step("auditing every phone")
-    after = (await system.progress.until_idle()).since(before)
     return Measured(
         throughput=throughput,
         unlocks=unlocks,
-        audit=await audit(importer, phones, book.levels, after.unfinished),
+        audit=await audit(lender, phones, book.levels),
         connect_s=system.fleet.connect_s,
         rss_per_phone=rss,
         rss_per_phone_after=system.rss_per_phone,

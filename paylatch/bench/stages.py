@@ -244,7 +244,7 @@ async def measure_stages(database: str, files: Files, ports: Ports, lender: Lend
                 committed=committed,
             )
             await rig.bring_up()
-            book = Book(imeis, datetime.now(UTC) - _BEFORE)
+            book = Book("stages", imeis, datetime.now(UTC) - _BEFORE)
             sizes = []
             for decide in (book.locked, book.paid):
                 await rig.take([decide(imei) for imei in imeis])

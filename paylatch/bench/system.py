@@ -11,7 +11,6 @@ import httpx
 from lock_protocol.imei import Imei
 from paylatch.bench.enrolment import enrol_in
 from paylatch.bench.gauges import rss_bytes
-from paylatch.bench.options import Options
 from paylatch.bench.progress import Progress
 from paylatch.bench.shards import Fleet, fleet_of
 from paylatch.broker_process import MosquittoProcess
@@ -66,10 +65,9 @@ class System:
         return rss_bytes(self.process.pid)
 
 
-async def new_site(options: Options, files: Files) -> Site:
-    """Make keys, settings and the lender, in an empty directory."""
+async def new_site(files: Files, database: str) -> Site:
+    """Make keys, settings and the lender, in an empty directory and an empty database."""
     ports = Ports(**dict(zip(("phones", "services", "http"), free_ports(3), strict=True)))
-    database = options.database or f"sqlite:///{files.bridge_database}"
     key = await prepare(files, database, ports, {"bridge": secrets.token_urlsafe(24)})
     return Site(files=files, ports=ports, database=database, key=key)
 
@@ -109,9 +107,9 @@ async def system_of(
         await process.wait_until(bridge.is_ready)
         http = httpx.AsyncClient(base_url=site.url, trust_env=False, timeout=_METRICS_TIMEOUT_S)
         progress = Progress(await stack.enter_async_context(http))
-        at_start = await progress.until_idle()
+        await progress.until_idle()
         steps.step(f"connecting {len(imeis):,} phones")
         fleet = await stack.enter_async_context(fleet_of(lines, shards, site.files.directory, site.ports.phones))
         # A phone's first state is proven by its first report, which follows the answer to its hello.
-        await progress.until_finished(at_start, len(imeis))
+        await progress.until_finished(len(imeis))
         yield System(broker=broker, process=process, bridge=bridge, progress=progress, fleet=fleet)

@@ -1,13 +1,11 @@
 """Whole round trips: decisions imported over HTTP, each proven by its phone's signed report."""
 
-import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from paylatch.bench.gauges import cpu_s
-from paylatch.bench.plan import Planned, as_csv, parts_of
-from paylatch.bench.progress import Progress
-from paylatch.client import Bridge
+from paylatch.bench.lender import Lender
+from paylatch.bench.plan import Planned, parts_of
 
 PARTS_OF_BOOK = 4
 """Decisions come in parts of a quarter of the book.
@@ -21,7 +19,6 @@ decision of the last round, and none of them is overtaken by the next round's de
 class Throughput:
     """What was measured from the first byte sent to the last report committed."""
 
-    sent: int
     succeeded: int
     superseded: int
     seconds: float
@@ -39,31 +36,8 @@ class Throughput:
         return {name: seconds / max(self.succeeded, 1) * 1e6 for name, seconds in self.cpu_s.items()}
 
 
-@dataclass(slots=True)
-class Importer:
-    """Sends decisions as files."""
-
-    bridge: Bridge
-    progress: Progress
-    taken: list[str]
-    """The ids of the imports so far."""
-
-    async def send(self, decisions: Iterable[Planned]) -> None:
-        """Send one file; when this returns, the bridge has it."""
-        name = f"bench-{len(self.taken)}"
-        one = await self.bridge.imports.upload(io.BytesIO(as_csv(decisions)), "csv", name)
-        self.taken.append(one.import_id)
-
-    async def send_and_prove(self, decisions: Sequence[Planned]) -> None:
-        """Send one file and wait until each of its decisions is proven or overtaken."""
-        if decisions:
-            before = await self.progress.counts()
-            await self.send(decisions)
-            await self.progress.until_finished(before, len(decisions))
-
-
 async def measure_throughput(
-    importer: Importer,
+    lender: Lender,
     decisions: Iterable[Planned],
     book: int,
     pids: Mapping[str, Sequence[int]],
@@ -72,31 +46,25 @@ async def measure_throughput(
     """Import decisions about a book of so many phones, and wait for the last proof.
 
     Args:
-        importer: sends them.
+        lender: has reported nothing that is not proven.
         decisions: so made that each causes a round trip, phone after phone.
         book: how many phones there are.
         pids: the processes whose processor time is told, by name.
         shown: told how many are proven, now and then.
     """
-    size = max(1, book // PARTS_OF_BOOK)
-    # Files are made before the clock starts: that is the benchmark's work, not the bridge's.
-    parts = list(parts_of(decisions, size))
-    before, sent = await importer.progress.counts(), 0
-    cpu_before = _cpu(pids)
-    first = before.at
+    # Made before the clock starts: that is the benchmark's work, not the bridge's.
+    parts = list(parts_of(decisions, max(1, book // PARTS_OF_BOOK)))
+    cpu_before, before = _cpu(pids), await lender.proven()
     for part in parts:
-        now = await importer.progress.until_finished(before, sent + len(part) - max(book // 2, len(part)))
+        now = await lender.proven(all_but=max(book // 2 - len(part), 0))
         shown(now.finished - before.finished)
-        await importer.send(part)
-        sent += len(part)
-    end = await importer.progress.until_finished(before, sent)
-    cpu_after = _cpu(pids)
-    added = end.since(before)
+        await lender.send(part)
+    end = await lender.proven()
+    cpu_after, added = _cpu(pids), end.since(before)
     return Throughput(
-        sent=sent,
         succeeded=added.succeeded,
         superseded=added.superseded,
-        seconds=end.at - first,
+        seconds=end.at - before.at,
         cpu_s={name: cpu_after[name] - cpu_before[name] for name in pids},
     )
 

@@ -7,13 +7,13 @@ import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 from lock_protocol.imei import Imei
 from lock_protocol.levels import Level
+from paylatch.bench.lender import Lender
 from paylatch.bench.plan import LADDER, Book, Planned
 from paylatch.bench.shards import Shards
-from paylatch.bench.throughput import Importer
-from paylatch.client import Bridge
 from paylatch.demo.payments import opened_at
 
 PAYERS_OF_BOOK = 10
@@ -32,22 +32,20 @@ class Unlocks:
     """While locks are worked off."""
     locks: int
     """How many those were."""
-    paid_during_locks: int
-    """How many payments came before the last of them was proven."""
 
 
 @dataclass(slots=True)
 class Till:
     """Takes payments one by one."""
 
-    bridge: Bridge
+    lender: Lender
     phones: Shards
     paid_at: dict[Imei, int] = field(default_factory=dict)
 
     async def pay(self, payment: Planned) -> None:
         """Report one payment; when this returns, it is durable."""
         self.paid_at[payment.imei] = time.monotonic_ns()
-        await self.bridge.decide(payment.body())
+        await self.lender.report(payment)
 
     async def waits(self) -> list[int]:
         """Wait until the phones that were paid for are open; return how long each took."""
@@ -70,46 +68,49 @@ def payers_of(imeis: Sequence[Imei]) -> Sequence[Imei]:
     return imeis[: max(1, min(len(imeis) // PAYERS_OF_BOOK, MOST_PAYERS))]
 
 
-async def measure_unlocks(importer: Importer, book: Book, phones: Shards, most_locks: int) -> Unlocks:
+async def measure_unlocks(lender: Lender, book: Book, phones: Shards, most_locks: int) -> Unlocks:
     """Measure both; in the end all phones are locked, but for those that were paid for.
 
     Args:
-        importer: sends the locks.
-        book: its phones are all proven.
+        lender: has reported nothing that is not proven.
+        book: its phones, and what they are.
         phones: the fleet.
         most_locks: how many are queued at most, in rounds over all other phones that lead higher and higher.
     """
     payers = payers_of(book.imeis)
     others = book.imeis[len(payers) :]
-    await importer.send_and_prove([book.paid(imei) for imei in others if book.levels[imei] is not Level.UNLOCKED])
-    await importer.send_and_prove([book.locked(imei) for imei in payers if book.levels[imei] is not Level.LOCKED])
-    await importer.progress.until_idle()
-    idle = Till(importer.bridge, phones)
-    for imei in payers:
-        await idle.pay(book.paid(imei))
-        await phones.at_levels({imei: Level.UNLOCKED}, OPENS_IN_S)
-    waits = await idle.waits()
-    await importer.send_and_prove([book.locked(imei) for imei in payers])
-    locks = [book.overdue(imei, days) for days, _ in LADDER for imei in others][:most_locks]
-    during, paid = await _pay_during(importer, book, phones, payers, locks)
-    return Unlocks(idle=waits, during_locks=during, locks=len(locks), paid_during_locks=paid)
+    await lender.send([book.paid(imei) for imei in others if book.levels[imei] is not Level.UNLOCKED])
+    await lender.send([book.locked(imei) for imei in payers if book.levels[imei] is not Level.LOCKED])
+    await lender.proven()
+    idle = await _pay_idle(Till(lender, phones), [book.paid(imei) for imei in payers])
+    await lender.proven()
+    await lender.send([book.locked(imei) for imei in payers])
+    await lender.proven()
+    locks = list(islice((book.overdue(imei, days) for days, _ in LADDER for imei in others), most_locks))
+    during = await _pay_during(Till(lender, phones), book, payers, locks)
+    return Unlocks(idle=idle, during_locks=during, locks=len(locks))
 
 
-async def _pay_during(
-    importer: Importer, book: Book, phones: Shards, payers: Sequence[Imei], locks: Sequence[Planned]
-) -> tuple[list[int], int]:
-    """Import locks and pay for one phone after the other meanwhile; return the waits, and how many were paid for."""
-    till, count = Till(importer.bridge, phones), 0
-    before = await importer.progress.counts()
-    await importer.send(locks)
+async def _pay_idle(till: Till, payments: Sequence[Planned]) -> list[int]:
+    """Pay for one phone after the other, each once the one before is open; return the waits."""
+    for payment in payments:
+        await till.pay(payment)
+        await till.phones.at_levels({payment.imei: Level.UNLOCKED}, OPENS_IN_S)
+    return await till.waits()
+
+
+async def _pay_during(till: Till, book: Book, payers: Sequence[Imei], locks: Sequence[Planned]) -> list[int]:
+    """Import locks and pay for one phone after the other meanwhile; return the waits."""
+    await till.lender.send(locks)
     async with asyncio.TaskGroup() as tasks:
-        finished = tasks.create_task(importer.progress.until_finished(before, len(locks)), name="locks")
+        # Payments are finished among the locks, so this ends as many before the last one.
+        finished = tasks.create_task(till.lender.proven(), name="locks")
         due = time.monotonic()
         for imei in payers:
             if finished.done():
                 break
             tasks.create_task(till.pay(book.paid(imei)), name=f"pay {imei}")
-            count += 1
             due += EVERY_S
             await asyncio.sleep(due - time.monotonic())
-    return await till.waits(), count
+    await till.lender.proven()
+    return await till.waits()

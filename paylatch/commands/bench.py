@@ -8,7 +8,6 @@ from typing import Annotated
 import typer
 
 from paylatch.commands.files import create
-from paylatch.commands.options import as_flag
 from paylatch.commands.outcome import FAILED, finish
 
 EXAMPLE = "Example: paylatch bench --phones 10000 --decisions 50000 --json figures.json"
@@ -24,7 +23,12 @@ def bench(
     shards: Annotated[int, typer.Option(min=1, metavar="N", help="Over how many processes the phones are spread.")] = 1,
     database: Annotated[
         str | None,
-        typer.Option(metavar="URL", help="An empty database for the bridge.", show_default="a SQLite file"),
+        typer.Option(
+            metavar="URL",
+            help="An empty database for the bridge, postgresql://user@host:port/name (its password may be in "
+            "PGPASSWORD), or just `postgresql` for a server of the benchmark's own.",
+            show_default="a SQLite file",
+        ),
     ] = None,
     keep: Annotated[
         Path | None,
@@ -43,12 +47,12 @@ def bench(
     from paylatch.broker_process import BrokerError  # noqa: PLC0415
     from paylatch.client import PaylatchError  # noqa: PLC0415
     from paylatch.demo.options import DemoError, DemoUsageError  # noqa: PLC0415
+    from paylatch.postgres_process import PostgresError  # noqa: PLC0415
     from paylatch.steps import choose_steps  # noqa: PLC0415
 
-    failures = (BenchError, DemoError, PaylatchError, BrokerError, StoreUnavailableError, FleetControlError, OSError)
-    options = Options(
-        phones=phones, decisions=decisions, shards=shards, database=database and as_flag(database), keep=keep
-    )
+    ours = (BenchError, DemoError, BrokerError, PostgresError, FleetControlError)
+    failures = (*ours, PaylatchError, StoreUnavailableError, OSError)
+    options = Options(phones=phones, decisions=decisions, shards=shards, database=database, keep=keep)
     with ExitStack() as stack:
         json_file = create(stack, json_path)
         with choose_steps() as steps:

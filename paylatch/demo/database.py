@@ -1,4 +1,4 @@
-"""The database of the demo's bridge."""
+"""The database of a bridge that is run for a demo or a benchmark."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -6,37 +6,37 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from broker_bridge.adapters.store.engine import database_url, is_empty
-from paylatch.demo.options import OWN_POSTGRES, DemoUsageError, Options
+from paylatch.demo.options import OWN_POSTGRES, DemoUsageError
 from paylatch.postgres_process import PostgresProcess
 
 
 @asynccontextmanager
-async def database_of(options: Options, file: Path) -> AsyncIterator[str]:
+async def database_of(asked: str | None, file: Path) -> AsyncIterator[str]:
     """Give the URL of an empty database for the bridge.
 
     Args:
-        options: say which.
-        file: where it is kept if they do not.
+        asked: the URL of an empty one, `OWN_POSTGRES`, or None.
+        file: where it is kept for None.
 
     Raises:
         DemoUsageError: it is not empty, or no URL of a database.
         StoreUnavailableError: it does not answer.
         PostgresError: the demo's own PostgreSQL does not start.
     """
-    if options.database == OWN_POSTGRES:
+    if asked == OWN_POSTGRES:
         async with AsyncExitStack() as stack:
             server = await asyncio.to_thread(stack.enter_context, PostgresProcess())
-            yield await asyncio.to_thread(server.create, "demo")
+            yield await asyncio.to_thread(server.create, "paylatch")
         return
-    if options.database is not None:
-        await _require_empty(options.database)
-    yield options.database or f"sqlite:///{file}"
+    if asked is not None:
+        await _require_empty(asked)
+    yield asked or f"sqlite:///{file}"
 
 
 async def _require_empty(database: str) -> None:
     try:
         url = database_url(database)
     except ValueError as error:
-        raise DemoUsageError(f"--database: {error}, or {OWN_POSTGRES} for a server of the demo's own") from error
+        raise DemoUsageError(f"--database: {error}, or {OWN_POSTGRES} for a server of its own") from error
     if not await asyncio.to_thread(is_empty, url):
-        raise DemoUsageError(f"--database: {url!r} holds tables already; the demo needs an empty one")
+        raise DemoUsageError(f"--database: {url!r} holds tables already; an empty one is needed")

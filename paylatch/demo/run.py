@@ -42,7 +42,7 @@ async def run(options: Options, view: View, audit: IO[str] | None = None) -> Res
         audit.write(",".join(COLUMNS) + "\n")
     async with (
         directory_of(options.keep) as files,
-        database_of(options, files.bridge_database) as database,
+        database_of(options.database, files.bridge_database) as database,
         built(files, database, borrowers, view) as stage,
         watched(stage),
     ):

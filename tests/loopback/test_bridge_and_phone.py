@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from broker_bridge.app.hear import MAX_OF_ONE_PHONE, MAX_TOGETHER
+from broker_bridge.app.hear import MAX_OF_ONE_PHONE
 from broker_bridge.app.sign import ClockSuspectError
 from broker_bridge.domain.commands import Status
 from broker_bridge.domain.lanes import Lane
@@ -477,15 +477,6 @@ def test_a_store_that_is_away_for_a_while_loses_no_acknowledgement(world: World,
     assert world.command(lock).status is Status.SENT
     world.exchange()
     assert phone.shown == LOCKED
-
-
-def test_all_of_what_comes_at_once_is_heard(world: World) -> None:
-    imeis = [simulated_imei(number) for number in range(2, 2 * MAX_TOGETHER + 5)]
-    for imei in imeis:
-        world.enrol(imei)
-        world.deliver_up((imei, PhoneTopic.REPORTED, b"rubbish"))
-    world.run(1)
-    assert world.listener.refusals["Malformed"] == len(imeis)
 
 
 def test_a_phone_in_a_loop_does_not_make_others_wait_nor_fill_the_log(world: World, phone: LinkedHandset) -> None:

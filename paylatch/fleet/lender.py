@@ -12,7 +12,17 @@ from typing import Any, TypeVar
 
 from lock_protocol.imei import Imei
 from lock_protocol.levels import Level
-from paylatch.client import Bridge, Decided, Outcome, Patience, PaylatchError, Problem, RefusedError, UnavailableError
+from paylatch.client import (
+    Bridge,
+    Decided,
+    Import,
+    Outcome,
+    Patience,
+    PaylatchError,
+    Problem,
+    RefusedError,
+    UnavailableError,
+)
 from paylatch.client.errors import problem_in
 from paylatch.fleet.book import Asked, Book
 from paylatch.fleet.tally import Tally
@@ -85,7 +95,7 @@ class Lender:
         file = io.BytesIO("".join(json.dumps(body) + "\n" for _, body in prepared).encode())
         try:
             one = await self._insist(lambda: self._upload(file))
-            done = await self.bridge.imports.finished(one.import_id, timeout_s=_IMPORT_S)
+            done = await self.bridge.imports.finished(one.import_id, timeout_s=_IMPORT_S, seen=self._seen)
             if done.problem is not None:
                 raise RefusedError(done.problem)
             refused = await self._refused_in(one.import_id) if done.refused else {}
@@ -93,9 +103,15 @@ class Lender:
             for asked, _ in prepared:
                 self._failed(asked, error)
             return
+        finally:
+            self.tally.in_files = 0
         for number, (asked, _) in enumerate(prepared, start=1):
             self._settle_row(asked, refused.get(number))
         self._answered(due_ns)
+
+    def _seen(self, one: Import) -> None:
+        # Which rows these are is known in the end; that they are so many, meanwhile.
+        self.tally.in_files = one.done - one.refused
 
     async def _upload(self, file: io.BytesIO) -> Any:
         file.seek(0)

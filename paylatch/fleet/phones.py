@@ -1,5 +1,6 @@
 """The phones of a run as processes of their own: as many as they need, directed as one."""
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -99,6 +100,12 @@ async def phones_running(
 
 def _listening_on(socket: Path) -> Callable[[], Awaitable[bool]]:
     async def listens() -> bool:
-        return socket.is_socket()  # noqa: ASYNC240 - takes microseconds
+        # That its file is there does not mean that anybody listens yet.
+        try:
+            _, writer = await asyncio.open_unix_connection(str(socket))
+        except OSError:
+            return False
+        writer.close()
+        return True
 
     return listens

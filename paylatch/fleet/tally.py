@@ -48,6 +48,8 @@ class Tally:
     trends: dict[str, Histogram] = field(default_factory=lambda: {name: Histogram() for name in TRENDS})
     due: int = 0
     decisions: int = 0
+    in_files: int = 0
+    """Taken of files that are being worked off; counted among `decisions` in the end."""
     failed: Counter[str] = field(default_factory=Counter)
     """Decisions that were not taken, by the name of the problem."""
     pushed_back: Counter[str] = field(default_factory=Counter)
@@ -102,7 +104,7 @@ class Tally:
             at_s=self.now_s,
             connected=connected,
             due=self.due,
-            decisions=self.decisions,
+            decisions=self.decisions + self.in_files,
             transitions=self.transitions,
             refusals=refusals,
             pushed_back=self.pushed_back.total(),

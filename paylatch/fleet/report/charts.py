@@ -10,7 +10,7 @@ from paylatch.fleet.histogram import Histogram
 from paylatch.fleet.report.axes import Axis, decades, from_zero, told_ms, written
 
 WIDTH, HEIGHT = 920, 280
-_LEFT, _RIGHT, _TOP, _BOTTOM = 68, 16, 30, 46
+_LEFT, _RIGHT, _TOP, _BOTTOM = 68, 28, 30, 46
 _BINS_A_DECADE = 16
 _LEAST_MS = 0.01
 _LABEL = 16
@@ -31,6 +31,8 @@ class Series:
     filled: bool = False
     dots: bool = False
     """Whether it is told by dots: values that have nothing to do with the time between them."""
+    scaled: bool = True
+    """Whether the chart has to have room for all of it; else it is cut off where the others end."""
 
 
 def line_chart(title: str, unit: str, series: Sequence[Series], marks: Sequence[float], *, log: bool = False) -> str:
@@ -44,7 +46,7 @@ def line_chart(title: str, unit: str, series: Sequence[Series], marks: Sequence[
         log: whether equal ratios are equally high; then all values are above 0, and there is one at least.
     """
     times = [x for one in series for x, _ in one.points]
-    values = [y for one in series for _, y in one.points if y is not None]
+    values = [y for one in series if one.scaled for _, y in one.points if y is not None]
     x = Axis(0.0, max(times, default=1.0) or 1.0, _LEFT, WIDTH - _RIGHT)
     y = (decades if log else from_zero)(values, HEIGHT - _BOTTOM, _TOP)
     parts = [*_grid(x, y, "seconds since the first step", unit), *_marks(marks, x)]
@@ -136,7 +138,7 @@ def _marks(marks: Sequence[float], x: Axis) -> Iterator[str]:
 
 def _drawn(series: Series, number: int, x: Axis, y: Axis) -> Iterator[str]:
     for run in _runs(series.points):
-        pixels = [(x.at(at), y.at(value)) for at, value in run]
+        pixels = [(x.at(at), y.at(min(value, y.high))) for at, value in run]
         if series.dots:
             yield from (f'<circle class="f{number}" cx="{left:.1f}" cy="{top:.1f}" r="2.2"/>' for left, top in pixels)
             continue

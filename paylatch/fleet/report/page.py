@@ -127,7 +127,7 @@ def _course(result: Result) -> Iterator[str]:
     yield _steps(result)
     yield "<h3>Throughput</h3>"
     rates = [
-        Series("decisions due", _rate(samples, "due")),
+        Series("decisions due (cut off where the others end)", _rate(samples, "due"), scaled=False),
         Series("decisions taken", _rate(samples, "decisions")),
         Series("changes of level", _rate(samples, "transitions")),
     ]

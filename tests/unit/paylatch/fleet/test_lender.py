@@ -4,7 +4,7 @@ import asyncio
 import io
 import json
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import IO, Any, cast
 
@@ -63,8 +63,9 @@ class ScriptedBridge:
         self.asked = [json.loads(line) for line in file]
         return self._import("queued")
 
-    async def finished(self, import_id: str, *, timeout_s: float) -> Import:
+    async def finished(self, import_id: str, *, timeout_s: float, seen: Callable[[Import], object]) -> Import:
         del import_id, timeout_s
+        seen(self._import("running"))
         return self._import("done")
 
     async def results(self, import_id: str, file_format: str, *, outcome: str) -> AsyncIterator[bytes]:
@@ -162,7 +163,7 @@ async def test_of_a_file_every_row_counts() -> None:
     await one.lender.report_file(one.orders(), time.monotonic_ns())
     assert [body["imei"] for body in one.bridge.asked] == IMEIS
     assert one.levels == [Level.LOCKED, Level.UNLOCKED, Level.LOCKED, Level.LOCKED]
-    assert (one.tally.decisions, one.tally.failed) == (3, {"422 invalid": 1})
+    assert (one.tally.decisions, one.tally.in_files, one.tally.failed) == (3, 0, {"422 invalid": 1})
 
 
 async def test_every_decision_of_a_run_has_its_own_id() -> None:

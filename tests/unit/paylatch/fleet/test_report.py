@@ -157,6 +157,7 @@ def test_every_trend_has_a_chart(trend: str) -> None:
         line_chart("t", "u", [Series("a", [(0, 1.0), (1, None), (2, 3.0), (3, 4.0)], filled=True)], [0.0, 1.0, 9.0]),
         line_chart("t", "u", [Series("a", [(0, 0.2), (5, 90_000.0)], dots=True)], [], log=True),
         line_chart("t", "u", [Series("a", [(0, 0.0), (1, 0.0)])], [0.0]),
+        line_chart("t", "u", [Series("a", [(0, 1.0), (1, 2.0)]), Series("b", [(0, 9e9)], scaled=False)], []),
         histogram_chart("t", 1, histogram_of(20_000, 20_001, 22_000)),
         histogram_chart("t", 1, histogram_of(0, 0)),
         histogram_chart("t", 1, histogram_of(5.0)),

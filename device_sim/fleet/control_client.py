@@ -36,6 +36,7 @@ class FleetControl:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._read = self._missed = 0
+        self._reading = asyncio.Lock()
 
     async def dump(self, imeis: Iterable[Imei] | None = None) -> list[PhoneDump]:
         """Return what these phones (None: all) are."""
@@ -103,9 +104,11 @@ class FleetControl:
 
         Events are kept from the first time on that this is asked, for one reader alone.
         """
-        dump = JournalDump.model_validate(await self._ask(ask.ReadJournal(start=self._read)))
-        self._missed += dump.first - self._read
-        self._read = dump.first + len(dump.events)
+        # One question at a time: two that begin at the same event would both be told of it.
+        async with self._reading:
+            dump = JournalDump.model_validate(await self._ask(ask.ReadJournal(start=self._read)))
+            self._missed += dump.first - self._read
+            self._read = dump.first + len(dump.events)
         return [Entry(*event) for event in dump.events]
 
     @property

@@ -1,5 +1,6 @@
 """A fleet in several processes, directed as one; and one that connects by TLS."""
 
+import asyncio
 import shutil
 import subprocess
 import sys
@@ -98,6 +99,9 @@ async def test_what_happens_is_told_once_and_in_the_order_of_time(rig: Rig) -> N
     told = [(entry.imei, entry.what, entry.version) for entry in await rig.fleet.news()]
     assert told == [(IMEIS[8], DOWN, 1), (IMEIS[8], UP, 1), (IMEIS[0], "unlocked", 2)]
     assert await rig.fleet.news() == []
+    await rig.fleet.cut([IMEIS[0], IMEIS[8]])
+    asked_together = await asyncio.gather(*(rig.fleet.news() for _ in range(5)))
+    assert sorted(len(told) for told in asked_together) == [0, 0, 0, 0, 2]
     assert rig.fleet.missed == 0
 
 

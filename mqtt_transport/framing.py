@@ -52,6 +52,8 @@ def _size_of(data: bytes, at: int) -> int | None:
 
     The Remaining Length is a Variable Byte Integer behind the first byte (MQTT 5, 1.5.5 and 2.1.4).
     """
+    if len(data) - at > 1 and data[at + 1] < _MORE:
+        return data[at + 1] + 2  # most packets are short
     remaining = 0
     for place, byte in enumerate(data[at + 1 : at + 1 + _LENGTH_BYTES]):
         remaining |= (byte & ~_MORE) << 7 * place

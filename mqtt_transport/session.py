@@ -82,11 +82,12 @@ class Session:
         self._window = 0
         self._largest = _LARGEST_PACKET
         self._held = False
-        # Lists where a queue would do: they are short, and a thousand empty queues are not.
+        # A list where a queue would do: it is mostly empty, and ten thousand empty queues are six megabytes.
         self._unsent: list[tuple[int, bytes, OnDone]] = []
         self._unacknowledged: dict[int, OnDone] = {}
         self._asked: dict[int, OnDone] = {}
-        self._owed: list[int] = []
+        # Which messages wait for an acknowledgement, in their order, and whether the application has given it.
+        self._owed: dict[int, bool] = {}
         self._sent = self._heard = True
         self._pinged = False
 
@@ -149,14 +150,17 @@ class Session:
         May be called in any order; the server hears it in the order of the messages, as MQTT 5 demands (4.6).
 
         Raises:
-            ValueError: no message of this number waits for that.
+            KeyError: no message of this number waits for that.
         """
         if number == 0 or self.stage is Stage.OVER:
             return
         owed = self._owed
-        owed[owed.index(number)] = -number
-        while owed and owed[0] < 0:
-            self._write(mqtt5.PubAckPacket(-owed.pop(0)).write())
+        if owed[number]:
+            raise KeyError(number)
+        owed[number] = True
+        while owed and owed[first := next(iter(owed))]:
+            del owed[first]
+            self._write(mqtt5.PubAckPacket(first).write())
 
     def disconnect(self, error: ConnectionEndedError | None = None) -> None:
         """Say farewell: a normal one, upon which no will is published, or because of what the server did."""
@@ -255,7 +259,7 @@ class Session:
             raise ProtocolError(f"a message that may not come: QoS {packet.qos.value}, number {number}")
         if len(self._owed) >= self._receive_maximum:
             raise ProtocolError(f"more than {self._receive_maximum} messages without an acknowledgement")
-        self._owed.append(number)
+        self._owed[number] = False
         self._deliver(packet.topic, packet.payload, retained=packet.retain, number=number)
 
     def _acknowledged(self, packet: mqtt5.PubAckPacket) -> None:

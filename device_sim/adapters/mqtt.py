@@ -41,7 +41,8 @@ class MqttDialler:
             async with asyncio.timeout(_TIMEOUT_S):
                 await link.open(self._connector, self._login(phone), root_version)
         except TimeoutError:
-            raise LinkError(f"not connected within {_TIMEOUT_S:g} s") from None
+            if not link.opened:  # else it was, at the last moment, and its end will be told to the session
+                raise LinkError(f"not connected within {_TIMEOUT_S:g} s") from None
         except (ConnectionEndedError, RefusedError) as error:
             raise LinkError(str(error)) from error
 
@@ -59,7 +60,7 @@ class MqttDialler:
 class _MqttLink:
     """One connection: the transport's `Receiver`, and the fleet's `OwnLink`."""
 
-    __slots__ = ("_connection", "_imei", "_open", "_session", "_topics")
+    __slots__ = ("_connection", "_early", "_imei", "_session", "_topics")
 
     _connection: Connection
 
@@ -67,7 +68,14 @@ class _MqttLink:
         self._topics = topics
         self._imei = imei
         self._session = session
-        self._open = False
+        # What comes before the session is opened; None from then on. A broker may send what it has retained before it
+        # says that the subscription is granted.
+        self._early: list[tuple[str, bytes, int]] | None = []
+
+    @property
+    def opened(self) -> bool:
+        """Whether the session has been opened: from then on it hears of the connection's end, and nobody else."""
+        return self._early is None
 
     async def open(self, connector: Connector, login: Login, root_version: int) -> None:
         """Connect, subscribe, and open the session.
@@ -82,13 +90,14 @@ class _MqttLink:
             connection.ask([Subscription(topic_filter=topic) for topic in topics], partial(self._answered, granted))
             await granted
         except BaseException:
-            connection.abort()
+            if not self.opened:
+                connection.abort()
             raise
 
     def _answered(self, granted: "asyncio.Future[None]", error: RefusedError | ConnectionEndedError | None) -> None:
-        """Open the session at once: what is retained may come in the same breath, and must not come first.
+        """Open the session at once: what is retained may come in the same breath, and must not be handed over first.
 
-        Nor may it come to a session that is not opened.
+        Nor may it be handed to a session that is not opened.
         """
         if granted.done():  # nobody waits for it any more
             self._connection.abort()
@@ -101,15 +110,24 @@ class _MqttLink:
             granted.set_exception(refusal)
             self._connection.abort()
         else:
-            self._open = True
+            early, self._early = self._early or (), None
             granted.set_result(None)
+            for message in early:
+                self._hand_over(*message)
 
     def received(self, topic: str, payload: bytes, *, retained: bool, number: int) -> None:
+        """Hand a message over as soon as the session is open."""
+        del retained
+        if self._early is None:
+            self._hand_over(topic, payload, number)
+        else:
+            self._early.append((topic, payload, number))
+
+    def _hand_over(self, topic: str, payload: bytes, number: int) -> None:
         """Hand a message over by what it is for, and acknowledge it: the phone has stored what it wants to keep.
 
         Whatever is none of the phone's own topics is a root's.
         """
-        del retained
         kind = _KINDS.get(topic.rpartition("/")[2])
         try:
             self._session.arrived(Arrived(kind, payload))
@@ -121,7 +139,7 @@ class _MqttLink:
     def closed(self, error: ConnectionEndedError) -> None:
         """Tell the session, if there is one."""
         del error
-        if self._open:
+        if self.opened:
             self._session.closed()
 
     def publish(self, topic: PhoneTopic, envelope: bytes) -> None:

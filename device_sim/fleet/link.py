@@ -57,4 +57,5 @@ class Dialler(Protocol):
 
         Raises:
             LinkError: the connection could not be made, or the session gave it up at once. It has not been opened.
+            CancelledError: it may have been.
         """

@@ -180,12 +180,6 @@ async def test_the_same_client_under_another_id_is_another_client(own_broker: Re
         assert two.link.connected
 
 
-def test_the_client_library_is_the_one_whose_callbacks_are_mended() -> None:
-    """`_Client` overrides these two; a release that renames them would silently bring both defects back."""
-    assert callable(aiomqtt.Client._on_publish)
-    assert callable(aiomqtt.Client._on_disconnect)
-
-
 async def test_packets_that_are_mostly_properties_never_reach_the_bridge(own_broker: RealBroker) -> None:
     stuffed = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  # paho has no types
     stuffed.UserProperty = [("", "")] * 5_000

@@ -19,8 +19,10 @@ class Peer:
 
     connack: bytes = ACCEPTED
     """What it says to a CONNECT; nothing for silence."""
+    before_suback: bytes = b""
+    """What it says just before it grants a subscription,"""
     with_suback: bytes = b""
-    """What it says in the same breath as that it grants a subscription."""
+    """and in the same breath."""
     puts_back: bool = True
     """Whether it acknowledges what is published."""
     reading: asyncio.Event = field(default_factory=asyncio.Event)
@@ -77,7 +79,7 @@ class Peer:
             case mqtt5.SubscribePacket():
                 granted = mqtt5.SubAckReasonCode.GRANTED_QOS_AT_LEAST_ONCE
                 suback = mqtt5.SubAckPacket(packet.packet_id, [granted] * len(packet.topic_filters))
-                writer.write(suback.write() + self.with_suback)
+                writer.write(self.before_suback + suback.write() + self.with_suback)
 
 
 @asynccontextmanager

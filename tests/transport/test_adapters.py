@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import replace
 
+import aiomqtt
 import mqtt5
 import pytest
 
@@ -134,3 +135,9 @@ async def test_cancelling_a_publish_leaves_no_connection_behind(connecting: Conn
         with pytest.raises(asyncio.CancelledError):
             await task
         await asyncio.wait_for(peer.until_nobody_is_connected(), PATIENCE_S)
+
+
+def test_the_client_library_is_the_one_whose_callbacks_are_mended() -> None:
+    """`Client` overrides these two; a release that renames them would silently bring both defects back."""
+    assert callable(aiomqtt.Client._on_publish)
+    assert callable(aiomqtt.Client._on_disconnect)

@@ -214,12 +214,14 @@ def test_a_number_that_is_still_in_use_ends_the_session() -> None:
         session.receive(message(1))
 
 
-def test_what_was_acknowledged_is_not_acknowledged_twice() -> None:
+@pytest.mark.parametrize("number", [1, 2])
+def test_what_was_acknowledged_is_not_acknowledged_twice(number: int) -> None:
+    """Whether it has gone out, or waits for its turn."""
     session = connected()
-    session.receive(message(1))
-    session.acknowledge(1)
-    with pytest.raises(ValueError, match="1"):
-        session.acknowledge(1)
+    session.receive(message(1) + message(2))
+    session.acknowledge(number)
+    with pytest.raises(KeyError):
+        session.acknowledge(number)
 
 
 # --- subscribing ---

@@ -1,4 +1,4 @@
-"""The MQTT client that the bridge's connections share: aiomqtt's, with what it does not do itself mended."""
+"""The MQTT client of the bridge's connection to lenders: aiomqtt's, with what it does not do itself mended."""
 
 import asyncio
 import logging

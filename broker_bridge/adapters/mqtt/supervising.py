@@ -1,8 +1,7 @@
 """Supervising: one connection to the broker after the other.
 
-aiomqtt does not reconnect, and what waits for a PUBACK when the connection ends would wait until a time-out; so each
-connection is a session of its own, everything in it ends together, and the next one begins after a jittered pause with
-a clean start. Nothing is resent by the client library.
+Neither client library reconnects or sends anything again by itself: each connection is a session of its own,
+everything in it ends together, and the next one begins after a jittered pause with a clean start.
 """
 
 import asyncio

@@ -1,67 +1,51 @@
-"""Hearing what phones say: nothing of it is lost between one commit and the next."""
+"""Hearing more at once than is committed together."""
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
-
-import pytest
 
 from broker_bridge.app.deliver import Deliverer
 from broker_bridge.app.hear import MAX_TOGETHER, Listener, Received
-from broker_bridge.app.outbox import Outbox
-from lock_protocol.imei import luhn_digit, parse_imei
+from device_sim.identities import simulated_imei
 from lock_protocol.topics import PhoneTopic, Topics
-from tests.bridge_rig import KeptLog, SetClock
-from tests.unit.broker_bridge.test_deliver import WillingBroker
 
-TOPICS = Topics("paylatch/v1")
+TOPICS = Topics()
+COUNT = 3 * MAX_TOGETHER + 7
 
 
-@dataclass
-class CountingStore:
-    """A store that counts the jobs it commits."""
+class ReadyStore:
+    """A store that commits everything at once, and remembers how much of it together."""
 
-    batches: list[int] = field(default_factory=list)
-    committed: asyncio.Event = field(default_factory=asyncio.Event)
+    def __init__(self) -> None:
+        self.batches: list[int] = []
 
     async def commit_each(self, jobs: Sequence[object]) -> Sequence[None]:
         self.batches.append(len(jobs))
-        self.committed.set()
-        return [None for _ in jobs]
-
-    async def until(self, jobs: int) -> None:
-        while sum(self.batches) < jobs:
-            self.committed.clear()
-            await self.committed.wait()
+        return [None] * len(jobs)
 
 
-def report(number: int, acknowledged: list[int]) -> Received:
-    body = f"00999901{number:06d}"
-    topic = TOPICS.phone(parse_imei(body + luhn_digit(body)), PhoneTopic.REPORTED)
-    return Received(topic, b"signed", retained=False, acknowledge=lambda: acknowledged.append(number))
+async def test_every_message_is_committed_and_acknowledged_however_many_come_at_once() -> None:
+    acknowledged, done = list[int](), asyncio.Event()
 
+    def acknowledge(number: int) -> None:
+        acknowledged.append(number)
+        if number == COUNT - 1:
+            done.set()
 
-@pytest.mark.parametrize("count", [1, MAX_TOGETHER, MAX_TOGETHER + 1, 3 * MAX_TOGETHER + 7])
-async def test_however_much_has_come_meanwhile_all_of_it_is_heard_and_acknowledged(count: int) -> None:
-    store: Any = CountingStore()
-    deliverer = Deliverer(
-        store=store,
-        outbox=Outbox(window=2, lane_limit=2),
-        topics=TOPICS,
-        judge=None,  # type: ignore[arg-type]  # nobody asks it here
-        clock=SetClock(),
-        log=KeptLog(),
-        new_token=lambda: "token",
-    )
     messages: asyncio.Queue[Received] = asyncio.Queue()
-    acknowledged: list[int] = []
-    for number in range(count):
-        messages.put_nowait(report(number, acknowledged))
-    session = asyncio.create_task(Listener(store, deliverer, deliverer.judge).session(WillingBroker(), messages))
-    await asyncio.wait_for(store.until(count), 5)
-    session.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await session
-    assert max(store.batches) <= MAX_TOGETHER
-    assert sorted(acknowledged) == [*range(count)]
+    for number in range(COUNT):
+        topic = TOPICS.phone(simulated_imei(number), PhoneTopic.REPORTED)
+        told = Received(topic, b"", retained=False, acknowledge=partial(acknowledge, number))
+        messages.put_nowait(told)
+    store: Any = ReadyStore()
+    unused: Any = None
+    deliverer = Deliverer(
+        store=store, outbox=unused, topics=TOPICS, judge=unused, clock=unused, log=unused, new_token=unused
+    )
+    listening = asyncio.create_task(Listener(store, deliverer, unused).session(unused, messages))
+    await asyncio.wait_for(done.wait(), 10)
+    listening.cancel()
+    await asyncio.wait([listening])
+    assert sorted(acknowledged) == list(range(COUNT))
+    assert (sum(store.batches), max(store.batches)) == (COUNT, MAX_TOGETHER)

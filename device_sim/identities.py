@@ -14,6 +14,7 @@ import json
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -78,10 +79,25 @@ def new_device_seed() -> bytes:
 
 def write_fleet(path: Path, lines: Iterable[FleetLine]) -> None:
     """Write the file that `read_fleet` reads, for its owner alone."""
+    _write_privately(path, (_to_json(line) + "\n" for line in lines))
+
+
+def split_fleet(path: Path, parts: Iterable[tuple[Path, int]]) -> None:
+    """Write a fleet's file as several, each with so many of its phones, in their order.
+
+    Raises:
+        OSError: the file cannot be read, or one of them cannot be written.
+    """
+    with path.open(encoding="utf-8") as file:
+        for part, phones in parts:
+            _write_privately(part, islice(file, phones))
+
+
+def _write_privately(path: Path, lines: Iterable[str]) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         os.fchmod(descriptor, 0o600)  # an older file keeps its mode when it is opened
-        file.writelines(_to_json(line) + "\n" for line in lines)
+        file.writelines(lines)
 
 
 def read_fleet(path: Path) -> list[FleetPhone]:

@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import gc
 import signal
+import ssl
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,8 @@ from device_sim.fleet.connections import Connections, Pace
 from device_sim.fleet.control import control_channel
 from device_sim.fleet.counters import Counters
 from device_sim.fleet.fleet import Fleet
+from device_sim.fleet.process import RESERVED_FILES, allow_files
+from device_sim.fleet.shards import TooFewFilesError
 from device_sim.fleet.simulated_phone import SimulatedPhone, Surroundings
 from device_sim.fleet.watches import Watches
 from device_sim.identities import FleetFileError, read_fleet
@@ -46,6 +49,7 @@ class FleetSettings:
     host: str = "127.0.0.1"
     port: int = 1883
     topic_prefix: str = DEFAULT_PREFIX
+    tls: ssl.SSLContext | None = None
     pace: Pace = field(default_factory=Pace)
     storage_directory: Path | None = None
     """Where the phones' memories are kept; None keeps them in this process, through simulated power cycles only."""
@@ -56,21 +60,39 @@ async def run(settings: FleetSettings) -> None:
 
     Raises:
         FleetFileError, InvalidTopicError: settings that cannot be.
+        TooFewFilesError: more phones than this process may have connections.
         OSError: the phones' file, the storage directory or the control socket.
     """
+    counters = Counters()  # before there are phones: it knows what memory the process has without any
     logins = read_fleet(settings.phones_file)
-    dialler = MqttDialler(host=settings.host, port=settings.port, topics=Topics(settings.topic_prefix))
+    _require_files(len(logins) + RESERVED_FILES)
+    dialler = MqttDialler(
+        host=settings.host, port=settings.port, topics=Topics(settings.topic_prefix), tls=settings.tls
+    )
     directory = settings.storage_directory
     around = Surroundings(
         storage=MemoryStorage() if directory is None else FileStorage(directory),
         alarms=Alarms(lambda imei: fleet.phones[imei].ring()),
-        counters=Counters(),
+        counters=counters,
         watches=Watches(),
     )
     async with asyncio.TaskGroup() as tasks:
         phones = [SimulatedPhone(login, around) for login in logins]
         fleet = Fleet(phones, Connections(dialler, settings.pace, tasks), around)
         await _serve(fleet, settings, tasks)
+
+
+def _require_files(wanted: int) -> None:
+    """Refuse to begin what cannot end well: above the limit connections fail one by one, for ever.
+
+    Raises:
+        TooFewFilesError: the system does not let one process have so many.
+    """
+    if (allowed := allow_files(wanted)) < wanted:
+        raise TooFewFilesError(
+            f"{wanted} open files are needed and {allowed} allowed; raise the limit (ulimit -n), or run the phones in "
+            "several processes, as `paylatch fleet run` does"
+        )
 
 
 async def _serve(fleet: Fleet, settings: FleetSettings, tasks: asyncio.TaskGroup) -> None:
@@ -101,7 +123,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         settings = _settings(_parser().parse_args(argv))
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(run(settings))
-    except (FleetFileError, InvalidTopicError, OSError) as error:
+    except (FleetFileError, InvalidTopicError, TooFewFilesError, OSError) as error:
         sys.stderr.write(f"device_sim: {error}\n")
         return 1
     return 0
@@ -118,6 +140,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--control", type=Path, required=True, metavar="SOCKET", help="where to listen for requests")
     parser.add_argument("--host", default="127.0.0.1", help="the broker (default: %(default)s)")
     parser.add_argument("--port", type=int, default=1883, help="its listener for phones (default: %(default)s)")
+    parser.add_argument("--tls", action="store_true", help="connect by TLS; certificates are checked")
+    parser.add_argument("--cafile", type=Path, metavar="FILE", help="whose certificates count (default: the system's)")
     parser.add_argument("--prefix", default=DEFAULT_PREFIX, help="topic prefix (default: %(default)s)")
     parser.add_argument("--storage", type=Path, metavar="DIR", help="keep the phones' memories here")
     parser.add_argument("--connects-per-s", type=float, default=1000.0, metavar="N", help="default: %(default)g")
@@ -132,6 +156,7 @@ def _settings(options: argparse.Namespace) -> FleetSettings:
         control_path=options.control,
         host=options.host,
         port=options.port,
+        tls=ssl.create_default_context(cafile=options.cafile) if options.tls or options.cafile else None,
         topic_prefix=options.prefix,
         pace=Pace(connects_per_s=options.connects_per_s, backoff_cap_s=options.backoff_cap_s, seed=options.seed),
         storage_directory=options.storage,

@@ -1,7 +1,8 @@
 """The command line: what a person runs.
 
 Data goes to standard output, messages to standard error. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 a part of a
-bulk failed, 4 not allowed, 130 interrupted. Each command imports what it needs when it runs, so that `--help` is quick.
+bulk failed, 4 not allowed, 99 a load test's threshold was not reached, 130 interrupted. Each command imports what it
+needs when it runs, so that `--help` is quick.
 """
 
 import json
@@ -19,6 +20,7 @@ from paylatch.commands import (
     bench,
     completion,
     decide,
+    fleet,
     imports,
     key,
     lender,
@@ -45,10 +47,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 bridge_app = typer.Typer(help="The bridge between lenders and phones.", no_args_is_help=True, rich_markup_mode=None)
-fleet_app = typer.Typer(help="Simulated phones.", no_args_is_help=True, rich_markup_mode=None)
 keys_app = typer.Typer(help="The keys that phones trust.", no_args_is_help=True, rich_markup_mode=None)
 app.add_typer(bridge_app, name="bridge")
-app.add_typer(fleet_app, name="fleet")
+app.add_typer(fleet.app, name="fleet")
 app.add_typer(keys_app, name="keys")
 lender.app.command("mqtt-password", epilog=lender_mqtt.EXAMPLE)(lender_mqtt.mqtt_password)
 app.add_typer(lender.app, name="lender")
@@ -211,18 +212,6 @@ def bridge_run(
     settings = settings_from(config, given(flags))
     expected = (KeyFileError, DelegationBehindError, PolicyError, StoreUnavailableError, OSError)
     finish(run(settings), expected, usage=(SettingsError,))
-
-
-@fleet_app.command(
-    "run",
-    add_help_option=False,  # the fleet's own parser knows its options, and shows them
-    context_settings={"allow_extra_args": True, "ignore_unknown_options": True},
-)
-def fleet_run(context: typer.Context) -> None:
-    """Run a fleet of simulated phones; `paylatch fleet run --help` lists its options."""
-    from device_sim.main import main as run_fleet  # noqa: PLC0415 - see the module's docstring
-
-    raise typer.Exit(run_fleet(context.args))
 
 
 @keys_app.command("init", epilog="Example: paylatch keys init --directory keys --lender acme")

@@ -16,7 +16,14 @@ Figures = Iterable[tuple[str, str]]
 """What was asked or found, each with its name."""
 
 
-class Steps(Protocol):
+class Announcer(Protocol):
+    """Shows what is being done, and nothing else."""
+
+    def step(self, text: str) -> None:
+        """Show what is being done from now on."""
+
+
+class Steps(Announcer, Protocol):
     """Shows one run. A context manager: leaving it gives the terminal back."""
 
     def __enter__(self) -> Self:
@@ -26,9 +33,6 @@ class Steps(Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Give it back."""
-
-    def step(self, text: str) -> None:
-        """Show what is being done from now on."""
 
     def moved(self, text: str) -> None:
         """Show how far the present step is, where that costs no line."""

@@ -13,6 +13,8 @@ from lock_protocol.imei import Imei
 
 _FIRST_BACKOFF_S = 0.5
 _MOST_DOUBLINGS = 10
+MOST_DIALLING = 100
+"""Attempts under way at a time. Where a machine is too slow for the pace, thousands of them would all be too late."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +42,7 @@ class Connections:
 
     def __init__(self, dialler: Dialler, pace: Pace, tasks: asyncio.TaskGroup) -> None:
         self.dialler = dialler
+        self.dialling = asyncio.Semaphore(MOST_DIALLING)
         self.tasks = tasks
         self._pace = pace
         self._jitter = random.Random(pace.seed)  # noqa: S311 - spreads load, guards nothing
@@ -122,13 +125,14 @@ class _Line:
 
     async def _try_to_connect(self, failures: int) -> bool:
         await self._connections.wait_turn(failures)
-        try:
-            self._phone.power_on()
-            await self._connections.dialler.dial(self._phone.login, self._phone.next_root, self)
-        except (LinkError, StorageError):
-            self._phone.closed()
-            return False
-        return True
+        async with self._connections.dialling:
+            try:
+                self._phone.power_on()
+                await self._connections.dialler.dial(self._phone.login, self._phone.next_root, self)
+            except (LinkError, StorageError):
+                self._phone.closed()
+                return False
+            return True
 
     def _forget(self, task: "asyncio.Task[None]") -> None:
         # A connection can break before the task that made it has ended: then there is another one by now.

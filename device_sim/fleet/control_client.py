@@ -8,7 +8,8 @@ from typing import Any
 from pydantic import BaseModel, TypeAdapter
 
 from device_sim.fleet import control_messages as ask
-from device_sim.fleet.control_messages import CountersDump, Mismatch, PhoneDump, Response, TransitionDump
+from device_sim.fleet.control_messages import CountersDump, JournalDump, Mismatch, PhoneDump, Response, TransitionDump
+from device_sim.fleet.journal import Entry
 from lock_protocol.imei import Imei
 from lock_protocol.levels import Level, Signals
 
@@ -34,6 +35,7 @@ class FleetControl:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._read = self._missed = 0
 
     async def dump(self, imeis: Iterable[Imei] | None = None) -> list[PhoneDump]:
         """Return what these phones (None: all) are."""
@@ -95,6 +97,21 @@ class FleetControl:
     async def await_refusals(self, total: int, timeout_s: float) -> int:
         """Wait until so many messages have been refused since the fleet started; return how many were."""
         return _COUNT.validate_python(await self._ask(ask.AwaitRefusals(total=total, timeout_s=timeout_s)))
+
+    async def news(self) -> list[Entry]:
+        """Return what has happened to the phones since this was asked last, in the order of time.
+
+        Events are kept from the first time on that this is asked, for one reader alone.
+        """
+        dump = JournalDump.model_validate(await self._ask(ask.ReadJournal(start=self._read)))
+        self._missed += dump.first - self._read
+        self._read = dump.first + len(dump.events)
+        return [Entry(*event) for event in dump.events]
+
+    @property
+    def missed(self) -> int:
+        """How many events were lost because `news` was asked too seldom."""
+        return self._missed
 
     async def stop(self) -> None:
         """Tell the fleet to disconnect all phones and end."""

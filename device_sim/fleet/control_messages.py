@@ -164,6 +164,16 @@ class ReadCounters(_Strict):
     op: Literal["counters"] = "counters"
 
 
+class ReadJournal(_Strict):
+    """Tell what has happened to the phones, from event number `start` on; answers `JournalDump`.
+
+    Events are kept from the first time on that this is asked; those before `start` are forgotten. One reader only.
+    """
+
+    op: Literal["journal"] = "journal"
+    start: Annotated[int, Field(ge=0)]
+
+
 class Stop(_Strict):
     """Disconnect all phones and end the process."""
 
@@ -186,6 +196,7 @@ Request = (
     | AwaitSettled
     | AwaitRefusals
     | ReadCounters
+    | ReadJournal
     | Stop
 )
 REQUEST: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminator="op")])
@@ -243,7 +254,22 @@ class CountersDump(_Strict):
     locks: int
     unlocks: int
     connects: int
+    online: int
+    """Phones that are connected and subscribed now."""
     storage_failures: int
+    rss_bytes: int
+    """Memory of the fleet's process, or processes, that is resident."""
+    empty_bytes: int
+    """The same before there were phones."""
+
+
+class JournalDump(_Strict):
+    """What has happened, in its order: as much as fits in one answer."""
+
+    first: int
+    """The number of the first of these events; above what was asked for when some were lost."""
+    events: list[tuple[int, Imei, str, int]]
+    """As `device_sim.fleet.journal.Entry` has them."""
 
 
 class Response(_Strict):

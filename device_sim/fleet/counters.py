@@ -2,6 +2,7 @@
 
 from collections import Counter
 
+from device_sim.fleet.process import resident_bytes
 from device_sim.phone.effects import Happening, Observed
 from lock_protocol.levels import Level
 
@@ -18,7 +19,11 @@ class Counters:
         self.unlocks = 0
         """Times a phone came to be open (level 0 or 1, or released) from above that."""
         self.connects = 0
+        self.online = 0
+        """Phones that are connected and subscribed now."""
         self.storage_failures = 0
+        self.empty_bytes = resident_bytes()
+        """Memory of the process before it had phones."""
 
     def count(self, observed: Observed) -> None:
         """Count what a step was about."""

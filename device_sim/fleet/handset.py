@@ -1,7 +1,6 @@
 """The handset that an agent runs on: what its user sees, which root access can make differ from what was applied."""
 
 import time
-from collections import deque
 from dataclasses import dataclass
 
 from lock_protocol.levels import Condition, Level
@@ -28,13 +27,14 @@ class Handset:
     otherwise.
     """
 
+    # Thousands of handsets each have few transitions: an empty deque alone would be 760 bytes.
     __slots__ = ("_pinned", "applied", "applies", "condition", "transitions")
 
     def __init__(self) -> None:
         self.applied = Level.UNLOCKED
         self.condition = Condition.NONE
         self.applies = 0
-        self.transitions: deque[Transition] = deque(maxlen=_KEPT_TRANSITIONS)
+        self.transitions: tuple[Transition, ...] = ()
         self._pinned: Level | None = None
 
     @property
@@ -42,20 +42,26 @@ class Handset:
         """What the user sees."""
         return self.applied if self._pinned is None else self._pinned
 
-    def apply(self, level: Level, condition: Condition, order: tuple[int, int]) -> None:
-        """Do what the agent says; `order` is epoch and version of the state it holds."""
+    def apply(self, level: Level, condition: Condition, order: tuple[int, int]) -> bool:
+        """Do what the agent says; return whether the user sees another level, or the first, from now on.
+
+        `order` is epoch and version of the state that the agent holds.
+        """
         before = self.level
         self.applied, self.condition = level, condition
         self.applies += 1
-        self._note(before, order)
+        return self._note(before, order)
 
-    def pin(self, level: Level | None, order: tuple[int, int]) -> None:
-        """Show `level` whatever is applied; None undoes that."""
+    def pin(self, level: Level | None, order: tuple[int, int]) -> bool:
+        """Show `level` whatever is applied; None undoes that. Returns the same as `apply`."""
         before = self.level
         self._pinned = level
-        self._note(before, order)
+        return self._note(before, order)
 
-    def _note(self, before: Level, order: tuple[int, int]) -> None:
+    def _note(self, before: Level, order: tuple[int, int]) -> bool:
         # A handset's first level is worth a time too: it is how long a boot took.
-        if self.level is not before or not self.transitions:
-            self.transitions.append(Transition(time.monotonic_ns(), self.level, *order))
+        changed = self.level is not before or not self.transitions
+        if changed:
+            latest = Transition(time.monotonic_ns(), self.level, *order)
+            self.transitions = (*self.transitions[1 - _KEPT_TRANSITIONS :], latest)
+        return changed

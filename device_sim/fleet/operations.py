@@ -6,6 +6,7 @@ from typing import Any
 
 from device_sim.fleet import control_messages as ask
 from device_sim.fleet.fleet import Fleet
+from device_sim.fleet.process import resident_bytes
 from device_sim.fleet.simulated_phone import SimulatedPhone
 from lock_protocol.imei import Imei
 
@@ -65,8 +66,16 @@ async def _counters(fleet: Fleet, _: ask.ReadCounters) -> ask.CountersDump:
         locks=counters.locks,
         unlocks=counters.unlocks,
         connects=counters.connects,
+        online=counters.online,
+        rss_bytes=resident_bytes(),
+        empty_bytes=counters.empty_bytes,
         storage_failures=counters.storage_failures,
     )
+
+
+async def _journal(fleet: Fleet, request: ask.ReadJournal) -> ask.JournalDump:
+    first, events = fleet.around.journal.read(request.start)
+    return ask.JournalDump.model_construct(first=first, events=events)
 
 
 # --- doing ---------------------------------------------------------------------------------------------------------
@@ -152,6 +161,7 @@ OPERATIONS: Mapping[type[ask.Request], Callable[[Fleet, Any], Awaitable[Any]]] =
         ask.Dump: _dump,
         ask.Transitions: _transitions,
         ask.ReadCounters: _counters,
+        ask.ReadJournal: _journal,
         ask.FactoryReset: _factory_reset,
         ask.PowerCycle: _power_cycle,
         ask.Cut: _cut,

@@ -3,12 +3,15 @@
 import os
 import time
 from collections import Counter
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from types import MappingProxyType
 
 from device_sim.fleet.alarms import Alarms
 from device_sim.fleet.counters import Counters
 from device_sim.fleet.handset import Handset
+from device_sim.fleet.journal import DOWN, UP, Journal
 from device_sim.fleet.link import Arrived, Link, LinkError
 from device_sim.fleet.watches import Watches
 from device_sim.identities import FleetPhone
@@ -36,6 +39,7 @@ from lock_protocol.imei import Imei
 from lock_protocol.levels import Level, Signals
 
 _BOOT_AGAIN_S = 1.0
+_NONE: Mapping[str, int] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +50,7 @@ class Surroundings:
     alarms: Alarms
     counters: Counters
     watches: Watches
+    journal: Journal = field(default_factory=Journal)
 
 
 class SimulatedPhone:
@@ -55,12 +60,13 @@ class SimulatedPhone:
     was, and the agent is started again from what is stored, a second later or with the next connection.
     """
 
-    __slots__ = ("_around", "_core", "_link", "handset", "login", "refusals")
+    __slots__ = ("_around", "_core", "_link", "_refused", "handset", "login")
 
     def __init__(self, login: FleetPhone, around: Surroundings) -> None:
         self.login = login
         self.handset = Handset()
-        self.refusals: Counter[str] = Counter()
+        # Most phones never refuse anything, and a Counter is as large as the rest of this object.
+        self._refused: Counter[str] | None = None
         self._around = around
         self._core = Phone.switched_off(login.identity)
         self._link: Link | None = None
@@ -86,6 +92,11 @@ class SimulatedPhone:
     def settled(self) -> bool:
         """Whether, on this connection, a `Fresh` has confirmed what it holds."""
         return self.online and self.confirmed and self._core.dialogue.asked == 0
+
+    @property
+    def refusals(self) -> Mapping[str, int]:
+        """How often it has refused a message, by the refusal's name."""
+        return _NONE if self._refused is None else self._refused
 
     @property
     def order(self) -> tuple[int, int]:
@@ -141,6 +152,8 @@ class SimulatedPhone:
         """Say hello on a new connection."""
         self._link = link
         self._around.counters.connects += 1
+        self._around.counters.online += 1
+        self._around.journal.note(self.imei, UP, self.order[1])
         self._feed_online(Connected(monotonic=time.monotonic(), entropy=os.urandom(ENTROPY_BYTES)))
 
     def arrived(self, message: Arrived) -> None:
@@ -155,7 +168,10 @@ class SimulatedPhone:
 
     def closed(self) -> None:
         """Note that the connection is gone, if there was one."""
-        self._link = None
+        if self._link is not None:
+            self._link = None
+            self._around.counters.online -= 1
+            self._around.journal.note(self.imei, DOWN, self.order[1])
         if self.online:
             self._feed(Disconnected(monotonic=time.monotonic()))
 
@@ -184,7 +200,8 @@ class SimulatedPhone:
 
     def tamper(self, level: Level | None) -> None:
         """Pin what the handset shows, as a user with root access may; None undoes that."""
-        self.handset.pin(level, self.order)
+        if self.handset.pin(level, self.order):
+            self._note_level()
         self._around.watches.changed(self)
 
     # --- inside ---
@@ -241,12 +258,17 @@ class SimulatedPhone:
     def _apply(self, apply: Apply) -> None:
         self._around.counters.count_level(self.handset.applied, apply.level)
         self._around.counters.applies += 1
-        self.handset.apply(apply.level, apply.condition, self.order)
+        if self.handset.apply(apply.level, apply.condition, self.order):
+            self._note_level()
+
+    def _note_level(self) -> None:
+        self._around.journal.note(self.imei, self.handset.level.name.lower(), self.order[1])
 
     def _observe(self, observed: Observed) -> None:
         self._around.counters.count(observed)
         if observed.refusal:
-            self.refusals[observed.refusal] += 1
+            self._refused = Counter() if self._refused is None else self._refused
+            self._refused[observed.refusal] += 1
 
     def _crash(self) -> None:
         self._around.counters.storage_failures += 1

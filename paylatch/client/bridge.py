@@ -225,7 +225,12 @@ class Bridge:
 
 @asynccontextmanager
 async def connect(
-    url: str, api_key: str, *, patience: Patience = PATIENT, timeout_s: float = TIMEOUT_S
+    url: str,
+    api_key: str,
+    *,
+    patience: Patience = PATIENT,
+    timeout_s: float = TIMEOUT_S,
+    transport: httpx.AsyncBaseTransport | None = None,
 ) -> AsyncIterator[Bridge]:
     """Give the bridge at this address to the holder of this key.
 
@@ -234,11 +239,12 @@ async def connect(
         api_key: `pl_…`; read it from a file or a secret store.
         patience: how long what is safe to repeat is tried again.
         timeout_s: how long one try may take.
+        transport: other connections than httpx's own.
 
     Raises:
         ValueError: no such address or key can be.
     """
-    async with connected(url, api_key, patience=patience, timeout_s=timeout_s) as requests:
+    async with connected(url, api_key, patience=patience, timeout_s=timeout_s, transport=transport) as requests:
         yield Bridge(requests)
 
 

@@ -85,9 +85,14 @@ def refusal(response: httpx.Response) -> PaylatchError:
 
 @asynccontextmanager
 async def connected(
-    url: str, api_key: str, *, patience: Patience = PATIENT, timeout_s: float = TIMEOUT_S
+    url: str,
+    api_key: str,
+    *,
+    patience: Patience = PATIENT,
+    timeout_s: float = TIMEOUT_S,
+    transport: httpx.AsyncBaseTransport | None = None,
 ) -> AsyncIterator[Requests]:
-    """Give what asks the bridge at this address, over connections that are kept open.
+    """Give what asks the bridge at this address, over connections that are kept open: httpx's, or those of `transport`.
 
     Raises:
         ValueError: the address is none of HTTP, or the key has characters that no key has.
@@ -101,6 +106,7 @@ async def connected(
         base_url=address,
         headers={"Authorization": f"Bearer {api_key}"},
         timeout=timeout_s,
+        transport=transport,
         limits=httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS),
         trust_env=address.host not in _LOOPBACK,  # a proxy from the environment has no business there
     ) as http:

@@ -7,8 +7,8 @@ from typing import Any, NoReturn, TypeVar
 
 import typer
 
-FAILED, USAGE, PARTLY, NOT_ALLOWED, INTERRUPTED, TERMINATED = 1, 2, 3, 4, 130, 143
-"""Exit codes besides 0 for done; `PARTLY` is for a bulk of which a part failed."""
+FAILED, USAGE, PARTLY, NOT_ALLOWED, TOO_SLOW, INTERRUPTED, TERMINATED = 1, 2, 3, 4, 99, 130, 143
+"""Exit codes besides 0 for done; `PARTLY` is for a bulk of which a part failed, `TOO_SLOW` for a threshold."""
 
 T = TypeVar("T")
 

@@ -6,7 +6,7 @@ import os
 import secrets
 import tempfile
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,25 +14,23 @@ from pathlib import Path
 from broker_bridge.adapters.mqtt.passwords import SALT_BYTES, hash_password
 from broker_bridge.adapters.signing.keys import init_development_keys
 from device_sim.fleet.control_client import FleetControl
-from device_sim.identities import FleetLine, new_device_seed, write_fleet
-from lock_protocol.keys import SigningKey
 from lock_protocol.messages import LenderId, Root
 from lock_protocol.topics import Topics
 from lock_protocol.trust import pinned_root
 from paylatch.broker_config import BrokerFiles, write_instance
 from paylatch.broker_process import MosquittoProcess
-from paylatch.client import Bridge, Enrolled
-from paylatch.demo.lender import connected, enrol
+from paylatch.client import Bridge
+from paylatch.demo.lender import connected, enrol_fleet
 from paylatch.demo.options import DemoError, DemoUsageError
 from paylatch.demo.processes import ChildProcess, output_of, running
 from paylatch.demo.services import ServiceAccess
-from paylatch.demo.view import View
 from paylatch.facts import Borrower
+from paylatch.fleet.phones import BrokerAddress, Knocking, RunningPhones, phones_running
 from paylatch.ports import LOOPBACK, free_ports
+from paylatch.steps import Announcer
 
 LENDER = LenderId("demo-lender")
 _PAY_HOST = "pay.example"
-_ENROLMENTS_AT_A_TIME = 128
 
 # A fleet that connects needs some 6 ms a phone, and may have to share the machine.
 _FLEET_STARTS_IN_S = 60.0
@@ -153,8 +151,59 @@ def _kept(directory: Path) -> Files:
     return files
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """A broker, a bridge in development mode and its lender, without any phone yet."""
+
+    broker: MosquittoProcess
+    bridge: Bridge
+    """As the lender has it."""
+    process: ChildProcess
+    """The bridge's."""
+    ports: Ports
+    services: Mapping[str, str] = field(repr=False)
+    """Each service's password at the broker."""
+    api_key: str = field(repr=False)
+    """The lender's."""
+
+    @property
+    def url(self) -> str:
+        """The bridge's address."""
+        return f"http://{LOOPBACK}:{self.ports.http}"
+
+
 @asynccontextmanager
-async def built(files: Files, database: str, borrowers: Sequence[Borrower], view: View) -> AsyncIterator[Stage]:
+async def site(
+    files: Files, database: str, view: Announcer, *, before: Callable[[], Awaitable[None]] | None = None
+) -> AsyncIterator[Site]:
+    """Give a broker and a bridge that are ready for lenders.
+
+    Args:
+        files: where everything of the run is.
+        database: the URL of the bridge's, which is empty.
+        view: shows what happens.
+        before: what is done once there are keys and a lender, before the bridge runs.
+
+    Raises:
+        DemoError, BrokerError: something did not start; the message says what, with the end of its log.
+    """
+    ports = Ports(**dict(zip(("phones", "services", "http"), free_ports(3), strict=True)))
+    services = {name: secrets.token_urlsafe(24) for name in _SERVICES}
+    api_key = await prepare(files, database, ports, services)
+    if before is not None:
+        await before()
+    async with AsyncExitStack() as stack:
+        view.step("starting Mosquitto and the bridge")
+        broker = await _broker(stack, files, ports)
+        arguments = ["bridge", "run", "--config", str(files.bridge_settings)]
+        process = await stack.enter_async_context(running("bridge", arguments, files.log("bridge")))
+        bridge = await stack.enter_async_context(connected(f"http://{LOOPBACK}:{ports.http}", api_key))
+        await process.wait_until(bridge.is_ready)
+        yield Site(broker=broker, bridge=bridge, process=process, ports=ports, services=services, api_key=api_key)
+
+
+@asynccontextmanager
+async def built(files: Files, database: str, borrowers: Sequence[Borrower], view: Announcer) -> AsyncIterator[Stage]:
     """Set the stage: when this gives it, every phone is enrolled, connected and confirmed.
 
     Args:
@@ -166,32 +215,25 @@ async def built(files: Files, database: str, borrowers: Sequence[Borrower], view
     Raises:
         DemoError, BrokerError: something did not start; the message says what, with the end of its log.
     """
-    ports = Ports(**dict(zip(("phones", "services", "http"), free_ports(3), strict=True)))
-    services = {name: secrets.token_urlsafe(24) for name in _SERVICES}
-    api_key = await prepare(files, database, ports, services)
     async with AsyncExitStack() as stack:
-        view.step("starting Mosquitto and the bridge")
-        broker, url = await _broker(stack, files, ports), f"http://{LOOPBACK}:{ports.http}"
-        arguments = ["bridge", "run", "--config", str(files.bridge_settings)]
-        bridge_process = await stack.enter_async_context(running("bridge", arguments, files.log("bridge")))
-        bridge = await stack.enter_async_context(connected(url, api_key))
-        await bridge_process.wait_until(bridge.is_ready)
+        there = await stack.enter_async_context(site(files, database, view))
         view.step(f"enrolling {len(borrowers)} phones")
-        root, topics = await _enrol(files, bridge, borrowers)
+        first, *_ = await enrol_fleet(there.bridge, borrowers, files.fleet_phones)
         view.step(f"connecting {len(borrowers)} phones")
-        fleet_process = await _fleet(stack, files, ports, topics, len(borrowers))
+        topics = Topics(first.mqtt.topic_prefix)
+        phones = await _phones(stack, files, there.ports, topics, len(borrowers))
         yield Stage(
-            broker=broker,
-            bridge=bridge,
-            fleet=FleetControl(files.fleet_control),
-            root=root,
+            broker=there.broker,
+            bridge=there.bridge,
+            fleet=phones.control,
+            root=pinned_root(first.root),
             topics=topics,
-            url=url,
-            api_key=api_key,
-            lender_access=_access(ports, services, LENDER),
-            bridge_access=_access(ports, services, "bridge"),
-            auditor_access=_access(ports, services, "auditor"),
-            processes=(bridge_process, fleet_process),
+            url=there.url,
+            api_key=there.api_key,
+            lender_access=_access(there, LENDER),
+            bridge_access=_access(there, "bridge"),
+            auditor_access=_access(there, "auditor"),
+            processes=(there.process, *phones.processes),
         )
 
 
@@ -250,57 +292,20 @@ async def _broker(stack: AsyncExitStack, files: Files, ports: Ports) -> Mosquitt
     return broker
 
 
-async def _enrol(files: Files, bridge: Bridge, borrowers: Sequence[Borrower]) -> tuple[Root, Topics]:
-    """Enrol all phones and write the fleet's file; return the root and the topics that phones are told."""
-    seeds = [new_device_seed() for _ in borrowers]
-    places = asyncio.Semaphore(_ENROLMENTS_AT_A_TIME)
-
-    async def enrol_one(borrower: Borrower, seed: bytes) -> Enrolled:
-        async with places:
-            return await enrol(bridge, borrower, SigningKey.from_seed(seed).public)
-
-    async with asyncio.TaskGroup() as tasks:
-        enrolling = [
-            tasks.create_task(enrol_one(borrower, seed), name=f"enrol {borrower.imei}")
-            for borrower, seed in zip(borrowers, seeds, strict=True)
-        ]
-    enrolled = [task.result() for task in enrolling]
-    write_fleet(
-        files.fleet_phones,
-        (
-            FleetLine(imei=one.imei, device_seed=seed, password=one.mqtt.password, root=one.root)
-            for one, seed in zip(enrolled, seeds, strict=True)
-        ),
-    )
-    return pinned_root(enrolled[0].root), Topics(enrolled[0].mqtt.topic_prefix)
-
-
-async def _fleet(stack: AsyncExitStack, files: Files, ports: Ports, topics: Topics, phones: int) -> ChildProcess:
+async def _phones(stack: AsyncExitStack, files: Files, ports: Ports, topics: Topics, count: int) -> RunningPhones:
     """Start the fleet and wait until each phone's own hello has been answered."""
-    arguments = {
-        "--phones": files.fleet_phones,
-        "--control": files.fleet_control,
-        "--host": LOOPBACK,
-        "--port": ports.phones,
-        "--prefix": topics.prefix,
-        "--backoff-cap-s": _RECONNECT_BACKOFF_S,
-    }
-    flags = [str(part) for pair in arguments.items() for part in pair]
-    process = await stack.enter_async_context(running("fleet", ["fleet", "run", *flags], files.log("fleet")))
-
-    async def listens() -> bool:
-        return files.fleet_control.is_socket()
-
-    await process.wait_until(listens)
-    patience = _FLEET_STARTS_IN_S + phones * _PHONE_CONNECTS_IN_S
-    silent = await FleetControl(files.fleet_control).await_settled(patience)
+    broker = BrokerAddress(host=LOOPBACK, port=ports.phones, prefix=topics.prefix)
+    knocking = Knocking(backoff_cap_s=_RECONNECT_BACKOFF_S)
+    phones = await stack.enter_async_context(phones_running(files.fleet_phones, files.directory, broker, knocking))
+    patience = _FLEET_STARTS_IN_S + count * _PHONE_CONNECTS_IN_S
+    silent = await phones.control.await_settled(patience)
     if silent:
         raise DemoError(f"{len(silent)} phones were not confirmed within {patience:g} s, {silent[0]} the first")
-    return process
+    return phones
 
 
-def _access(ports: Ports, services: dict[str, str], name: str) -> ServiceAccess:
-    return ServiceAccess(port=ports.services, username=name, secret=services[name])
+def _access(there: Site, name: str) -> ServiceAccess:
+    return ServiceAccess(port=there.ports.services, username=name, secret=there.services[name])
 
 
 def write_secret(path: Path, secret: str) -> None:

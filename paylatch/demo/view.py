@@ -12,13 +12,13 @@ from typing import Protocol, Self
 from paylatch.demo.audit import Row
 from paylatch.demo.result import Result, Violation
 from paylatch.demo.summary import LEVELS, summary_of
-from paylatch.steps import PlainSteps, RichSteps
+from paylatch.steps import Announcer, PlainSteps, RichSteps
 
 _SHOWN_VIOLATIONS = 20
 _TITLE = "Paylatch demo"
 
 
-class View(Protocol):
+class View(Announcer, Protocol):
     """Shows one run. A context manager: leaving it gives the terminal back."""
 
     def __enter__(self) -> Self:
@@ -28,9 +28,6 @@ class View(Protocol):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Give it back."""
-
-    def step(self, text: str) -> None:
-        """Show what is being done from now on."""
 
     def month(self, name: str, rows: Sequence[Row], violations: Sequence[Violation]) -> None:
         """Show a month's audit."""

@@ -3,9 +3,6 @@
 import asyncio
 import json
 import re
-import signal
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +14,7 @@ from broker_bridge.adapters.policies.profiles import profile_document
 from device_sim.fleet.control_client import FleetControl
 from lock_protocol.imei import Imei
 from paylatch.cli import app
+from tests.system.quickstart import running_quickstart
 
 IMEI = "001017000000003"
 UNKNOWN = "001017000000011"
@@ -26,15 +24,8 @@ UNKNOWN = "001017000000011"
 def quickstart(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The directory of a quickstart that runs."""
     directory = tmp_path_factory.mktemp("quick") / "start"
-    command = [sys.executable, "-m", "paylatch", "quickstart", "--directory", str(directory)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout is not None
-        for line in process.stdout:
-            if "the phone is unlocked" in line:
-                break
+    with running_quickstart(directory):
         yield directory
-        process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 130
 
 
 @pytest.fixture(autouse=True)

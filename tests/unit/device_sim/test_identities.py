@@ -2,6 +2,7 @@
 
 import base64
 import json
+import stat
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from device_sim.identities import (
     new_device_seed,
     read_fleet,
     simulated_imei,
+    split_fleet,
     write_fleet,
 )
 from lock_protocol.imei import parse_imei
@@ -82,3 +84,12 @@ def test_an_imei_is_there_once(tmp_path: Path, authority: RootAuthority) -> None
     write_fleet(path, [line, line])
     with pytest.raises(FleetFileError, match=r"line 2: .*there before"):
         read_fleet(path)
+
+
+def test_a_fleets_file_can_be_split_into_private_ones(tmp_path: Path, authority: RootAuthority) -> None:
+    path, parts = tmp_path / "fleet.jsonl", [tmp_path / "a.jsonl", tmp_path / "b.jsonl"]
+    seed, root = new_device_seed(), authority.envelope
+    write_fleet(path, [FleetLine(imei=simulated_imei(n), device_seed=seed, password="p", root=root) for n in range(5)])
+    split_fleet(path, zip(parts, (3, 2), strict=True))
+    assert [phone.imei for part in parts for phone in read_fleet(part)] == [phone.imei for phone in read_fleet(path)]
+    assert {stat.S_IMODE(part.stat().st_mode) for part in parts} == {0o600}

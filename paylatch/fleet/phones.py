@@ -1,0 +1,111 @@
+"""The phones of a run as processes of their own: as many as they need, directed as one."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from device_sim.fleet.process import allow_files
+from device_sim.fleet.shards import ShardedControl, shards_for, split
+from device_sim.identities import read_fleet, split_fleet
+from lock_protocol.topics import DEFAULT_PREFIX
+from paylatch.demo.processes import ChildProcess, running
+from paylatch.ports import LOOPBACK
+
+_ALL_FILES = 1_048_576
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BrokerAddress:
+    """Where phones connect."""
+
+    host: str = LOOPBACK
+    port: int = 1883
+    prefix: str = DEFAULT_PREFIX
+    tls: bool = False
+    cafile: Path | None = None
+    """Whose certificates count; None for the system's."""
+
+    def flags(self) -> list[str]:
+        """Return it as flags of a fleet's process."""
+        flags = ["--host", self.host, "--port", str(self.port), "--prefix", self.prefix]
+        flags += ["--tls"] if self.tls else []
+        return flags + (["--cafile", str(self.cafile)] if self.cafile else [])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Knocking:
+    """How hard the phones may knock at the broker, all of them together."""
+
+    connects_per_s: float = 1000.0
+    backoff_cap_s: float = 2.0
+    """The longest wait between one phone's attempts."""
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunningPhones:
+    """A fleet that is running."""
+
+    control: ShardedControl
+    processes: Sequence[ChildProcess]
+
+
+@asynccontextmanager
+async def phones_running(
+    fleet_file: Path, directory: Path, broker: BrokerAddress, knocking: Knocking, *, shards: int | None = None
+) -> AsyncIterator[RunningPhones]:
+    """Run the phones of a fleet's file; when this gives them, they are about to connect.
+
+    The first process is directed by `fleet.sock` in the directory, the others by `fleet-2.sock` and so on.
+
+    Args:
+        fleet_file: as `device_sim.identities` describes it.
+        directory: for sockets, logs and, with several processes, each one's phones.
+        broker: where they connect.
+        knocking: how fast.
+        shards: how many processes; None for as many as are needed.
+
+    Raises:
+        FleetFileError: the file is not as it must be.
+        TooFewFilesError: this system lets no process open enough files.
+        DemoError: a process did not start.
+    """
+    imeis = [phone.imei for phone in read_fleet(fleet_file)]
+    count = shards or shards_for(len(imeis), cores=os.cpu_count() or 1, files=allow_files(_ALL_FILES))
+    parts = split(imeis, count)
+    names = ["fleet", *(f"fleet-{number}" for number in range(2, count + 1))]
+    files = [fleet_file] if count == 1 else [directory / f"{name}.part.jsonl" for name in names]
+    if count > 1:
+        split_fleet(fleet_file, zip(files, map(len, parts), strict=True))
+    sockets = [directory / f"{name}.sock" for name in names]
+    pace = [
+        *("--connects-per-s", str(knocking.connects_per_s / count)),
+        *("--backoff-cap-s", str(knocking.backoff_cap_s)),
+    ]
+    async with AsyncExitStack() as stack:
+        processes = []
+        for number, (name, file, socket) in enumerate(zip(names, files, sockets, strict=True)):
+            flags = ["--phones", str(file), "--control", str(socket), "--seed", str(knocking.seed + number)]
+            log = directory / f"{name}.log"
+            child = running(name, [*flags, *broker.flags(), *pace], log, module="device_sim")
+            processes.append(await stack.enter_async_context(child))
+        for process, socket in zip(processes, sockets, strict=True):
+            await process.wait_until(_listening_on(socket))
+        control = ShardedControl(dict(zip(sockets, parts, strict=True)))
+        yield RunningPhones(control=control, processes=processes)
+
+
+def _listening_on(socket: Path) -> Callable[[], Awaitable[bool]]:
+    async def listens() -> bool:
+        # That its file is there does not mean that anybody listens yet.
+        try:
+            _, writer = await asyncio.open_unix_connection(str(socket))
+        except OSError:
+            return False
+        writer.close()
+        return True
+
+    return listens

@@ -1,0 +1,179 @@
+"""Where a run's bridge and phones come from: of its own, or those that are there."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from device_sim.fleet.control_client import FleetControl
+from device_sim.fleet.process import RESERVED_FILES, allow_files
+from device_sim.identities import MAX_PHONES, read_fleet, simulated_imei, split_fleet, write_fleet
+from paylatch.bench.enrolment import enrol_in
+from paylatch.broker_process import MosquittoProcess
+from paylatch.client import Bridge, ConflictError
+from paylatch.demo.lender import connected, enrol_fleet
+from paylatch.demo.processes import ChildProcess
+from paylatch.demo.stage import LENDER, Files, site
+from paylatch.facts import Borrower
+from paylatch.fleet.cast import Broker
+from paylatch.fleet.options import BridgeAccess, FleetUsageError, Options
+from paylatch.fleet.phones import BrokerAddress
+from paylatch.steps import Announcer
+
+_NOTICE_WITHIN_S = 600.0
+_ASK_AGAIN_S = 0.2
+_LOST_SHARE = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """A bridge, and the phones that are enrolled with it."""
+
+    bridge: Bridge
+    fleet_file: Path
+    address: BrokerAddress
+    broker: Broker
+    processes: tuple[ChildProcess, ...] = ()
+    """What must not end by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class OwnBroker:
+    """A broker that the run has started itself."""
+
+    process: MosquittoProcess
+
+    async def strike(self, down_s: float, *, keep: bool, fleet: FleetControl) -> None:
+        """End it by SIGKILL, and start it again after a while."""
+        del fleet
+        await asyncio.to_thread(self.process.kill)
+        await asyncio.sleep(down_s)
+        if not keep:
+            self.process.files.database.unlink(missing_ok=True)
+        await asyncio.to_thread(self.process.start)
+
+
+@dataclass(frozen=True, slots=True)
+class OperatorsBroker:
+    """A broker that only its operator can kill, who is asked to."""
+
+    view: Announcer
+
+    async def strike(self, down_s: float, *, keep: bool, fleet: FleetControl) -> None:
+        """Wait until most phones have lost their connections, and then until the first is back.
+
+        Raises:
+            FleetUsageError: nobody has killed it.
+        """
+        del down_s, keep
+        self.view.step("kill the broker now, and start it again")
+        before = (await fleet.counters()).online
+        lowest = await self._online_becomes(fleet, most=int(before * _LOST_SHARE))
+        while (online := (await fleet.counters()).online) <= lowest:
+            lowest = min(lowest, online)
+            await asyncio.sleep(_ASK_AGAIN_S)
+
+    async def _online_becomes(self, fleet: FleetControl, *, most: int) -> int:
+        deadline = time.monotonic() + _NOTICE_WITHIN_S
+        while (online := (await fleet.counters()).online) > most:
+            if time.monotonic() > deadline:
+                raise FleetUsageError(f"the broker was not killed within {_NOTICE_WITHIN_S:g} s; --local kills its own")
+            await asyncio.sleep(_ASK_AGAIN_S)
+        return online
+
+
+@asynccontextmanager
+async def source(options: Options, files: Files, view: Announcer) -> AsyncIterator[Source]:
+    """Give what the options say.
+
+    Args:
+        options: of the run.
+        files: where everything of the run is.
+        view: shows what is done.
+
+    Raises:
+        FleetUsageError: phones or files do not suffice, or phones are enrolled already.
+        DemoError, BrokerError, PaylatchError, FleetFileError: something did not start, or is not as it must be.
+    """
+    if options.bridge is None:
+        async with _own(options, files, view) as own:
+            yield own
+    else:
+        async with _there(options, options.bridge, files, view) as there:
+            yield there
+
+
+@asynccontextmanager
+async def _own(options: Options, files: Files, view: Announcer) -> AsyncIterator[Source]:
+    phones = options.scenario.phones
+    # The broker inherits the limit, and has one process for all connections.
+    if (allowed := allow_files(phones + RESERVED_FILES)) < phones + RESERVED_FILES:
+        raise FleetUsageError(
+            f"{phones} phones, but the broker may have {allowed} open files; raise the limit (ulimit -n), or use a "
+            "broker that is set up for more"
+        )
+    database = f"sqlite:///{files.bridge_database}"
+
+    async def enrol_before() -> None:
+        view.step(f"enrolling {phones} phones")
+        lines = await enrol_in(database, files.keys, LENDER, [simulated_imei(number) for number in range(phones)])
+        write_fleet(files.fleet_phones, lines)
+
+    async with site(files, database, view, before=enrol_before) as there:
+        yield Source(
+            bridge=there.bridge,
+            fleet_file=files.fleet_phones,
+            address=BrokerAddress(port=there.ports.phones),
+            broker=OwnBroker(there.broker),
+            processes=(there.process,),
+        )
+
+
+@asynccontextmanager
+async def _there(options: Options, access: BridgeAccess, files: Files, view: Announcer) -> AsyncIterator[Source]:
+    phones = options.scenario.phones
+    async with connected(access.url, access.api_key) as bridge:
+        if options.fleet_file is None:
+            told = await enrol(bridge, phones, options.first, files.fleet_phones, view)
+            file, address = files.fleet_phones, replace(told, **options.broker)
+        else:
+            file, address = (
+                await _some_of(options.fleet_file, phones, files),
+                replace(BrokerAddress(), **options.broker),
+            )
+        yield Source(bridge=bridge, fleet_file=file, address=address, broker=OperatorsBroker(view))
+
+
+async def enrol(bridge: Bridge, phones: int, first: int, path: Path, view: Announcer) -> BrokerAddress:
+    """Enrol new phones and write the fleet's file; return where the bridge says that phones connect.
+
+    Raises:
+        FleetUsageError: there are no such phones, or they are enrolled already.
+    """
+    if first + phones > MAX_PHONES:
+        raise FleetUsageError(f"simulated phones are numbered 0 to {MAX_PHONES - 1}; {phones} from {first} on are more")
+    borrowers = [Borrower(account=n + 1, imei=simulated_imei(n)) for n in range(first, first + phones)]
+    view.step(f"enrolling {phones} phones")
+    conflict: Exception | None = None
+    try:
+        first_one, *_ = await enrol_fleet(bridge, borrowers, path)
+        return BrokerAddress(host=first_one.mqtt.host, port=first_one.mqtt.port, prefix=first_one.mqtt.topic_prefix)
+    except* ConflictError as errors:
+        conflict = errors.exceptions[0]
+    # Here and not above: what is raised inside `except*` comes out wrapped in a group.
+    raise FleetUsageError(
+        f"{conflict}; use the fleet's file of then (--fleet), or number the new phones from another one on (--first)"
+    )
+
+
+async def _some_of(fleet_file: Path, phones: int, files: Files) -> Path:
+    """Return the file of a fleet, or one of its first phones if it has more."""
+    there = len(await asyncio.to_thread(read_fleet, fleet_file))
+    if there < phones:
+        raise FleetUsageError(f"{fleet_file} has {there} phones; {phones} asked for")
+    if there == phones:
+        return fleet_file
+    await asyncio.to_thread(split_fleet, fleet_file, [(files.fleet_phones, phones)])
+    return files.fleet_phones

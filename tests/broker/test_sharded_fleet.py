@@ -1,0 +1,176 @@
+"""A fleet in several processes, directed as one; and one that connects by TLS."""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from device_sim.fleet.control_client import FleetControlError
+from device_sim.fleet.journal import DOWN, UP
+from device_sim.fleet.shards import ShardedControl
+from device_sim.identities import FleetLine, new_device_seed, simulated_imei, write_fleet
+from lock_protocol.levels import Level
+from paylatch.broker_process import MosquittoProcess
+from paylatch.fleet.phones import BrokerAddress, Knocking, RunningPhones, phones_running
+from paylatch.ports import LOOPBACK, free_ports
+from tests.broker.fleet_rig import TOPICS, StandIn, stand_in
+from tests.conftest import RealBroker, new_broker
+from tests.loopback.lender import Lender
+
+IMEIS = [simulated_imei(number) for number in range(9)]
+PATIENCE_S = 30.0
+
+
+def write_phones(path: Path, broker: RealBroker, lender: Lender) -> Path:
+    broker.add_phones(*IMEIS)
+    root = lender.authority.envelope
+    lines = (
+        FleetLine(imei=imei, device_seed=new_device_seed(), password=broker.phones[imei], root=root) for imei in IMEIS
+    )
+    write_fleet(path, lines)
+    return path
+
+
+@dataclass
+class Rig:
+    bridge: StandIn
+    phones: RunningPhones
+
+    @property
+    def fleet(self) -> ShardedControl:
+        return self.phones.control
+
+
+@pytest.fixture
+async def rig(own_broker: RealBroker, tmp_path: Path) -> AsyncIterator[Rig]:
+    """Nine phones in two processes, all locked and settled."""
+    lender, address = Lender(), BrokerAddress(port=own_broker.phones_port, prefix=TOPICS.prefix)
+    file = write_phones(tmp_path / "all.jsonl", own_broker, lender)
+    async with (
+        stand_in(own_broker, lender) as bridge,
+        phones_running(file, tmp_path, address, Knocking(), shards=2) as phones,
+    ):
+        await bridge.order(IMEIS, Level.LOCKED)
+        assert await phones.control.await_levels(dict.fromkeys(IMEIS, Level.LOCKED), PATIENCE_S) == []
+        assert await phones.control.await_settled(PATIENCE_S) == []
+        yield Rig(bridge, phones)
+
+
+async def test_several_processes_are_asked_as_one(rig: Rig) -> None:
+    assert len(rig.phones.processes) == 2
+    assert [phone.imei for phone in await rig.fleet.dump()] == IMEIS
+    assert [phone.imei for phone in await rig.fleet.dump([IMEIS[8], IMEIS[0]])] == [IMEIS[8], IMEIS[0]]
+    assert set(await rig.fleet.transitions([IMEIS[0], IMEIS[8]])) == {IMEIS[0], IMEIS[8]}
+    assert await rig.fleet.dump([]) == []
+    assert await rig.fleet.transitions([]) == {}
+    counters = await rig.fleet.counters()
+    assert (counters.online, counters.locks, counters.connects) == (9, 9, 9)
+    assert counters.rss_bytes > 2 * 10**7
+
+
+async def test_a_phone_that_is_not_theirs_is_refused_by_name(rig: Rig) -> None:
+    with pytest.raises(FleetControlError, match=simulated_imei(77)):
+        await rig.fleet.dump([IMEIS[0], simulated_imei(77)])
+
+
+async def test_each_request_goes_to_those_whose_phones_it_is_about(rig: Rig) -> None:
+    away = [IMEIS[0], IMEIS[8]]
+    await rig.fleet.cut(away)
+    assert (await rig.fleet.counters()).online == 7
+    await rig.fleet.tamper(IMEIS[4], Level.NOTICE)
+    await rig.fleet.reconnect(away)
+    assert await rig.fleet.await_connected(PATIENCE_S) == []
+    (mismatch,) = await rig.fleet.await_levels(dict.fromkeys(IMEIS, Level.LOCKED), 0)
+    assert (mismatch.imei, mismatch.level) == (IMEIS[4], Level.NOTICE)
+
+
+async def test_what_happens_is_told_once_and_in_the_order_of_time(rig: Rig) -> None:
+    assert await rig.fleet.news() == []
+    await rig.fleet.cut([IMEIS[8]])
+    await rig.fleet.reconnect([IMEIS[8]])
+    assert await rig.fleet.await_connected(PATIENCE_S) == []
+    await rig.bridge.order([IMEIS[0]], Level.UNLOCKED)
+    assert await rig.fleet.await_levels({IMEIS[0]: Level.UNLOCKED}, PATIENCE_S) == []
+    told = [(entry.imei, entry.what, entry.version) for entry in await rig.fleet.news()]
+    assert told == [(IMEIS[8], DOWN, 1), (IMEIS[8], UP, 1), (IMEIS[0], "unlocked", 2)]
+    assert await rig.fleet.news() == []
+    assert rig.fleet.missed == 0
+
+
+async def test_refusals_of_all_of_them_are_waited_for_together(rig: Rig) -> None:
+    for imei in (IMEIS[0], IMEIS[8]):
+        await rig.bridge.publish(imei, b"unlock")
+    assert await rig.fleet.await_refusals(2, PATIENCE_S) == 2
+    assert await rig.fleet.await_refusals(3, 0) == 2
+    assert (await rig.fleet.counters()).refusals == {"Malformed": 2}
+
+
+def test_more_phones_than_files_are_refused_at_once(own_broker: RealBroker, tmp_path: Path) -> None:
+    file = write_phones(tmp_path / "all.jsonl", own_broker, Lender())
+    command = f"ulimit -n 100 && exec {sys.executable} -m device_sim --phones {file} --control {tmp_path}/fleet.sock"
+    done = subprocess.run(["/bin/sh", "-c", command], capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 1
+    assert "137 open files are needed and 100 allowed; raise the limit (ulimit -n)" in done.stderr
+
+
+# --- TLS ---
+
+
+@dataclass
+class TlsBroker:
+    broker: RealBroker
+    port: int
+    cafile: Path
+
+
+@pytest.fixture
+def tls_broker(tmp_path: Path) -> Iterator[TlsBroker]:
+    """A broker with a third listener, for phones by TLS, whose certificate is its own authority's."""
+    if shutil.which("openssl") is None:
+        pytest.skip("openssl is not installed: nothing here can make a certificate")
+    broker, (port,) = new_broker(tmp_path / "broker"), free_ports(1)
+    directory = broker.process.files.directory
+    subprocess.run(
+        [
+            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=test"),
+            *("-addext", f"subjectAltName=IP:{LOOPBACK}", "-keyout", "tls.key", "-out", "tls.crt"),
+        ],
+        cwd=directory,
+        check=True,
+        capture_output=True,
+    )
+    for name in ("tls.key", "tls.crt"):
+        (directory / name).chmod(0o644)
+    conf = broker.process.files.conf
+    listener = (
+        f"listener {port} {LOOPBACK}\nuse_username_as_clientid true\nallow_anonymous false\n"
+        "password_file ./phones.passwd\nacl_file ./phones.acl\ncertfile ./tls.crt\nkeyfile ./tls.key\n"
+    )
+    before, first, after = conf.read_text().partition("\nlistener ")
+    # Before the others: the broker is known to be up when the last of those listens.
+    conf.write_text(f"{before}\n{listener}{first}{after}")
+    with MosquittoProcess(directory, broker.phones_port, broker.services_port) as process:
+        yield TlsBroker(RealBroker(process, broker.services), port, directory / "tls.crt")
+
+
+async def test_phones_connect_by_tls(tls_broker: TlsBroker, tmp_path: Path) -> None:
+    lender = Lender()
+    file = write_phones(tmp_path / "all.jsonl", tls_broker.broker, lender)
+    address = BrokerAddress(port=tls_broker.port, prefix=TOPICS.prefix, tls=True, cafile=tls_broker.cafile)
+    async with (
+        stand_in(tls_broker.broker, lender) as bridge,
+        phones_running(file, tmp_path, address, Knocking()) as phones,
+    ):
+        await bridge.order(IMEIS, Level.LOCKED)
+        assert await phones.control.await_levels(dict.fromkeys(IMEIS, Level.LOCKED), PATIENCE_S) == []
+
+
+async def test_a_certificate_of_nobody_known_is_refused(tls_broker: TlsBroker, tmp_path: Path) -> None:
+    file = write_phones(tmp_path / "all.jsonl", tls_broker.broker, Lender())
+    address = BrokerAddress(port=tls_broker.port, prefix=TOPICS.prefix, tls=True)
+    async with phones_running(file, tmp_path, address, Knocking()) as phones:
+        assert await phones.control.await_connected(2) == IMEIS

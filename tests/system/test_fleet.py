@@ -1,0 +1,145 @@
+"""Load tests as people run them: each shipped scenario, small, on a real broker and bridge that are there already."""
+
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from paylatch.cli import app
+from paylatch.fleet.reading import shipped
+from tests.system.quickstart import running_quickstart
+
+PHONES = 24
+SMALL = ("--phones", str(PHONES), "--rate", "40", "--ramp", "500ms", "--duration", "3s", "--quiet")
+# How fast it is depends on what else runs here: what is tested is that everything is right.
+LENIENT = [
+    f"--threshold={metric}<60000" for metric in ("unlock_ms.p50", "unlock_ms.p99", "back_ms.p99", "reset_ms.p99")
+]
+THERE = [name for name in shipped() if name != "reconnect-storm"]
+"""Those that need no broker of their own to kill."""
+
+
+@pytest.fixture(scope="module")
+def bridge(tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[str]]:
+    """The flags with which the bridge of a quickstart is reached."""
+    with running_quickstart(tmp_path_factory.mktemp("quick") / "start") as known:
+        yield ["--url", known["PAYLATCH_URL"], "--key-file", known["PAYLATCH_KEY_FILE"]]
+
+
+def paylatch(*arguments: str, code: int = 0) -> Result:
+    done = CliRunner().invoke(app, ["fleet", *arguments])
+    assert done.exit_code == code, done.output
+    return done
+
+
+def limits_of(name: str) -> list[str]:
+    """The lenient thresholds over what this scenario measures."""
+    shown = paylatch("show", name).stdout
+    return [limit for limit in LENIENT if limit.partition("=")[2].partition("<")[0] in shown]
+
+
+@pytest.mark.parametrize("name", THERE)
+def test_a_shipped_scenario_is_played_and_every_phone_is_right(name: str, bridge: list[str], tmp_path: Path) -> None:
+    first = str(100 * (1 + THERE.index(name)))
+    files = ("--json", str(tmp_path / "run.json"), "--csv", str(tmp_path / "run.csv"))
+    done = paylatch("run", name, *SMALL, *bridge, "--first", first, *limits_of(name), *files)
+    assert "every phone is as the decisions require" in done.stdout
+    run = json.loads((tmp_path / "run.json").read_text())
+    assert (run["figures"]["phones"], run["figures"]["lost"], run["figures"]["unproven"]) == (PHONES, 0, 0)
+    assert run["figures"]["decisions"] > 0
+    assert run["findings"] == []
+    assert all(one["reached"] for one in run["thresholds"])
+    heading, *lines = (tmp_path / "run.csv").read_text().splitlines()
+    assert heading.startswith("at_s,connected,due,decisions,transitions")
+    assert len(lines) == len(run["samples"]) > 0
+    _did_what_it_is_for(name, run)
+
+
+def _did_what_it_is_for(name: str, run: dict[str, Any]) -> None:
+    figures, trends = run["figures"], run["trends"]
+    match name:
+        case "payday" | "replay" | "midnight-batch":
+            assert trends["unlock_ms"]["count"] > 0
+            assert trends["lock_ms"]["count"] > 0
+        case "reset-wave":
+            assert figures["resets"] == trends["reset_ms"]["count"] == PHONES // 2 + round(PHONES / 10)
+        case "flaky-network":
+            # Each phone that was cut off came back; the first connections are counted too.
+            assert figures["connects"] == figures["cuts"] + PHONES
+            assert trends["back_ms"]["count"] > 0
+        case "soak":
+            assert figures["connects"] > PHONES
+
+
+def test_the_broker_is_killed_and_every_phone_is_right_again(tmp_path: Path) -> None:
+    report = tmp_path / "report.html"
+    done = paylatch("run", "reconnect-storm", "--local", *SMALL, "--report", str(report))
+    assert "right_again_s < 60" in done.stdout
+    shown = report.read_text()
+    assert "✓ Every phone was right, and every threshold reached" in shown
+    assert "outages" in shown
+
+
+def test_phones_enrolled_once_serve_many_runs_and_a_threshold_sets_the_exit_code(
+    bridge: list[str], tmp_path: Path
+) -> None:
+    fleet = tmp_path / "fleet.jsonl"
+    where = paylatch("enrol", "--phones", "6", "--first", "900", "--out", str(fleet), *bridge).stderr
+    broker = re.findall(r"(--\w+) (\S+)", where.partition("connect with")[2])
+    again = ["--fleet", str(fleet), *(part for pair in broker for part in pair), *bridge]
+    own = tmp_path / "mine.toml"
+    own.write_text(
+        'about = "Mine"\n[[step]]\ndo = "decide"\n'
+        'decisions = [{ type = "payment_overdue", days_overdue = 90, expect = "locked" }]\n[[step]]\ndo = "settle"\n'
+    )
+    small = ("--phones", "5", "--rate", "50", "--quiet")
+    paylatch("run", str(own), *small, *again, "--threshold", "lock_ms.count==5")
+    # The second time nothing has to change, so that nothing is measured: which is not reaching a limit.
+    done = paylatch("run", str(own), *small, *again, "--threshold", "lock_ms.p99<60000", code=99)
+    assert "FAIL lock_ms.p99 < 60000  (not measured)" in done.stdout
+
+
+def test_what_the_decisions_do_not_lead_to_is_found(bridge: list[str], tmp_path: Path) -> None:
+    own = tmp_path / "wrong.toml"
+    own.write_text(
+        'about = "Expects what the policy does not do"\naudit_within = "1s"\n'
+        '[[step]]\ndo = "decide"\npace = "at-once"\n'
+        'decisions = [{ type = "payment_overdue", days_overdue = 30, expect = "locked" }]\n'
+        '[[step]]\ndo = "settle"\nwithin = "1s"\n'
+    )
+    done = paylatch("run", str(own), "--phones", "2", "--first", "950", *bridge, code=1)
+    assert "FAIL stopped: 2 of 2 phones were not right within 1 s" in done.stdout
+    assert "has to be locked, shows restricted, and has told the bridge restricted" in done.stdout
+
+
+def test_phones_that_are_enrolled_already_are_not_taken_over(bridge: list[str]) -> None:
+    done = paylatch("run", "payday", "--phones", "1", "--quiet", *bridge, code=2)
+    assert "--first" in done.stderr
+    assert "--fleet" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fault"),
+    [
+        (("payda", "--local"), "no scenario 'payda'; there are flaky-network,"),
+        (("payday", "--local", "--rate", "0"), "--rate: Input should be greater than 0"),
+        (("payday", "--local", "--threshold", "speed<1"), "--threshold: 'speed' is not measured"),
+        (("payday", "--local", "--host", "broker"), "--local has a broker and phones of its own"),
+        (("payday", "--local", "--report", "/nowhere/report.html"), "/nowhere/report.html: No such file"),
+        (("payday", "--local", "--phones", "2000000"), "--phones: Input should be less than or equal to 1000000"),
+        (("replay", "--local", "--phones", "20001"), "20001 phones, but"),
+    ],
+)
+def test_what_cannot_be_played_is_refused_before_anything_starts(arguments: tuple[str, ...], fault: str) -> None:
+    assert fault in paylatch("run", *arguments, code=2).stderr
+
+
+def test_all_scenarios_are_listed_and_shown() -> None:
+    listed = json.loads(paylatch("scenarios", "--json").stdout)
+    assert [one["name"] for one in listed] == shipped()
+    assert paylatch("scenarios").stdout.splitlines()[0].split() == ["name", "about"]
+    assert paylatch("show", "payday").stdout.startswith("# ")

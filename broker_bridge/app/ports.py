@@ -359,8 +359,8 @@ class Store(Protocol):
     async def to_judge(self, now: int, limit: int) -> Sequence[Imei]:
         """Return phones that are to be judged again at `now` (seconds UTC), the longest waiting first."""
 
-    async def credentials(self) -> dict[Imei, str]:
-        """Return every phone's password hash."""
+    async def credentials(self, after: str, limit: int) -> Sequence[tuple[Imei, str]]:
+        """Return phones with their password hashes by IMEI, from the one behind `after` on."""
 
     async def claim(self, lane: Lane, now: int, limit: int) -> Sequence[Outgoing]:
         """Return states of this lane whose newest command is due, the longest waiting first."""

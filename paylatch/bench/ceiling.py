@@ -41,6 +41,7 @@ _CONNECTS_AT_A_TIME = 200
 _STALLED_S = 30.0
 _PUBLIC, _SECRET = crypto_sign_seed_keypair(bytes([1]) * 32)
 _QOS = mqtt5.QoS.AT_LEAST_ONCE
+_ANSWERS = (mqtt5.ConnAckPacket, mqtt5.SubAckPacket)
 _NOTICE = (
     "Payment overdue",
     129_900,
@@ -91,29 +92,23 @@ class Connection(asyncio.Protocol):
             except IndexError:  # the rest of it is still on its way
                 break
             at += size
-            self._take(packet)
+            if type(packet) is mqtt5.PublishPacket and packet.packet_id is not None:
+                self._transport.write(mqtt5.PubAckPacket(packet.packet_id).write())
+                self._on_publish(self, bytes(packet.payload))
+            elif type(packet) in _ANSWERS:
+                self.answered.set_result(None)
         self._rest = data[at:]
-
-    def _take(self, packet: mqtt5.Packet) -> None:
-        if isinstance(packet, mqtt5.PublishPacket) and packet.packet_id is not None:
-            self.send(mqtt5.PubAckPacket(packet.packet_id))
-            self._on_publish(self, bytes(packet.payload))
-        elif isinstance(packet, mqtt5.ConnAckPacket | mqtt5.SubAckPacket):
-            self.answered.set_result(None)
 
     def publish(self, topic: str, payload: bytes, *, retain: bool = False) -> None:
         """Send a message."""
         self._packet_id = self._packet_id % 65_535 + 1
-        self.send(mqtt5.PublishPacket(topic, payload, qos=_QOS, retain=retain, packet_id=self._packet_id))
-
-    def send(self, packet: Any) -> None:
-        """Send a packet."""
+        packet = mqtt5.PublishPacket(topic, payload, qos=_QOS, retain=retain, packet_id=self._packet_id)
         self._transport.write(packet.write())
 
     async def ask(self, packet: Any) -> None:
         """Send a packet and wait for its answer."""
         self.answered = asyncio.get_running_loop().create_future()
-        self.send(packet)
+        self._transport.write(packet.write())
         await self.answered
 
 

@@ -94,8 +94,10 @@ async def measure_unlocks(lender: Lender, book: Book, phones: Shards, most_locks
 async def _pay_idle(till: Till, payments: Sequence[Planned]) -> list[int]:
     """Pay for one phone after the other, each once the one before is open; return the waits."""
     for payment in payments:
-        await till.pay(payment)
-        await till.phones.at_levels({payment.imei: Level.UNLOCKED}, OPENS_IN_S)
+        async with asyncio.TaskGroup() as tasks:
+            # Asked first: a fleet that reads this question while the state comes would make the phone wait.
+            tasks.create_task(till.phones.at_levels({payment.imei: Level.UNLOCKED}, OPENS_IN_S), name="until open")
+            await till.pay(payment)
     return await till.waits()
 
 

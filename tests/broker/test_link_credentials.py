@@ -1,7 +1,7 @@
 """Phones' credentials on a real broker: rewritten, reloaded, and in force when the bridge says so."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -73,10 +73,10 @@ async def test_many_changes_share_a_few_writes(
     path, reads = tmp_path / "phones.passwd", 0
     credentials = store.credentials
 
-    async def counted() -> dict[Imei, str]:
+    async def counted(after: str, limit: int) -> Sequence[tuple[Imei, str]]:
         nonlocal reads
-        reads += 1
-        return await credentials()
+        reads += not after
+        return await credentials(after, limit)
 
     monkeypatch.setattr(store, "credentials", counted)
     async with writing(path, None, store) as file:
@@ -84,6 +84,17 @@ async def test_many_changes_share_a_few_writes(
         await asyncio.gather(*(file.publish() for _ in range(100)))
     assert len(path.read_text().splitlines()) == len(IMEIS)
     assert reads <= 3
+
+
+async def test_the_file_is_written_page_by_page(
+    tmp_path: Path, store: SqlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("broker_bridge.adapters.mqtt.credentials.PAGE", 3)
+    path = tmp_path / "phones.passwd"
+    async with writing(path, None, store) as file:
+        await enrol(store, *IMEIS)
+        await file.publish()
+    assert [line.partition(":")[0] for line in path.read_text().splitlines()] == sorted(IMEIS)
 
 
 async def test_a_broker_that_does_not_run_is_no_reason_to_fail(tmp_path: Path, store: SqlStore) -> None:
@@ -117,15 +128,18 @@ async def test_a_file_that_cannot_be_written_is_said_so_and_tried_again(tmp_path
 async def test_a_database_that_is_away_is_said_so_and_asked_again(
     tmp_path: Path, store: SqlStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def away() -> dict[Imei, str]:
+    async def away(_: str, __: int) -> Sequence[tuple[Imei, str]]:
         raise StoreUnavailableError("away")
 
     path = tmp_path / "phones.passwd"
+    path.write_text("what it held before", encoding="ascii")
     monkeypatch.setattr(store, "credentials", away)
     async with writing(path, None, store) as file:
         async with asyncio.timeout(5):
             with pytest.raises(CredentialsError, match="cannot be told"):
                 await file.publish()
+        assert path.read_text(encoding="ascii") == "what it held before"
         monkeypatch.undo()
         await file.publish()
-    assert path.exists()
+    assert path.read_bytes() == b""
+    assert not path.with_name(".phones.passwd.new").exists()

@@ -209,7 +209,9 @@ async def test_a_single_value_is_stored_once(store: SqlStore) -> None:
 async def test_every_phones_credential_is_told_to_the_broker(store: SqlStore, office: Office) -> None:
     await store.commit(office.enrol(A, credential="one"))
     await store.commit(office.enrol(B, credential="two"))
-    assert await store.credentials() == {A: "one", B: "two"}
+    assert await store.credentials("", 10) == [(A, "one"), (B, "two")]
+    assert await store.credentials("", 1) == [(A, "one")]
+    assert await store.credentials(A, 10) == [(B, "two")]
 
 
 async def test_a_lender_may_have_several_keys(store: SqlStore) -> None:

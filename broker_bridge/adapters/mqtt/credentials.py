@@ -1,12 +1,19 @@
 """Phones' credentials in the broker: its password file, written from the database and reloaded."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeVar
 
-from broker_bridge.adapters.mqtt.passwords import reload_broker, write_password_file
+from broker_bridge.adapters.mqtt.passwords import password_line, reload_broker, replacing
 from broker_bridge.app.ports import Log, Store, StoreUnavailableError
-from lock_protocol.imei import Imei
+
+T = TypeVar("T")
+
+PAGE = 5_000
+"""Credentials that are in memory at a time."""
 
 
 class CredentialsError(Exception):
@@ -33,7 +40,8 @@ class PasswordFile:
             self._changed.clear()
             waiting, self._round = self._round, None
             try:
-                await asyncio.to_thread(self._publish, await self.store.credentials())
+                await self._rewrite()
+                await asyncio.to_thread(self._reload)
             except (OSError, StoreUnavailableError) as error:
                 self.log.critical("credentials_not_written", path=str(self.path), error=str(error))
                 _settle(waiting, CredentialsError("the broker cannot be told of new credentials"))
@@ -51,10 +59,30 @@ class PasswordFile:
         self._changed.set()
         await asyncio.shield(self._round)
 
-    def _publish(self, entries: dict[Imei, str]) -> None:
-        write_password_file(self.path, {str(imei): entry for imei, entry in entries.items()})
+    async def _rewrite(self) -> None:
+        """Write the file page by page: the bridge holds as much of it for a million phones as for a thousand."""
+        async with _in_threads(replacing(self.path)) as file:
+            after = ""
+            while page := await self.store.credentials(after, PAGE):
+                lines = [password_line(imei, credential) for imei, credential in page]
+                await asyncio.to_thread(file.writelines, lines)
+                after = page[-1][0]
+
+    def _reload(self) -> None:
         if self.pid_file is not None and not reload_broker(self.pid_file):
             self.log.warning("broker_not_reloaded", pid_file=str(self.pid_file))
+
+
+@asynccontextmanager
+async def _in_threads(opened: AbstractContextManager[T]) -> AsyncIterator[T]:
+    """Enter and leave a context manager that waits for the disk."""
+    given = await asyncio.to_thread(opened.__enter__)
+    try:
+        yield given
+    except BaseException as error:
+        await asyncio.to_thread(opened.__exit__, type(error), error, error.__traceback__)
+        raise
+    await asyncio.to_thread(opened.__exit__, None, None, None)
 
 
 def _settle(waiting: "asyncio.Future[None] | None", error: Exception | None) -> None:

@@ -9,8 +9,10 @@ import hashlib
 import os
 import re
 import signal
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 from lock_protocol.messages import LenderId
 
@@ -70,8 +72,17 @@ def write_password_file(path: Path, entries: Mapping[str, str]) -> None:
         PasswordEntryError: an entry is not safe to write; the old file stays.
         OSError: the file cannot be written; the old file stays.
     """
-    content = "".join(f"{username}:{_checked_hash(username, entries[username])}\n" for username in sorted(entries))
-    replace_file(path, content.encode())
+    with replacing(path) as file:
+        file.writelines(password_line(username, entries[username]) for username in sorted(entries))
+
+
+def password_line(username: str, hashed: str) -> bytes:
+    """Return an entry's line.
+
+    Raises:
+        PasswordEntryError: it is not safe to write.
+    """
+    return f"{username}:{_checked_hash(username, hashed)}\n".encode()
 
 
 def put_lender_password(path: Path, lender: LenderId, hashed: str) -> None:
@@ -114,15 +125,26 @@ def reload_broker(pid_file: Path) -> bool:
 
 def replace_file(path: Path, content: bytes) -> None:
     """Put `content` at `path` in one step, durably, with mode 0600 and (for root) the directory's owner."""
+    with replacing(path) as file:
+        file.write(content)
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """Give a file to write what `path` holds afterwards, as `replace_file` does it; after an error, what it held."""
     beside = path.with_name(f".{path.name}.new")
     beside.unlink(missing_ok=True)  # what a crash left behind
     # O_EXCL: as root in a directory that belongs to another account, never write through a link planted there.
     descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "wb") as file:
-        _give_to_directory_owner(descriptor, path.parent)
-        file.write(content)
-        file.flush()
-        os.fsync(descriptor)
+        try:
+            _give_to_directory_owner(descriptor, path.parent)
+            yield file
+            file.flush()
+            os.fsync(descriptor)
+        except BaseException:
+            beside.unlink()
+            raise
     beside.replace(path)
     _sync_directory(path.parent)
 

@@ -488,11 +488,11 @@ class SqlStore:
         query = select(table.c.imei).where(table.c.look_at > _ZERO, table.c.look_at <= now).order_by(table.c.look_at)
         return await self._read(lambda connection: list(connection.execute(query.limit(limit)).scalars()))
 
-    async def credentials(self) -> dict[Imei, str]:
-        """Return every phone's password hash."""
-        query = select(tables.phones.c.imei, tables.phones.c.credential)
-        rows = await self._read(lambda connection: connection.execute(query).all())
-        return {row.imei: row.credential for row in rows}
+    async def credentials(self, after: str, limit: int) -> Sequence[tuple[Imei, str]]:
+        """Return phones with their password hashes by IMEI, from the one behind `after` on."""
+        table = tables.phones
+        query = select(table.c.imei, table.c.credential).where(table.c.imei > after).order_by(table.c.imei).limit(limit)
+        return await self._read(lambda connection: [(row[0], row[1]) for row in connection.execute(query)])
 
     async def claim(self, lane: Lane, now: int, limit: int) -> Sequence[Outgoing]:
         """Return states of this lane whose newest command is due, the longest waiting first."""

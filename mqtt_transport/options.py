@@ -23,7 +23,7 @@ class Login:
     keep_alive_s: int = 60
     """Longest silence towards the server, unless that wants less; the server gives up after one and a half times it."""
     receive_maximum: int = 1000
-    """How many messages the server may send that are not acknowledged."""
+    """How many messages the server may send that are not acknowledged. One that sends more is borne with."""
     maximum_packet_size: int = 65_536
     """Bytes. The server drops a message that is larger; one that comes all the same ends the connection."""
 

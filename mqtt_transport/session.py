@@ -61,7 +61,6 @@ class Session:
         "_output",
         "_owed",
         "_pinged",
-        "_receive_maximum",
         "_sent",
         "_unacknowledged",
         "_unsent",
@@ -74,7 +73,6 @@ class Session:
         self.stage = Stage.CONNECTING
         self.keep_alive_s = login.keep_alive_s
         """What the server has agreed to; 0 for none."""
-        self._receive_maximum = login.receive_maximum
         self._deliver = deliver
         self._frames = Frames(login.maximum_packet_size)
         self._output = [_connect_packet(login).write()]
@@ -86,7 +84,9 @@ class Session:
         self._unsent: list[tuple[int, bytes, OnDone]] = []
         self._unacknowledged: dict[int, OnDone] = {}
         self._asked: dict[int, OnDone] = {}
-        # Which messages wait for an acknowledgement, in their order, and whether the application has given it.
+        # Which messages wait for an acknowledgement, in their order, and whether the application has given it. There
+        # may be more than Receive Maximum: Mosquitto 2.0.11 sends the more from its queue the faster that empties, and
+        # a bridge that left it would not come to an end. There are never more than there are numbers, 65,535.
         self._owed: dict[int, bool] = {}
         self._sent = self._heard = True
         self._pinged = False
@@ -257,8 +257,6 @@ class Session:
             return
         if packet.qos.value > _QOS_1.value or number in self._owed or packet.topic_alias is not None:
             raise ProtocolError(f"a message that may not come: QoS {packet.qos.value}, number {number}")
-        if len(self._owed) >= self._receive_maximum:
-            raise ProtocolError(f"more than {self._receive_maximum} messages without an acknowledgement")
         self._owed[number] = False
         self._deliver(packet.topic, packet.payload, retained=packet.retain, number=number)
 

@@ -224,12 +224,18 @@ class Deliverer:
                 self.log.critical("row_not_usable", item=str(items[0]), error=str(error))
 
     async def _sweep(self) -> None:
-        """Once a second, take from the database what is due: repeated openings, and what did not fit the lanes."""
+        """Once a second, take from the database what is due: repeated openings, and what did not fit the lanes.
+
+        A lane that overflowed is filled again once it is half empty: what is asked for is all that waits, and most of a
+        full lane is known. Without that, only openings can be missing that were put off, to be published again.
+        """
         while True:
             for lane in Lane:
-                wanted = lane is Lane.OPENING or lane in self.outbox.overflowed
-                if wanted and self.outbox.has_room(lane):
-                    await self._refill(lane)
+                if lane in self.outbox.overflowed:
+                    if self.outbox.has_room(lane):
+                        await self._refill(lane)
+                elif lane is Lane.OPENING:
+                    await self._repeat_openings()
             await self._time_out()
             await asyncio.sleep(SWEEP_S)
 
@@ -244,6 +250,15 @@ class Deliverer:
             return
         if len(due) == self.outbox.lane_limit:
             self.outbox.overflowed.add(lane)
+        for state in due:
+            self.offer(state)
+
+    async def _repeat_openings(self) -> None:
+        try:
+            due = await self.store.claim(Lane.OPENING, self.clock.now(), MARK_BATCH, put_off=True)
+        except StoreUnavailableError as error:
+            self.log.warning("sweep_failed", error=str(error))
+            return
         for state in due:
             self.offer(state)
 

@@ -362,8 +362,11 @@ class Store(Protocol):
     async def credentials(self, after: str, limit: int) -> Sequence[tuple[Imei, str]]:
         """Return phones with their password hashes by IMEI, from the one behind `after` on."""
 
-    async def claim(self, lane: Lane, now: int, limit: int) -> Sequence[Outgoing]:
-        """Return states of this lane whose newest command is due, the longest waiting first."""
+    async def claim(self, lane: Lane, now: int, limit: int, *, put_off: bool = False) -> Sequence[Outgoing]:
+        """Return states of this lane whose newest command is due, the longest waiting first.
+
+        With `put_off`, only those that fell due later than they were made: to be published again, or after a refusal.
+        """
 
     async def sent_before(self, at: int, limit: int) -> Sequence[Imei]:
         """Return phones whose newest command was sent before `at` and is still `sent`."""

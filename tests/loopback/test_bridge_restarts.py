@@ -253,8 +253,8 @@ def test_a_lane_that_runs_over_while_it_is_being_filled_is_filled_again(
     world.cut_bridge()
     claim = world.store.claim
 
-    async def claim_and_be_overtaken(lane: Lane, now: int, limit: int) -> list[Outgoing]:
-        found = list(await claim(lane, now, limit))
+    async def claim_and_be_overtaken(lane: Lane, now: int, limit: int, *, put_off: bool = False) -> list[Outgoing]:
+        found = list(await claim(lane, now, limit, put_off=put_off))
         if lane is Lane.CLOSING and late:
             world.pubacks.clear()
             for imei in late:

@@ -54,6 +54,14 @@ async def test_a_claim_takes_no_more_than_it_is_told(store: SqlStore, office: Of
     assert len(await store.claim(Lane.KEEPING, office.clock.now(), 3)) == 3
 
 
+async def test_what_is_due_at_once_was_not_put_off(store: SqlStore, office: Office) -> None:
+    await store.commit(office.enrol(A))
+    await store.commit(office.decide(overdue(90, at=1, imei=A)))
+    await store.commit(office.decide(payment(at=2, imei=A)))
+    assert len(await store.claim(Lane.OPENING, office.clock.now(), 10)) == 1
+    assert await store.claim(Lane.OPENING, office.clock.now(), 10, put_off=True) == []
+
+
 async def test_a_published_opening_is_due_again_after_5_then_30_then_300_seconds(
     store: SqlStore, office: Office
 ) -> None:
@@ -66,7 +74,7 @@ async def test_a_published_opening_is_due_again_after_5_then_30_then_300_seconds
         office.clock.advance(wait - 1)
         assert await store.claim(Lane.OPENING, office.clock.now(), 10) == []
         office.clock.advance(1)
-        assert [one.imei for one in await store.claim(Lane.OPENING, office.clock.now(), 10)] == [A]
+        assert [one.imei for one in await store.claim(Lane.OPENING, office.clock.now(), 10, put_off=True)] == [A]
     await published(store, office, phone)
     office.clock.advance(10**6)
     assert await store.claim(Lane.OPENING, office.clock.now(), 10) == []

@@ -494,8 +494,11 @@ class SqlStore:
         query = select(table.c.imei, table.c.credential).where(table.c.imei > after).order_by(table.c.imei).limit(limit)
         return await self._read(lambda connection: [(row[0], row[1]) for row in connection.execute(query)])
 
-    async def claim(self, lane: Lane, now: int, limit: int) -> Sequence[Outgoing]:
-        """Return states of this lane whose newest command is due, the longest waiting first."""
+    async def claim(self, lane: Lane, now: int, limit: int, *, put_off: bool = False) -> Sequence[Outgoing]:
+        """Return states of this lane whose newest command is due, the longest waiting first.
+
+        With `put_off`, only those that fell due later than they were made: to be published again, or after a refusal.
+        """
         phone, command = tables.phones, tables.commands
         query = (
             select(phone.c.lender, phone.c.imei, phone.c.epoch, phone.c.version, phone.c.envelope)
@@ -504,6 +507,8 @@ class SqlStore:
             .order_by(command.c.due_at)
             .limit(limit)
         )
+        if put_off:
+            query = query.where(command.c.due_at > command.c.created_at)
         return await self._read(lambda connection: _all(connection, query, partial(outgoing_of, lane=lane)))
 
     async def backlog(self) -> Backlog:

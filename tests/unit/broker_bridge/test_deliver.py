@@ -49,7 +49,7 @@ class SlowStore:
         self.was_asked_what_is_lost.set()
         return ()
 
-    async def claim(self, *_: object) -> Sequence[Outgoing]:
+    async def claim(self, *_: object, **__: object) -> Sequence[Outgoing]:
         return ()
 
     async def sent_before(self, *_: object) -> Sequence[object]:

@@ -1,6 +1,10 @@
 """What the bridge asks the store: what is due, what a broker may have lost, what has been silent for long."""
 
+from pathlib import Path
+from typing import Any
+
 import pytest
+from sqlalchemy import event
 
 from broker_bridge.adapters.store.store import CANARIES_KEPT, SqlStore
 from broker_bridge.app.confirm import Ack, MarkSent
@@ -239,3 +243,27 @@ async def test_a_database_that_lost_its_tables_is_said_to_be_unavailable(store: 
     with pytest.raises(StoreUnavailableError, match="api_keys") as caught:
         await store.working_key(b"k" * 32)
     assert "kkkk" not in str(caught.value), "parameters may be secrets"
+
+
+async def test_no_question_of_every_second_reads_all_phones_or_commands(tmp_path: Path) -> None:
+    """By its plan, on SQLite: what is asked so often has to cost the same with a million phones as with ten."""
+    asked: list[tuple[str, Any]] = []
+    async with SqlStore(f"sqlite:///{tmp_path / 'paylatch.db'}") as store:
+        event.listen(
+            store._engine, "before_cursor_execute", lambda _, __, text, values, *___: asked.append((text, values))
+        )
+        for lane in Lane:
+            await store.claim(lane, 1, 1)
+        await store.claim(Lane.OPENING, 1, 1, put_off=True)
+        await store.sent_before(1, 1)
+        await store.to_judge(1, 1)
+        await store.backlog()
+        await store.published_after(1, opening=True, after=None, limit=1)
+        questions = [(text, values) for text, values in asked if text.startswith("SELECT")]
+        with store._engine.connect() as connection:
+            plans = [
+                connection.exec_driver_sql(f"EXPLAIN QUERY PLAN {text}", values).all() for text, values in questions
+            ]
+    assert len(plans) >= 10
+    steps = [step[3] for plan in plans for step in plan]
+    assert [step for step in steps if step.startswith(("SCAN phones", "SCAN commands"))] == []

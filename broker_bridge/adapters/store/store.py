@@ -20,6 +20,7 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Engine,
+    and_,
     delete,
     exists,
     func,
@@ -502,7 +503,8 @@ class SqlStore:
         phone, command = tables.phones, tables.commands
         query = (
             select(phone.c.lender, phone.c.imei, phone.c.epoch, phone.c.version, phone.c.envelope)
-            .join_from(command, phone, phone.c.command_id == command.c.command_id)
+            # By the IMEI as well, which has an index: by the command alone, each sweep would read every phone.
+            .join_from(command, phone, and_(phone.c.imei == command.c.imei, phone.c.command_id == command.c.command_id))
             .where(command.c.lane == int(lane), command.c.due_at > _ZERO, command.c.due_at <= now)
             .order_by(command.c.due_at)
             .limit(limit)

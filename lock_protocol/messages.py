@@ -7,6 +7,7 @@ import re
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Annotated, NewType
+from urllib.parse import urlsplit
 
 from lock_protocol.imei import Imei
 from lock_protocol.keys import KeyId, PublicKey, key_id
@@ -129,9 +130,7 @@ class Notice(Record):
 
     def hosts(self) -> frozenset[str]:
         """Return the hosts that the links name."""
-        # What `_HTTPS` lets through has neither port nor user: the host ends at the first slash.
-        links = (self.pay_url, self.appeal_url)
-        return frozenset(link.removeprefix("https://").partition("/")[0] for link in links if link)
+        return frozenset(urlsplit(link).netloc for link in (self.pay_url, self.appeal_url) if link)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -172,7 +172,7 @@ def test_it_brings_a_postgresql_of_its_own_when_asked() -> None:
         played = run_demo(Path(directory), "--quiet", "--phones", "10", "--months", "1", "--database", "postgresql")
         settings = (played.directory / "kept" / "bridge.toml").read_text(encoding="utf-8")
     assert (played.code, played.found, played.said) == (0, "", "")
-    port = re.search(r'^database = "postgresql://.*:(\d+)/demo"$', settings, re.MULTILINE)
+    port = re.search(r'^database = "postgresql://.*:(\d+)/paylatch"$', settings, re.MULTILINE)
     assert port is not None
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection((LOOPBACK, int(port[1])))

@@ -1,6 +1,7 @@
 """What both of the bridge's MQTT adapters promise to whoever publishes, on a real broker and on one that misbehaves."""
 
 import asyncio
+from collections.abc import AsyncIterator
 from dataclasses import replace
 
 import aiomqtt
@@ -16,6 +17,14 @@ from tests.transport.adapters import CANNOT_CONNECT, WINDOW, Connecting
 from tests.transport.peer import Peer, serving
 
 TOPIC = TOPICS.root(77)
+
+
+@pytest.fixture(autouse=True)
+async def leaves_nothing(broker: RealBroker) -> AsyncIterator[None]:
+    """Forget what was retained: the phones of other tests hear every root."""
+    yield
+    async with broker.service("bridge", client_id="cleaner") as bridge:
+        await bridge.publish(TOPIC, b"", qos=1, retain=True)
 
 
 def address_on(peer: Peer) -> BrokerAddress:

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from device_sim.fleet.control_messages import PhoneDump
+from device_sim.fleet.shards import ShardedControl
 from lock_protocol.imei import Imei
 from lock_protocol.levels import Level
 from paylatch.bench.lender import Lender
-from paylatch.bench.shards import Shards
 from paylatch.client import Bridge, Phone
 from paylatch.client.answers import Desired
 
@@ -26,7 +26,7 @@ class Audit:
         return len(self.faults)
 
 
-async def audit(lender: Lender, phones: Shards, levels: Mapping[Imei, Level]) -> Audit:
+async def audit(lender: Lender, phones: ShardedControl, levels: Mapping[Imei, Level]) -> Audit:
     """Look at every phone, at what the bridge holds of it, and at what became of every row.
 
     Args:
@@ -34,7 +34,7 @@ async def audit(lender: Lender, phones: Shards, levels: Mapping[Imei, Level]) ->
         phones: the fleet.
         levels: what each phone has to be.
     """
-    shown = {phone.imei: phone async for phone in phones.dump()}
+    shown = {phone.imei: phone for phone in await phones.dump()}
     known = {phone.imei: phone async for phone in lender.bridge.phones()}
     faults = [*wrong_phones(levels, shown, known)]
     faults += [

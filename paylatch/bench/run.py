@@ -103,7 +103,7 @@ async def _ceiling(options: Options, files: Files, state_bytes: int) -> Ceiling:
 
 
 async def _measure(options: Options, system: System, book: Book, steps: Steps) -> Measured:
-    phones, rss = system.fleet.phones, system.rss_per_phone
+    phones, rss = system.fleet.control, system.rss_per_phone
     lender = Lender(bridge=system.bridge, progress=system.progress, start=await system.progress.until_idle())
     steps.step("locking every second phone")
     await lender.send([book.locked(imei) for imei in book.imeis[1::2]])
@@ -134,7 +134,7 @@ def _pids(system: System) -> dict[str, list[int]]:
     return {
         "bridge": [system.process.pid],
         "broker": [system.broker.pid],
-        "fleet": system.fleet.phones.pids,
+        "fleet": [*system.fleet.pids],
         "client": [os.getpid()],
     }
 

@@ -11,8 +11,8 @@ import httpx
 from lock_protocol.imei import Imei
 from paylatch.bench.enrolment import enrol_in
 from paylatch.bench.gauges import rss_bytes
+from paylatch.bench.phones import Fleet, fleet_of
 from paylatch.bench.progress import Progress
-from paylatch.bench.shards import Fleet, fleet_of
 from paylatch.broker_process import MosquittoProcess
 from paylatch.client import Bridge
 from paylatch.demo.lender import connected
@@ -57,7 +57,7 @@ class System:
     def rss_per_phone(self) -> int:
         """Bytes of the fleet's memory that each phone takes."""
         fleet = self.fleet
-        return (fleet.phones.rss_bytes - fleet.empty_rss_bytes) // fleet.phones.count
+        return (fleet.rss_bytes - fleet.empty_rss_bytes) // fleet.count
 
     @property
     def bridge_rss(self) -> int:

@@ -9,11 +9,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
+from device_sim.fleet.shards import ShardedControl
 from lock_protocol.imei import Imei
 from lock_protocol.levels import Level
 from paylatch.bench.lender import Lender
 from paylatch.bench.plan import LADDER, Book, Planned
-from paylatch.bench.shards import Shards
 from paylatch.demo.payments import opened_at
 
 PAYERS_OF_BOOK = 10
@@ -39,7 +39,7 @@ class Till:
     """Takes payments one by one."""
 
     lender: Lender
-    phones: Shards
+    phones: ShardedControl
     paid_at: dict[Imei, int] = field(default_factory=dict)
 
     async def pay(self, payment: Planned) -> None:
@@ -49,7 +49,7 @@ class Till:
 
     async def waits(self) -> list[int]:
         """Wait until the phones that were paid for are open; return how long each took."""
-        await self.phones.at_levels(dict.fromkeys(self.paid_at, Level.UNLOCKED), OPENS_IN_S)
+        await self.phones.await_levels(dict.fromkeys(self.paid_at, Level.UNLOCKED), OPENS_IN_S)
         return waits_of(self.paid_at, await self._opened())
 
     async def _opened(self) -> dict[Imei, int]:
@@ -68,7 +68,7 @@ def payers_of(imeis: Sequence[Imei]) -> Sequence[Imei]:
     return imeis[: max(1, min(len(imeis) // PAYERS_OF_BOOK, MOST_PAYERS))]
 
 
-async def measure_unlocks(lender: Lender, book: Book, phones: Shards, most_locks: int) -> Unlocks:
+async def measure_unlocks(lender: Lender, book: Book, phones: ShardedControl, most_locks: int) -> Unlocks:
     """Measure both; in the end all phones are locked, but for those that were paid for.
 
     Args:
@@ -96,7 +96,7 @@ async def _pay_idle(till: Till, payments: Sequence[Planned]) -> list[int]:
     for payment in payments:
         async with asyncio.TaskGroup() as tasks:
             # Asked first: a fleet that reads this question while the state comes would make the phone wait.
-            tasks.create_task(till.phones.at_levels({payment.imei: Level.UNLOCKED}, OPENS_IN_S), name="until open")
+            tasks.create_task(till.phones.await_levels({payment.imei: Level.UNLOCKED}, OPENS_IN_S), name="until open")
             await till.pay(payment)
     return await till.waits()
 

@@ -1,0 +1,85 @@
+"""The phones of a run, connected and confirmed, and what their connections took."""
+
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from device_sim.fleet.shards import ShardedControl
+from device_sim.identities import FleetLine, write_fleet
+from paylatch.bench.gauges import rss_bytes
+from paylatch.bench.options import BenchError
+from paylatch.fleet.phones import BrokerAddress, Knocking, RunningPhones, phones_running
+
+CONNECTS_PER_S = 4000
+"""Attempts a second of each process: more than it can make."""
+_CONNECT_S = 30.0
+_CONNECT_S_PER_PHONE = 0.02
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fleet:
+    """A fleet that is connected, and what it took."""
+
+    control: ShardedControl
+    pids: Sequence[int]
+    count: int
+    """How many phones there are."""
+    connect_s: float
+    """From the first attempt until the last phone was subscribed."""
+    empty_rss_bytes: int
+    """The memory of as many processes without a phone."""
+
+    @property
+    def rss_bytes(self) -> int:
+        """The memory of its processes."""
+        return sum(map(rss_bytes, self.pids))
+
+
+@asynccontextmanager
+async def fleet_of(lines: Sequence[FleetLine], shards: int, directory: Path, port: int) -> AsyncIterator[Fleet]:
+    """Give a fleet whose phones are all connected and confirmed.
+
+    Args:
+        lines: the phones.
+        shards: over how many processes they are spread.
+        directory: where the processes' files are.
+        port: the broker's listener for phones.
+
+    Raises:
+        BenchError, DemoError: a process did not start, or phones did not connect.
+    """
+    async with _running([], 1, directory / "nobody", port) as nobody:
+        empty = sum(rss_bytes(process.pid) for process in nobody.processes)
+    # Decisions go from phone to phone, so neighbours are in different processes: all of them are busy at any time.
+    spread = [line for number in range(shards) for line in lines[number::shards]]
+    async with _running(spread, shards, directory / "phones", port) as phones:
+        control, start = phones.control, time.perf_counter()
+        patience = _CONNECT_S + len(lines) * _CONNECT_S_PER_PHONE
+        if absent := await control.await_connected(patience):
+            raise BenchError(f"{len(absent)} phones did not connect within {patience:g} s, {absent[0]} the first")
+        took = time.perf_counter() - start
+        if absent := await control.await_settled(patience):
+            raise BenchError(f"{len(absent)} phones were not confirmed within {patience:g} s, {absent[0]} the first")
+        yield Fleet(
+            control=control,
+            pids=[process.pid for process in phones.processes],
+            count=len(lines),
+            connect_s=took,
+            empty_rss_bytes=empty * shards,
+        )
+
+
+@asynccontextmanager
+async def _running(lines: Sequence[FleetLine], shards: int, directory: Path, port: int) -> AsyncIterator[RunningPhones]:
+    file, knocking = _fleet_file(lines, directory), Knocking(connects_per_s=CONNECTS_PER_S * shards)
+    async with phones_running(file, directory, BrokerAddress(port=port), knocking, shards=shards) as phones:
+        yield phones
+
+
+def _fleet_file(lines: Sequence[FleetLine], directory: Path) -> Path:
+    directory.mkdir()
+    file = directory / "fleet.jsonl"
+    write_fleet(file, lines)
+    return file

@@ -5,6 +5,7 @@ becomes ready again, so nothing is lost between two of them.
 """
 
 import asyncio
+import itertools
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -35,6 +36,8 @@ from lock_protocol.topics import PhoneTopic, Topics
 ItemT = TypeVar("ItemT", Ack, Imei)
 
 SWEEP_S = 1.0
+LOOK_ROUND = 5
+"""Each so manieth sweep looks for all openings that wait."""
 TIMED_OUT_S = 900
 """A command whose phone has said nothing for so long after the PUBACK is shown as timed out."""
 CANARY_S = 0.25
@@ -227,9 +230,12 @@ class Deliverer:
         """Once a second, take from the database what is due: repeated openings, and what did not fit the lanes.
 
         A lane that overflowed is filled again once it is half empty: what is asked for is all that waits, and most of a
-        full lane is known. Without that, only openings can be missing that were put off, to be published again.
+        full lane is known. Without that, only openings can be missing that were put off, to be published again; and,
+        looked for less often, those that another bridge on the same database has committed and cannot publish.
         """
-        while True:
+        for sweep in itertools.count():
+            if sweep % LOOK_ROUND == 0:
+                self.outbox.overflowed.add(Lane.OPENING)
             for lane in Lane:
                 if lane in self.outbox.overflowed:
                     if self.outbox.has_room(lane):

@@ -5,6 +5,7 @@ from itertools import pairwise
 
 import pytest
 
+from broker_bridge.app.deliver import LOOK_ROUND
 from broker_bridge.app.hear import MAX_OF_ONE_PHONE
 from broker_bridge.app.sign import ClockSuspectError
 from broker_bridge.domain.commands import Status
@@ -17,7 +18,7 @@ from lock_protocol.levels import Condition, Level
 from lock_protocol.schema import MAX_INTEGER
 from lock_protocol.topics import PhoneTopic
 from tests.bridge_rig import DEVICE
-from tests.loopback.world import TOPICS, LinkedHandset, World
+from tests.loopback.world import TOPICS, InlineStore, LinkedHandset, World
 from tests.unit.broker_bridge.facts import overdue, payment, settled
 
 IMEI = simulated_imei(1)
@@ -477,6 +478,19 @@ def test_a_store_that_is_away_for_a_while_loses_no_acknowledgement(world: World,
     assert world.command(lock).status is Status.SENT
     world.exchange()
     assert phone.shown == LOCKED
+
+
+def test_an_opening_that_another_bridge_has_committed_goes_out_all_the_same(world: World, phone: LinkedHandset) -> None:
+    """It has no connection: this bridge has taken its client id."""
+    world.tell(overdue(90, at=1))
+    world.exchange()
+    assert phone.shown == LOCKED
+    other = InlineStore(f"sqlite:///{world.database}")
+    world.loop.run(other.commit(world.office.decide(payment(at=2))))
+    other.close()
+    world.run(LOOK_ROUND + 1)
+    world.exchange()
+    assert phone.shown == OPEN
 
 
 def test_a_phone_in_a_loop_does_not_make_others_wait_nor_fill_the_log(world: World, phone: LinkedHandset) -> None:

@@ -60,7 +60,7 @@ class Live(Collector):
         yield from self._broker()
         yield self._refusals()
         waiting = self._parts.store.waiting
-        yield GaugeMetricFamily("paylatch_commit_jobs_waiting", "Jobs that wait for the next commit.", waiting)
+        yield GaugeMetricFamily("paylatch_commit_jobs_waiting", "Submissions that wait for the next commit.", waiting)
 
     def _outbox(self) -> Iterator[Metric]:
         outbox = self._parts.deliverer.outbox

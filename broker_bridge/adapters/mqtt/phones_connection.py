@@ -1,7 +1,8 @@
 """The connection by which phones are reached: everything that is published to phones, and all that they say.
 
-What phones say is acknowledged when its commit is over, so no more of it is in the bridge than the broker may send
-without that; the rest waits at the broker, which has a bound of its own. Acknowledging late brings back nothing that a
+What phones say is acknowledged when its commit is over, so hardly more of it is in the bridge than the broker may send
+without that (it sends a little more at times, and never more than there are packet numbers); the rest waits at the
+broker, which has a bound of its own. Acknowledging late brings back nothing that a
 broken connection has lost: the session starts clean, and phones say again what has had no effect.
 """
 

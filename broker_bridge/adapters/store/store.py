@@ -274,7 +274,7 @@ class SqlStore:
             number = next(self._numbers)
             self._inbox.put_nowait((number - overtakes, number, _Submission(jobs, over)))
         except queue.Full:
-            raise OverloadedError(f"{MAX_WAITING} jobs are waiting for the database") from None
+            raise OverloadedError(f"{MAX_WAITING} submissions are waiting for the database") from None
         await over
 
     def _write_until_closed(self) -> None:

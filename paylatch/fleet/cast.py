@@ -1,5 +1,6 @@
 """Everything that a scenario is played with."""
 
+import asyncio
 import math
 import time
 from collections.abc import Awaitable, Callable
@@ -14,6 +15,10 @@ from paylatch.fleet.book import Book
 from paylatch.fleet.lender import Lender
 from paylatch.fleet.scenario import AT_ONCE, Scenario
 from paylatch.fleet.tally import Tally
+
+AWHILE_S = 1.0
+"""How long phones are waited for by what they had to be when the wait began."""
+_BETWEEN_S = 0.02
 
 Pace = float | Literal["at-once"]
 
@@ -92,11 +97,13 @@ class Cast:
         deadline = Deadline(within_s)
         while True:
             required = self.book.required()
-            lacking = await wait(deadline)
+            # A while at a time: what is decided meanwhile changes what phones have to be.
+            lacking = await wait(Deadline(min(deadline.left_s, AWHILE_S)))
             await self.follow()
-            # What was decided meanwhile has to be waited for as well.
-            if not deadline.left_s or (required == self.book.required() and not self.book.under_way):
+            at_rest = required == self.book.required() and not self.book.under_way
+            if (at_rest and not lacking) or not deadline.left_s:
                 return sorted(lacking)
+            await asyncio.sleep(min(deadline.left_s, _BETWEEN_S))
 
     async def _right(self, deadline: Deadline) -> set[Imei]:
         lacking = set(await self.fleet.await_connected(deadline.left_s))

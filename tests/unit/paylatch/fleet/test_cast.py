@@ -1,0 +1,74 @@
+"""Waiting until phones are as they have to be, while what they have to be changes."""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from typing import Any, cast
+
+import pytest
+
+from device_sim.fleet.control_client import FleetControl
+from device_sim.fleet.control_messages import Mismatch
+from device_sim.fleet.journal import Entry
+from device_sim.identities import simulated_imei
+from lock_protocol.imei import Imei
+from lock_protocol.levels import Level
+from paylatch.fleet.book import Book
+from paylatch.fleet.cast import Cast
+from paylatch.fleet.tally import Tally
+from tests.unit.paylatch.fleet.dice import dice
+
+IMEI = simulated_imei(1)
+
+
+class Phones(FleetControl):
+    """Phones that are connected, and at these levels; a question is answered when it is true, or too late."""
+
+    def __init__(self, levels: Mapping[Imei, Level]) -> None:
+        self.levels = levels
+
+    async def await_connected(self, timeout_s: float, imeis: Iterable[Imei] | None = None) -> list[Imei]:
+        del timeout_s, imeis
+        return []
+
+    async def await_levels(self, levels: Mapping[Imei, Level], timeout_s: float) -> list[Mismatch]:
+        wrong = [imei for imei, level in levels.items() if self.levels[imei] is not level]
+        if wrong:
+            await asyncio.sleep(timeout_s)  # none of them moves any more
+        return [Mismatch(imei=imei, wanted=levels[imei], level=self.levels[imei]) for imei in wrong]
+
+    async def news(self) -> list[Entry]:
+        return []
+
+
+def playing(phones: Phones, book: Book) -> Cast:
+    # What only decides and kills is not asked while one waits.
+    unused = cast("Any", None)
+    return Cast(
+        scenario=unused,
+        fleet=phones,
+        lender=unused,
+        book=book,
+        tally=Tally(),
+        broker=unused,
+        say=lambda _: None,
+        dice=dice(),
+    )
+
+
+async def test_a_payment_that_is_answered_for_meanwhile_is_waited_for_and_not_what_was_before_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The phone opens before the bridge's answer has come, and never is locked again."""
+    monkeypatch.setattr("paylatch.fleet.cast.AWHILE_S", 0.01)
+    book = Book({IMEI: Level.LOCKED})
+    asked = book.ask(IMEI, Level.UNLOCKED, due_ns=0)
+    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+        waiting = tasks.create_task(playing(Phones({IMEI: Level.UNLOCKED}), book).are_right(within_s=1000))
+        await asyncio.sleep(0)
+        book.taken(asked)
+    assert waiting.result() == []
+
+
+async def test_phones_that_are_not_right_in_time_are_named() -> None:
+    book = Book({IMEI: Level.LOCKED})
+    assert await playing(Phones({IMEI: Level.UNLOCKED}), book).are_right(within_s=0.05) == [IMEI]

@@ -28,7 +28,7 @@ from paylatch.demo.lender import connected
 from paylatch.demo.processes import running
 from paylatch.demo.stage import LENDER, Files
 
-PATIENCE_S = 3_600.0
+METRICS_TIMEOUT_S = 60.0
 MIB = 1024 * 1024
 
 
@@ -47,34 +47,17 @@ async def measure(phones: int, directory: Path) -> dict[str, Any]:
             async with (
                 running("bridge", arguments, files.log("bridge")) as process,
                 connected(site.url, site.key) as bridge,
+                httpx.AsyncClient(base_url=site.url, trust_env=False, timeout=METRICS_TIMEOUT_S) as http,
             ):
                 await process.wait_until(bridge.is_ready)
                 found[f"{what}_start_s"] = round(time.perf_counter() - began, 2)
-                await until_published(site.url, phones)
+                await Progress(http).until_published(phones)
                 found[f"{what}_published_s"] = round(time.perf_counter() - began, 2)
                 found[f"{what}_bridge_mib"] = round(rss_bytes(process.pid) / MIB, 1)
             found["broker_mib"] = round(rss_bytes(broker.pid) / MIB, 1)
             await asyncio.to_thread(lose_all, broker)
     found["password_file_bytes_per_phone"] = round(files.broker.phones_passwords.stat().st_size / phones)
     return found
-
-
-async def until_published(url: str, phones: int) -> None:
-    """Wait until the broker has acknowledged a state of each phone to the bridge that has just started."""
-    async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=60) as http:
-        progress, end = Progress(http), time.monotonic() + PATIENCE_S
-        while time.monotonic() < end:
-            page = (await http.get("/metrics")).raise_for_status().text
-            if acknowledged(page) >= phones and not (await progress.counts()).waiting:
-                return
-            await asyncio.sleep(0.2)
-    raise TimeoutError("the bridge did not publish every state")
-
-
-def acknowledged(page: str) -> int:
-    """Return how many publishes a page of metrics says that the broker has acknowledged."""
-    name = 'paylatch_publishes_total{outcome="acknowledged"} '
-    return next(int(float(line.removeprefix(name))) for line in page.splitlines() if line.startswith(name))
 
 
 def lose_all(broker: MosquittoProcess) -> None:

@@ -18,7 +18,8 @@ from paylatch.waiting import wait_until
 
 # Where distributions put the broker although a user's PATH may leave it out.
 _MORE_PATHS = ("/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin")
-_DEADLINE_S = 15.0
+_DEADLINE_S = 60.0
+"""A broker with a million states needs some seconds to save them, and as many to read them."""
 _POLL_S = 0.01
 _LOG_TAIL_CHARACTERS = 2000
 _RELOADED = "Reloading config."

@@ -1,6 +1,5 @@
 """Enrolling many phones while the bridge does not run: many in a commit, where HTTP takes one in each."""
 
-import asyncio
 import os
 import secrets
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ from broker_bridge.adapters.policies.profiles import profile
 from broker_bridge.adapters.policies.reading import read_policy
 from broker_bridge.adapters.signing.keys import FileSigner
 from broker_bridge.adapters.store.store import SqlStore
+from broker_bridge.app.confirm import Judge, TimeOut
 from broker_bridge.app.enrol import Enrol
 from broker_bridge.app.policies import Policies
 from broker_bridge.app.reconsider import Reconsider
@@ -20,8 +20,10 @@ from device_sim.identities import FleetLine, new_device_seed
 from lock_protocol.imei import Imei
 from lock_protocol.keys import SigningKey
 from lock_protocol.messages import LenderId
+from paylatch.bench.stopwatch import quiet_log
 
-_IN_FLIGHT = 1000
+_TOGETHER = 2000
+"""Enrolments in a commit: what a commit costs of its own is nothing beside so many."""
 
 
 def replaying(signer: FileSigner) -> Reconsider:
@@ -41,6 +43,18 @@ async def enrol_in(database: str, keys: Path, lender: LenderId, imeis: Sequence[
         return await enrol_together(store, replaying(signer), signer, lender, imeis)
 
 
+async def time_out_in(database: str, keys: Path) -> None:
+    """Stop waiting for phones that have been sent their states and do not connect.
+
+    The bridge does so a quarter of an hour later, 500 a second, and does other things more slowly meanwhile.
+    """
+    reconsider = replaying(FileSigner(keys, development=True))
+    judge, soon = Judge(reconsider.queue, reconsider.clock, quiet_log()), reconsider.clock.now() + 1
+    async with SqlStore(database) as store:
+        while silent := await store.sent_before(soon, _TOGETHER):
+            await store.commit(TimeOut(silent, soon, judge))
+
+
 async def enrol_together(
     store: SqlStore, reconsider: Reconsider, signer: FileSigner, lender: LenderId, imeis: Sequence[Imei]
 ) -> list[FleetLine]:
@@ -49,8 +63,8 @@ async def enrol_together(
     credential = hash_password(password, os.urandom(SALT_BYTES))
     root = signer.roots[-1].envelope
     lines = [FleetLine(imei=imei, device_seed=new_device_seed(), password=password, root=root) for imei in imeis]
-    for first in range(0, len(lines), _IN_FLIGHT):
-        jobs = (
+    for first in range(0, len(lines), _TOGETHER):
+        jobs = [
             Enrol(
                 lender=lender,
                 imei=line.imei,
@@ -60,7 +74,8 @@ async def enrol_together(
                 credential=credential,
                 reconsider=reconsider,
             )
-            for line in lines[first : first + _IN_FLIGHT]
-        )
-        await asyncio.gather(*map(store.commit, jobs))
+            for line in lines[first : first + _TOGETHER]
+        ]
+        if errors := [one for one in await store.commit_each(jobs) if isinstance(one, Exception)]:
+            raise errors[0]
     return lines

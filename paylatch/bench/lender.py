@@ -1,6 +1,7 @@
 """The lender: what it reports, and how much of that is proven."""
 
 import io
+import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -20,6 +21,8 @@ class Lender:
     """Before the first of them."""
     sent: int = 0
     """How many there have been."""
+    name: str = field(default_factory=lambda: secrets.token_hex(8))
+    """Begins the files' idempotency keys, which no two runs on one database may share."""
     imports: list[str] = field(default_factory=list)
     """The ids of the files."""
     given_up: int = 0
@@ -29,8 +32,8 @@ class Lender:
         """Send a file of decisions; when this returns, the bridge has it on its disk."""
         if not decisions:
             return
-        name = f"bench-{len(self.imports)}"
-        one = await self.bridge.imports.upload(io.BytesIO(as_csv(decisions)), "csv", name)
+        key = f"{self.name}-{len(self.imports)}"
+        one = await self.bridge.imports.upload(io.BytesIO(as_csv(decisions)), "csv", key)
         self.imports.append(one.import_id)
         self.sent += len(decisions)
 

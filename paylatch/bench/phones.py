@@ -1,5 +1,6 @@
 """The phones of a run, connected and confirmed, and what their connections took."""
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -7,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from device_sim.fleet.shards import ShardedControl
-from device_sim.identities import FleetLine, write_fleet
+from device_sim.identities import FleetLine, read_fleet, write_fleet
 from paylatch.bench.gauges import rss_bytes
 from paylatch.bench.options import BenchError
 from paylatch.fleet.phones import BrokerAddress, Knocking, RunningPhones, phones_running
@@ -38,11 +39,11 @@ class Fleet:
 
 
 @asynccontextmanager
-async def fleet_of(lines: Sequence[FleetLine], shards: int, directory: Path, port: int) -> AsyncIterator[Fleet]:
+async def fleet_of(file: Path, shards: int, directory: Path, port: int) -> AsyncIterator[Fleet]:
     """Give a fleet whose phones are all connected and confirmed.
 
     Args:
-        lines: the phones.
+        file: the phones, as `write_spread` has written them.
         shards: over how many processes they are spread.
         directory: where the processes' files are.
         port: the broker's listener for phones.
@@ -50,13 +51,13 @@ async def fleet_of(lines: Sequence[FleetLine], shards: int, directory: Path, por
     Raises:
         BenchError, DemoError: a process did not start, or phones did not connect.
     """
-    async with _running([], 1, directory / "nobody", port) as nobody:
-        empty = sum(rss_bytes(process.pid) for process in nobody.processes)
-    # Decisions go from phone to phone, so neighbours are in different processes: all of them are busy at any time.
-    spread = [line for number in range(shards) for line in lines[number::shards]]
-    async with _running(spread, shards, directory / "phones", port) as phones:
+    count, nobody = len(read_fleet(file)), directory / "nobody.jsonl"
+    write_fleet(nobody, [])
+    async with _running(nobody, 1, directory / "nobody", port) as none:
+        empty = sum(rss_bytes(process.pid) for process in none.processes)
+    async with _running(file, shards, directory / "phones", port) as phones:
         control, start = phones.control, time.perf_counter()
-        patience = _CONNECT_S + len(lines) * _CONNECT_S_PER_PHONE
+        patience = _CONNECT_S + count * _CONNECT_S_PER_PHONE
         if absent := await control.await_connected(patience):
             raise BenchError(f"{len(absent)} phones did not connect within {patience:g} s, {absent[0]} the first")
         took = time.perf_counter() - start
@@ -65,21 +66,23 @@ async def fleet_of(lines: Sequence[FleetLine], shards: int, directory: Path, por
         yield Fleet(
             control=control,
             pids=[process.pid for process in phones.processes],
-            count=len(lines),
+            count=count,
             connect_s=took,
             empty_rss_bytes=empty * shards,
         )
 
 
+def write_spread(file: Path, lines: Sequence[FleetLine], shards: int) -> None:
+    """Write a fleet's file whose neighbours come to be in different processes.
+
+    Decisions go from phone to phone, so that all processes are busy at any time.
+    """
+    write_fleet(file, (line for number in range(shards) for line in lines[number::shards]))
+
+
 @asynccontextmanager
-async def _running(lines: Sequence[FleetLine], shards: int, directory: Path, port: int) -> AsyncIterator[RunningPhones]:
-    file, knocking = _fleet_file(lines, directory), Knocking(connects_per_s=CONNECTS_PER_S * shards)
+async def _running(file: Path, shards: int, directory: Path, port: int) -> AsyncIterator[RunningPhones]:
+    await asyncio.to_thread(directory.mkdir, exist_ok=True)
+    knocking = Knocking(connects_per_s=CONNECTS_PER_S * shards)
     async with phones_running(file, directory, BrokerAddress(port=port), knocking, shards=shards) as phones:
         yield phones
-
-
-def _fleet_file(lines: Sequence[FleetLine], directory: Path) -> Path:
-    directory.mkdir()
-    file = directory / "fleet.jsonl"
-    write_fleet(file, lines)
-    return file

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from itertools import islice
+from itertools import cycle, islice
 
 from lock_protocol.imei import Imei
 from lock_protocol.levels import Level
@@ -51,13 +51,13 @@ class Book:
     imeis: Sequence[Imei]
     since: datetime
     """Before the first decision; as long ago that none of a run comes to lie in the future."""
-    levels: dict[Imei, Level] = field(init=False)
-    """What each phone has to be."""
+    levels: dict[Imei, Level] = field(default_factory=dict)
+    """What each phone has to be; those that are not in it begin as their enrolment leaves them."""
     _made: int = 0
 
     def __post_init__(self) -> None:
-        """Begin with every phone as its enrolment leaves it."""
-        self.levels = dict.fromkeys(self.imeis, Level.UNLOCKED)
+        """Have every phone in it."""
+        self.levels = dict.fromkeys(self.imeis, Level.UNLOCKED) | self.levels
 
     def overdue(self, imei: Imei, days: int) -> Planned:
         """Decide that a payment is so many days overdue: one of the ladder's numbers."""
@@ -76,6 +76,19 @@ class Book:
         """Decide what opens a phone that is locked, and locks one that is open."""
         return self.locked(imei) if self.levels[imei] is Level.UNLOCKED else self.paid(imei)
 
+    @property
+    def newest(self) -> datetime:
+        """The time of the newest decision."""
+        return self.since + timedelta(milliseconds=self._made)
+
+    def alternate(self) -> list[Planned]:
+        """Decide what makes every second phone locked and the others open, from whatever they are.
+
+        Half of what turns them then opens phones and half closes them.
+        """
+        ends = zip(self.imeis, cycle((Level.UNLOCKED, Level.LOCKED)), strict=False)
+        return [self.turned(imei) for imei, level in ends if self.levels[imei] is not level]
+
     def rounds(self, count: int) -> Iterator[Planned]:
         """Yield so many decisions, phone after phone and round after round, each of which turns its phone."""
         for number in range(count):
@@ -84,11 +97,10 @@ class Book:
     def _next(self, imei: Imei, days: int, level: Level) -> Planned:
         self._made += 1
         self.levels[imei] = level
-        at = self.since + timedelta(milliseconds=self._made)
         return Planned(
             decision_id=f"{self.name}-{self._made}",
             imei=imei,
-            occurred_at=at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            occurred_at=self.newest.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
             days_overdue=days,
             level=level,
         )

@@ -2,13 +2,16 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import httpx
 
+from paylatch.bench.options import BenchError
+
 _COMMANDS = "paylatch_commands_total"
 _STATUS = f'{_COMMANDS}{{status="'
+_PUBLISHED = 'paylatch_publishes_total{outcome="acknowledged"} '
 _WAITING = ("paylatch_outbox_depth{", "paylatch_outbox_in_flight ", "paylatch_commit_jobs_waiting ")
 STALLED_S = 30.0
 """A bridge that proves nothing for so long is not waited for."""
@@ -21,6 +24,8 @@ class Counts:
     """Commands so far, by the status that they have come to, and when that was read."""
 
     by_status: Mapping[str, int]
+    published: int
+    """States that the broker has acknowledged."""
     waiting: int
     """States and jobs in the bridge's queues."""
     at: float
@@ -43,7 +48,7 @@ class Counts:
     def since(self, before: "Counts") -> "Counts":
         """Return what has been added."""
         added = {status: count - before.by_status.get(status, 0) for status, count in self.by_status.items()}
-        return Counts(added, self.waiting, self.at)
+        return Counts(added, self.published - before.published, self.waiting, self.at)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,6 +78,22 @@ class Progress:
                 break
         return last
 
+    async def until_published(self, total: int) -> None:
+        """Wait until the broker has acknowledged so many states since the bridge started, and no more wait.
+
+        Raises:
+            BenchError: nothing has moved for `STALLED_S`.
+        """
+        await self._until(lambda counts: counts.published >= total and not counts.waiting)
+
+    async def until_sent(self, total: int) -> None:
+        """Wait until so many commands have come to be sent since the bridge started: their PUBACKs are committed.
+
+        Raises:
+            BenchError: nothing has moved for `STALLED_S`.
+        """
+        await self._until(lambda counts: counts.by_status.get("sent", 0) >= total)
+
     async def until_idle(self) -> Counts:
         """Wait until nothing waits in the bridge's queues."""
         last = await self.counts()
@@ -82,17 +103,29 @@ class Progress:
             last = await self.counts()
         return last
 
+    async def _until(self, done: Callable[[Counts], bool]) -> None:
+        seen = last = await self.counts()
+        while not done(last):
+            await asyncio.sleep(_LATEST_S)
+            last = await self.counts()
+            if (last.published, last.by_status) != (seen.published, seen.by_status):
+                seen = last
+            elif last.at - seen.at > STALLED_S:
+                raise BenchError(f"the bridge has published {last.published} states, and nothing moves any more")
+
 
 def read_counts(page: str, at: float) -> Counts:
     """Return what a page of metrics, in Prometheus' text format, says of commands and queues."""
-    by_status, waiting = {}, 0.0
+    by_status, published, waiting = {}, 0, 0.0
     for line in page.splitlines():
         if line.startswith(_STATUS):
             status, _, value = line.removeprefix(_STATUS).partition('"} ')
             by_status[status] = int(float(value))
+        elif line.startswith(_PUBLISHED):
+            published = int(float(line.removeprefix(_PUBLISHED)))
         elif line.startswith(_WAITING):
             waiting += float(line.rpartition(" ")[2])
-    return Counts(by_status, int(waiting), at)
+    return Counts(by_status, published, int(waiting), at)
 
 
 def _pause_s(left: int, done: int, in_s: float) -> float:

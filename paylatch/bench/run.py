@@ -1,7 +1,6 @@
 """One run of the benchmark, from an empty directory to its figures."""
 
 import json
-import os
 import secrets
 import statistics
 import time
@@ -12,11 +11,13 @@ from broker_bridge.adapters.store.store import SqlStore
 from device_sim.identities import simulated_imei
 from paylatch.bench.audit import Audit, audit
 from paylatch.bench.ceiling import Ceiling
+from paylatch.bench.enrolment import enrol_in
 from paylatch.bench.gauges import require_proc
 from paylatch.bench.lender import Lender
 from paylatch.bench.limits import raise_open_files
 from paylatch.bench.machine import machine
 from paylatch.bench.options import Options
+from paylatch.bench.phones import write_spread
 from paylatch.bench.plan import Book
 from paylatch.bench.result import Result, UnlockMs
 from paylatch.bench.stages import Stages, measure_stages
@@ -72,31 +73,48 @@ async def run(options: Options, steps: Steps) -> Result:
         site = await new_site(files, database)
         async with broker_of(site) as broker:
             steps.step("measuring each stage by itself")
-            stages = await _stages(options, site)
+            stages = await stages_of(site, options.phones)
             # Before and after, as the machine may be shared: what it can do changes meanwhile.
             steps.step("measuring the ceiling")
-            ceilings = [await _ceiling(options, files, stages.state_bytes)]
-            async with system_of(site, broker, imeis, options.shards, steps) as system:
+            ceilings = [await ceiling_of(files, options.phones, options.decisions, stages.state_bytes)]
+            steps.step(f"enrolling {options.phones:,} phones")
+            lines = await enrol_in(site.database, files.keys, LENDER, imeis)
+            write_spread(files.fleet_phones, lines, options.shards)
+            async with system_of(site, broker, options.shards, steps) as system:
                 found = await _measure(options, system, Book("bench", imeis, datetime.now(UTC) - _BEFORE), steps)
         steps.step("measuring the ceiling again")
-        ceilings.append(await _ceiling(options, files, stages.state_bytes))
+        ceilings.append(await ceiling_of(files, options.phones, options.decisions, stages.state_bytes))
     return _result(options, found, ceilings, stages, time.monotonic() - started)
 
 
-async def _stages(options: Options, site: Site) -> Stages:
+async def stages_of(site: Site, phones: int) -> Stages:
+    """Measure each stage by itself, on a site where the broker runs and no phone is enrolled yet.
+
+    Args:
+        site: it.
+        phones: how many will be; this takes others, a thousand at most.
+    """
     database = site.database
-    if options.database is None:
+    if database.startswith("sqlite"):
         # One of its own costs nothing, and the bridge that is measured begins with an empty one.
         database = f"sqlite:///{site.files.directory / 'stages.db'}"
         async with SqlStore(database) as store:
             await store.add_lender(LENDER, secrets.token_bytes(32), int(time.time()))
-    imeis = [simulated_imei(_OTHER_PHONES + number) for number in range(min(options.phones, _STAGED_PHONES))]
+    imeis = [simulated_imei(_OTHER_PHONES + number) for number in range(min(phones, _STAGED_PHONES))]
     return await measure_stages(database, site.files, site.ports, LENDER, imeis)
 
 
-async def _ceiling(options: Options, files: Files, state_bytes: int) -> Ceiling:
-    trips = min(max(options.decisions, _FEWEST_TRIPS), _MOST_TRIPS)
-    arguments = {"--phones": options.phones, "--trips": trips, "--state-bytes": state_bytes}
+async def ceiling_of(files: Files, phones: int, decisions: int, state_bytes: int) -> Ceiling:
+    """Measure what this machine can do at best, with so many phones.
+
+    Args:
+        files: its log is among them.
+        phones: how many are connected.
+        decisions: about how many round trips are made.
+        state_bytes: how large a signed state is.
+    """
+    trips = min(max(decisions, _FEWEST_TRIPS), _MOST_TRIPS)
+    arguments = {"--phones": phones, "--trips": trips, "--state-bytes": state_bytes}
     flags = [str(part) for pair in arguments.items() for part in pair]
     # A process of its own, as the bridge has one: this one has an event loop already, and another kind of it.
     return Ceiling(**json.loads(await output_of(flags, files.log("ceiling"), module="paylatch.bench.ceiling")))
@@ -104,16 +122,18 @@ async def _ceiling(options: Options, files: Files, state_bytes: int) -> Ceiling:
 
 async def _measure(options: Options, system: System, book: Book, steps: Steps) -> Measured:
     phones, rss = system.fleet.control, system.rss_per_phone
+    # A phone's first state is proven by its first report, which follows the answer to its hello.
+    await system.progress.until_finished(system.fleet.count)
     lender = Lender(bridge=system.bridge, progress=system.progress, start=await system.progress.until_idle())
     steps.step("locking every second phone")
-    await lender.send([book.locked(imei) for imei in book.imeis[1::2]])
+    await lender.send(book.alternate())
     await lender.proven()
     steps.step(f"importing {options.decisions:,} decisions")
     throughput = await measure_throughput(
         lender,
         book.rounds(options.decisions),
         len(book.imeis),
-        _pids(system),
+        system.pids,
         lambda proven: steps.moved(f"importing {options.decisions:,} decisions, {proven:,} of them proven"),
     )
     steps.step("paying for phones one by one, then while locks are queued")
@@ -128,15 +148,6 @@ async def _measure(options: Options, system: System, book: Book, steps: Steps) -
         rss_per_phone_after=system.rss_per_phone,
         bridge_rss=system.bridge_rss,
     )
-
-
-def _pids(system: System) -> dict[str, list[int]]:
-    return {
-        "bridge": [system.process.pid],
-        "broker": [system.broker.pid],
-        "fleet": [*system.fleet.pids],
-        "client": [os.getpid()],
-    }
 
 
 def _result(options: Options, found: Measured, ceilings: list[Ceiling], stages: Stages, wall_s: float) -> Result:

@@ -1,15 +1,15 @@
 """What is measured: a real broker, bridge and fleet, each a process of its own, or more."""
 
 import asyncio
+import os
 import secrets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import httpx
 
-from lock_protocol.imei import Imei
-from paylatch.bench.enrolment import enrol_in
 from paylatch.bench.gauges import rss_bytes
 from paylatch.bench.phones import Fleet, fleet_of
 from paylatch.bench.progress import Progress
@@ -17,12 +17,14 @@ from paylatch.broker_process import MosquittoProcess
 from paylatch.client import Bridge
 from paylatch.demo.lender import connected
 from paylatch.demo.processes import ChildProcess, running
-from paylatch.demo.stage import LENDER, Files, Ports, prepare
+from paylatch.demo.stage import Files, Ports, prepare
 from paylatch.ports import LOOPBACK, free_ports
 from paylatch.steps import Steps
 
 _METRICS_TIMEOUT_S = 60.0
 """A bridge that is overloaded is what is measured, and answers late."""
+_PASSWORDS_S = 120.0
+"""Those of a million phones take some ten seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +66,16 @@ class System:
         """Bytes of the bridge's memory."""
         return rss_bytes(self.process.pid)
 
+    @property
+    def pids(self) -> dict[str, list[int]]:
+        """Everything's processes, this one among them: it sends the decisions."""
+        return {
+            "bridge": [self.process.pid],
+            "broker": [self.broker.pid],
+            "fleet": [*self.fleet.pids],
+            "client": [os.getpid()],
+        }
+
 
 async def new_site(files: Files, database: str) -> Site:
     """Make keys, settings and the lender, in an empty directory and an empty database."""
@@ -82,34 +94,57 @@ async def broker_of(site: Site) -> AsyncIterator[MosquittoProcess]:
 
 
 @asynccontextmanager
-async def system_of(
-    site: Site, broker: MosquittoProcess, imeis: Sequence[Imei], shards: int, steps: Steps
-) -> AsyncIterator[System]:
-    """Give a bridge and its fleet; every phone is connected, open, and has proven it.
+async def system_of(site: Site, broker: MosquittoProcess, shards: int, steps: Steps) -> AsyncIterator[System]:
+    """Give a bridge and its fleet; every phone is connected and confirmed.
 
     Args:
-        site: nothing runs there but the broker.
+        site: nothing runs there but the broker; the phones are those of its fleet's file, and are enrolled.
         broker: it.
-        imeis: the phones.
         shards: over how many processes they are spread.
         steps: show what happens.
 
     Raises:
         BenchError, DemoError: something did not start, or phones did not connect.
     """
-    steps.step(f"enrolling {len(imeis):,} phones")
-    lines = await enrol_in(site.database, site.files.keys, LENDER, imeis)
     async with AsyncExitStack() as stack:
         steps.step("starting the bridge")
-        arguments = ["bridge", "run", "--config", str(site.files.bridge_settings)]
-        process = await stack.enter_async_context(running("bridge", arguments, site.files.log("bridge")))
-        bridge = await stack.enter_async_context(connected(site.url, site.key))
-        await process.wait_until(bridge.is_ready)
-        http = httpx.AsyncClient(base_url=site.url, trust_env=False, timeout=_METRICS_TIMEOUT_S)
-        progress = Progress(await stack.enter_async_context(http))
+        process, bridge, progress = await stack.enter_async_context(bridge_of(site))
         await progress.until_idle()
-        steps.step(f"connecting {len(imeis):,} phones")
-        fleet = await stack.enter_async_context(fleet_of(lines, shards, site.files.directory, site.ports.phones))
-        # A phone's first state is proven by its first report, which follows the answer to its hello.
-        await progress.until_finished(len(imeis))
-        yield System(broker=broker, process=process, bridge=bridge, progress=progress, fleet=fleet)
+        steps.step("connecting the phones")
+        fleet = fleet_of(site.files.fleet_phones, shards, site.files.directory, site.ports.phones)
+        yield System(
+            broker=broker,
+            process=process,
+            bridge=bridge,
+            progress=progress,
+            fleet=await stack.enter_async_context(fleet),
+        )
+
+
+@asynccontextmanager
+async def bridge_of(site: Site) -> AsyncIterator[tuple[ChildProcess, Bridge, Progress]]:
+    """Give a bridge that is ready for lenders and has told the broker which phones there are.
+
+    Raises:
+        DemoError: it did not start, or did not write the phones' passwords.
+    """
+    before = _inode_of(site.files.broker.phones_passwords)
+
+    async def replaced() -> bool:
+        return _inode_of(site.files.broker.phones_passwords) != before
+
+    arguments = ["bridge", "run", "--config", str(site.files.bridge_settings)]
+    http = httpx.AsyncClient(base_url=site.url, trust_env=False, timeout=_METRICS_TIMEOUT_S)
+    async with (
+        running("bridge", arguments, site.files.log("bridge")) as process,
+        connected(site.url, site.key) as bridge,
+        http,
+    ):
+        await process.wait_until(bridge.is_ready)
+        await process.wait_until(replaced, _PASSWORDS_S)
+        yield process, bridge, Progress(http)
+
+
+def _inode_of(file: Path) -> int:
+    """Return what changes when a file is replaced."""
+    return file.stat().st_ino

@@ -38,19 +38,23 @@ class ChildProcess:
         """Its process id."""
         return self._process.pid
 
-    async def wait_until(self, ready: Callable[[], Awaitable[bool]]) -> None:
+    async def wait_until(self, ready: Callable[[], Awaitable[bool]], within_s: float = _START_S) -> None:
         """Wait until the process is ready for others.
+
+        Args:
+            ready: tells whether it is.
+            within_s: how long this is waited for.
 
         Raises:
             DemoError: it ended first, or took too long.
         """
         try:
-            async with asyncio.timeout(_START_S):
+            async with asyncio.timeout(within_s):
                 while not await ready():
                     self._require_running()
                     await asyncio.sleep(_POLL_S)
         except TimeoutError:
-            raise DemoError(f"the {self._name} was not ready within {_START_S:g} s{_tail_of(self._log)}") from None
+            raise DemoError(f"the {self._name} was not ready within {within_s:g} s{_tail_of(self._log)}") from None
 
     async def watch(self) -> None:
         """Wait for its end, which must not come by itself.

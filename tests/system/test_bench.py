@@ -21,7 +21,13 @@ def figures(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    for line in ("measuring the ceiling", "connecting 30 phones", "importing 120 decisions", "auditing every phone"):
+    for line in (
+        "measuring the ceiling",
+        "enrolling 30 phones",
+        "connecting the phones",
+        "importing 120 decisions",
+        "auditing every phone",
+    ):
         assert line in done.stderr
     assert "round trips" in done.stdout
     figures: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))

@@ -32,6 +32,8 @@ paylatch_commands_total{status="superseded"} 2.0
 paylatch_outbox_depth{lane="opening"} 1.0
 paylatch_outbox_depth{lane="closing"} 2.0
 paylatch_outbox_in_flight 4.0
+paylatch_publishes_total{outcome="acknowledged"} 9.0
+paylatch_publishes_total{outcome="refused"} 1.0
 paylatch_commit_jobs_waiting 8.0
 process_cpu_seconds_total 3.5
 """
@@ -50,9 +52,20 @@ def test_each_round_turns_every_phone_once_and_the_next_one_turns_it_back() -> N
 
 def test_a_book_of_which_half_is_locked_opens_and_closes_in_turns() -> None:
     book = Book("book", IMEIS, SINCE)
-    for imei in IMEIS[1::2]:
-        book.locked(imei)
+    assert [one.imei for one in book.alternate()] == IMEIS[1::2]
     assert Counter(one.level for one in book.rounds(4)) == {Level.LOCKED: 2, Level.UNLOCKED: 2}
+
+
+def test_a_book_goes_on_from_what_its_phones_are() -> None:
+    before = Book("before", IMEIS, SINCE)
+    decided = list(before.rounds(3))
+    after = Book("after", IMEIS, before.newest, before.levels)
+    assert [(one.imei, one.level) for one in after.alternate()] == [
+        (IMEIS[0], Level.UNLOCKED),
+        (IMEIS[2], Level.UNLOCKED),
+        (IMEIS[3], Level.LOCKED),
+    ]
+    assert min(one.occurred_at for one in after.rounds(1)) > max(one.occurred_at for one in decided)
 
 
 def test_no_two_decisions_have_one_id_or_one_time_and_later_ones_are_later() -> None:
@@ -99,14 +112,14 @@ def test_a_tenth_pays_but_never_nobody_nor_thousands(phones: int, payers: int) -
 def test_counts_are_read_off_the_metrics_page() -> None:
     counts = read_counts(PAGE, at=5.0)
     assert (counts.succeeded, counts.superseded, counts.finished) == (7, 2, 9)
-    assert counts.waiting == 15
+    assert (counts.waiting, counts.published) == (15, 9)
     assert counts.at == 5.0
 
 
 def test_what_was_before_does_not_count() -> None:
-    before = Counts({"queued": 5, "succeeded": 4}, waiting=0, at=1.0)
+    before = Counts({"queued": 5, "succeeded": 4}, published=3, waiting=0, at=1.0)
     added = read_counts(PAGE, at=5.0).since(before)
-    assert (added.succeeded, added.superseded) == (3, 2)
+    assert (added.succeeded, added.superseded, added.published) == (3, 2, 6)
 
 
 def test_rates_and_processor_time_are_those_of_whole_round_trips_alone() -> None:

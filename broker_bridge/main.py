@@ -240,6 +240,7 @@ def _http_config(gateway: Gateway, access: Access, settings: HttpSettings) -> uv
         log_config=None,
         access_log=False,
         lifespan="off",
+        proxy_headers=False,  # nobody here asks whence a request comes
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=FINISH_S,
         http=PunctualProtocol,

@@ -204,21 +204,35 @@ class HearHello(OnePhone):
 
 
 @dataclass(frozen=True, slots=True)
+class Ack:
+    """One acknowledged publish."""
+
+    imei: Imei
+    order: tuple[int, int]
+    number: int
+    """The publish number."""
+
+
+@dataclass(frozen=True, slots=True)
 class HearReport(OnePhone):
     """The job of one report."""
 
     imei: Imei
     data: bytes
     judge: Judge
+    ack: Ack | None = None
+    """The PUBACK that came before it, if that is not written yet."""
 
     def run(self, tx: Transaction) -> Phone:
         """Verify and act on it; return the phone.
 
         Raises:
-            Refusal, UnknownDeviceError: it is not this phone's newest word.
+            Refusal, UnknownDeviceError: it is not this phone's newest word. Its PUBACK is not written either.
         """
         phone, standing = _standing(tx, self.imei)
         report = accept_report(self.data, standing).message
+        if self.ack is not None:
+            phone = mark_sent(tx, phone, self.ack, self.judge.clock.now())
         said = said_in(report, self.judge.clock.now())
         asked, proven = phone, phone.proves(said, report.applied_at)
         phone = self.judge.take_word(tx, phone, said, report.sequence, proven=proven)
@@ -247,16 +261,6 @@ class HearReport(OnePhone):
 
 
 @dataclass(frozen=True, slots=True)
-class Ack:
-    """One acknowledged publish."""
-
-    imei: Imei
-    order: tuple[int, int]
-    number: int
-    """The publish number."""
-
-
-@dataclass(frozen=True, slots=True)
 class MarkSent:
     """The job of many acknowledged publishes."""
 
@@ -277,25 +281,26 @@ class MarkSent:
         """Mark the commands as sent, and say when an opening is due again."""
         for ack in self.acks:
             phone = tx.phone(ack.imei)
-            if phone is None or phone.desired.order != ack.order:
-                continue  # a newer state was queued meanwhile
-            tx.put_phone(changed_phone(phone, publish_number=ack.number))
-            self._mark(tx, phone)
+            if phone is not None:
+                mark_sent(tx, phone, ack, self.clock.now())
 
-    def _mark(self, tx: Transaction, phone: Phone) -> None:
-        command = tx.command(phone.command_id)
-        if command is None:
-            return
-        now, due_at = self.clock.now(), 0
-        status = after(command.status, Event.ACKNOWLEDGED)
-        unproven = command.lane is Lane.OPENING and not status.is_settled
-        if unproven and command.attempts < len(RESEND_AFTER_S):
-            due_at = now + RESEND_AFTER_S[command.attempts]
-        tx.put_command(
-            changed_command(
-                command, status=status, sent_at=command.sent_at or now, attempts=command.attempts + 1, due_at=due_at
-            )
-        )
+
+def mark_sent(tx: Transaction, phone: Phone, ack: Ack, now: int) -> Phone:
+    """Write a PUBACK down, once: it may come by itself and with the phone's word. Return the phone."""
+    if phone.desired.order != ack.order or phone.publish_number >= ack.number:
+        return phone  # a newer state was queued meanwhile, or this is known
+    marked = changed_phone(phone, publish_number=ack.number)
+    tx.put_phone(marked)
+    command = tx.command(phone.command_id)
+    if command is None:
+        return marked
+    status, due_at = after(command.status, Event.ACKNOWLEDGED), 0
+    unproven = command.lane is Lane.OPENING and not status.is_settled
+    if unproven and command.attempts < len(RESEND_AFTER_S):
+        due_at = now + RESEND_AFTER_S[command.attempts]
+    attempts, sent_at = command.attempts + 1, command.sent_at or now
+    tx.put_command(changed_command(command, status=status, sent_at=sent_at, attempts=attempts, due_at=due_at))
+    return marked
 
 
 @dataclass(frozen=True, slots=True)

@@ -130,7 +130,12 @@ class Notice(Record):
 
     def hosts(self) -> frozenset[str]:
         """Return the hosts that the links name."""
-        return frozenset(urlsplit(link).netloc for link in (self.pay_url, self.appeal_url) if link)
+        return hosts_of(self.pay_url, self.appeal_url)
+
+
+def hosts_of(*links: str) -> frozenset[str]:
+    """Return the hosts that links name; an empty one names none."""
+    return frozenset([urlsplit(link).netloc for link in links if link])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,7 @@ from broker_bridge.domain.lanes import Lane
 from broker_bridge.domain.phones import Phone, PhoneStatus, Said, changed_phone, is_about, said_in
 from lock_protocol.acceptance import DeviceStanding, accept_hello, accept_report
 from lock_protocol.acceptance.floor import MAX_VERSION_JUMP
+from lock_protocol.compiling import quick
 from lock_protocol.imei import Imei
 from lock_protocol.levels import Condition, Level, Result
 from lock_protocol.messages import Hello, LenderId, Reported
@@ -47,10 +48,7 @@ class Judge:
 
     def take_word(self, tx: Transaction, phone: Phone, said: Said, sequence: int, *, proven: bool) -> Phone:
         """Store a phone's verified word about itself, which may prove its newest state, and return the phone."""
-        heard = phone.heard(said, self.queue.signing_clock.time_to_tell(tx), proven=proven)
-        heard = changed_phone(heard, sequence=max(sequence, phone.sequence))
-        if heard.status is PhoneStatus.PENDING:
-            heard = changed_phone(heard, status=PhoneStatus.ACTIVE)
+        heard = phone.heard(said, sequence, self.queue.signing_clock.time_to_tell(tx), proven=proven)
         tx.put_phone(heard)
         epoch, _ = phone.desired.order
         if said.epoch > epoch:
@@ -128,11 +126,11 @@ class Judge:
             return phone
 
     def _proven(self, tx: Transaction, phone: Phone) -> Phone:
-        released = phone.desired.level is Level.RELEASED
-        status = PhoneStatus.RELEASED if released else phone.status
+        status = PhoneStatus.RELEASED if phone.desired.level is Level.RELEASED else phone.status
+        if status is phone.status and not phone.refused_openings:
+            return phone
         proven = changed_phone(phone, status=status, refused_openings=0)
-        if proven != phone:
-            tx.put_phone(proven)
+        tx.put_phone(proven)
         return proven
 
 
@@ -160,6 +158,7 @@ class OnePhone:
         return ()
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class HelloAnswer:
     """What a hello has to be answered with."""
@@ -172,6 +171,7 @@ class HelloAnswer:
     """The time that the phone is told, seconds UTC."""
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class HearHello(OnePhone):
     """The job of one hello."""
@@ -203,6 +203,7 @@ class HearHello(OnePhone):
         return HelloAnswer(phone, hello, holds_newest=holds, now=now)
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Ack:
     """One acknowledged publish."""
@@ -213,6 +214,7 @@ class Ack:
     """The publish number."""
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class HearReport(OnePhone):
     """The job of one report."""
@@ -238,9 +240,9 @@ class HearReport(OnePhone):
         phone = self.judge.take_word(tx, phone, said, report.sequence, proven=proven)
         if phone.desired is not asked.desired:
             return phone  # a higher version has just been queued; this word was about what came before
-        return self._act(tx, phone, said, report)
+        return self._act(tx, phone, report, proven=proven)
 
-    def _act(self, tx: Transaction, phone: Phone, said: Said, report: Reported) -> Phone:
+    def _act(self, tx: Transaction, phone: Phone, report: Reported, *, proven: bool) -> Phone:
         ours = is_about(report, phone.desired)
         match report.result:
             case Result.REFUSED if ours and report.detail in _AUTHORITY:
@@ -253,7 +255,7 @@ class HearReport(OnePhone):
                 self.judge.restore(tx, phone, error=report.detail, about=report.about_version)
             case Result.FAILED if ours:
                 return self.judge.settle(tx, phone, Event.FAILED, report.detail)
-            case Result.APPLIED | Result.OBSERVED if phone.proves(said, report.applied_at):
+            case Result.APPLIED | Result.OBSERVED if proven:
                 return self.judge.settle(tx, phone, Event.APPLIED)
             case _:
                 self.judge.log.info("late_report", imei=phone.imei, about=report.about_version, result=report.result)

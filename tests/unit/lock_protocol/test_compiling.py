@@ -1,10 +1,10 @@
 """Functions made from source."""
 
-from dataclasses import dataclass, replace
+from dataclasses import FrozenInstanceError, dataclass, field, replace
 
 import pytest
 
-from lock_protocol.compiling import Constants, compile_function, compile_replace
+from lock_protocol.compiling import Constants, compile_function, compile_replace, quick
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +19,20 @@ class Even:
 
     def __post_init__(self) -> None:
         assert self.value % 2 == 0
+
+
+@dataclass(frozen=True, slots=True)
+class Usual:
+    name: str
+    size: int = 3
+    tags: list[str] = field(default_factory=list)
+    extra: int = field(kw_only=True, default=0)
+
+
+@quick
+@dataclass(frozen=True, slots=True)
+class Quick(Usual):
+    more: str = field(kw_only=True)
 
 
 changed = compile_replace(Point)
@@ -39,6 +53,32 @@ def test_a_field_that_is_not_there_cannot_be_changed() -> None:
 def test_a_record_that_judges_its_values_is_not_copied_past_its_judgement() -> None:
     with pytest.raises(TypeError, match="Even has a __post_init__"):
         compile_replace(Even)
+
+
+def test_a_quick_record_is_made_as_any_other_is() -> None:
+    made = Quick("a", more="b")
+    assert made == Quick(name="a", size=3, tags=[], extra=0, more="b")
+    assert repr(made) == "Quick(name='a', size=3, tags=[], extra=0, more='b')"
+    assert Quick("a", more="b").tags is not made.tags
+    assert replace(made, size=4, extra=1) == Quick("a", 4, extra=1, more="b")
+
+
+def test_a_quick_record_is_frozen() -> None:
+    made = Quick("a", more="b")
+    assert type(made) is Quick
+    with pytest.raises(FrozenInstanceError):
+        made.name = "c"  # type: ignore[misc]  # that is what it must refuse
+
+
+@pytest.mark.parametrize(("given", "told"), [((), "missing"), (("a", 1, [], 0), "positional")])
+def test_a_quick_record_refuses_what_any_other_refuses(given: tuple[str, ...], told: str) -> None:
+    with pytest.raises(TypeError, match=told):
+        Quick(*given, more="b")  # type: ignore[arg-type]  # the same
+
+
+def test_a_record_that_judges_its_values_is_not_made_past_its_judgement() -> None:
+    with pytest.raises(TypeError, match="Even has a __post_init__"):
+        quick(Even)
 
 
 def test_source_refers_to_its_constants_by_names_of_their_own() -> None:

@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import Annotated, NewType
 from urllib.parse import urlsplit
 
+from lock_protocol.compiling import compiled_init
 from lock_protocol.imei import Imei
 from lock_protocol.keys import KeyId, PublicKey, key_id
 from lock_protocol.levels import Condition, Level, Ops, Reason, Result, Signals
@@ -114,6 +115,7 @@ class Delegation(Message):
         return {key_id(key.public): key for key in self.keys}
 
 
+@compiled_init
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice(Record):
     """What the borrower reads: why, how much, where to pay, whom to ask, where to appeal."""
@@ -133,6 +135,7 @@ class Notice(Record):
         return frozenset(urlsplit(link).netloc for link in (self.pay_url, self.appeal_url) if link)
 
 
+@compiled_init
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DesiredState(Message):
     """What one phone should be, whole."""
@@ -183,6 +186,7 @@ class _Holding(Message):
         return None
 
 
+@compiled_init
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hello(_Holding):
     """A phone asks whether what it holds is the newest."""
@@ -204,6 +208,7 @@ class Hello(_Holding):
     trusted_now: Annotated[int, _Time]
 
 
+@compiled_init
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fresh(Message):
     """The answer to one hello: this is the newest state, and this is the time."""
@@ -220,6 +225,7 @@ class Fresh(Message):
     now: Annotated[int, _Time]
 
 
+@compiled_init
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reported(_Holding):
     """A phone's signed word on what it holds, and on what became of one message."""

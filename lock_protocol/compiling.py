@@ -98,25 +98,32 @@ def setters(record: type[D]) -> Mapping[str, Callable[[D, Any], None]]:
     return {field.name: getattr(record, field.name).__set__ for field in _fields(record)}
 
 
-def compiled_init(record: type[D]) -> type[D]:
-    """Give a frozen and slotted dataclass an `__init__` that does what its own does, in a fraction of the time.
+def quick(record: type[D]) -> type[D]:
+    """Give a frozen and slotted dataclass an `__init__` that does what its own does at half the cost, and return it.
 
-    Classes that inherit it may add methods, and no fields.
+    To be written above `@dataclass`. Classes that inherit it may add methods, and no fields.
 
     Raises:
-        TypeError: a field that `__init__` does not simply take and set.
+        TypeError: a field that `__init__` does not take.
     """
-    if not all(field.init and field.default_factory is MISSING for field in _fields(record)):
-        msg = f"{record.__name__} has a field that is not simply taken and set"
+    if not all(field.init for field in _fields(record)):
+        msg = f"{record.__name__} has a field that its __init__ does not take"
         raise TypeError(msg)
     constants = Constants()
     become, own = constants.name(vars(object)["__class__"].__set__), constants.name(None)  # no field has these names
+    by_place: list[str] = []
+    by_name: list[str] = []
+    fill = []
+    for field in _fields(record):
+        parameter, value = _taken(field, constants)
+        (by_name if field.kw_only else by_place).append(parameter)
+        fill.append(f"self.{field.name} = {value}")
     init = compile_function(
-        f"__init__(self, {', '.join(_parameters(record, constants))})",
+        f"__init__({', '.join(['self', *by_place, *(['*'] if by_name else []), *by_name])})",
         [
             f"{own} = self.__class__",
             f"{become}(self, {constants.name(_unfrozen(record))})",
-            *(f"self.{field.name} = {field.name}" for field in _fields(record)),
+            *fill,
             f"self.__class__ = {own}",
             *(["self.__post_init__()"] if hasattr(record, "__post_init__") else []),
         ],
@@ -126,14 +133,15 @@ def compiled_init(record: type[D]) -> type[D]:
     return record
 
 
-def _parameters(record: type[Any], constants: Constants) -> list[str]:
-    by_place = [_parameter(field, constants) for field in _fields(record) if not field.kw_only]
-    by_name = [_parameter(field, constants) for field in _fields(record) if field.kw_only]
-    return [*by_place, "*", *by_name] if by_name else by_place
-
-
-def _parameter(field: "Field[Any]", constants: Constants) -> str:
-    return field.name if field.default is MISSING else f"{field.name}={constants.name(field.default)}"
+def _taken(field: "Field[Any]", constants: Constants) -> tuple[str, str]:
+    """Return a field's parameter, and the expression of the value that it gives."""
+    if field.default is not MISSING:
+        return f"{field.name}={constants.name(field.default)}", field.name
+    if field.default_factory is MISSING:
+        return field.name, field.name
+    left_out = constants.name(object())
+    made = f"{constants.name(field.default_factory)}()"
+    return f"{field.name}={left_out}", f"{made} if {field.name} is {left_out} else {field.name}"
 
 
 def _fields(record: type[Any]) -> "tuple[Field[Any], ...]":

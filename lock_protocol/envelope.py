@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import Annotated, Any, Generic, TypeVar
 
 from lock_protocol.codec import encode, is_encoding_of, pack, read_first
-from lock_protocol.compiling import compiled_init
+from lock_protocol.compiling import quick
 from lock_protocol.keys import KeyId, PublicKey, SigningKey, verifies
 from lock_protocol.messages import Delegation, DesiredState, Fresh, Hello, Reported, Root, StateHash
 from lock_protocol.schema import MAX_INTEGER, Bin, Many, Message, Nested, Record, Schema, Text, UInt, schema_of
@@ -55,7 +55,7 @@ HELLO = MessageType("hello", Hello, 1, carries_delegation=False)
 REPORTED = MessageType("reported", Reported, 1, carries_delegation=False)
 
 
-@compiled_init
+@quick
 @dataclass(frozen=True, slots=True, order=True)
 class Signature(Record):
     """A key id and that key's signature."""

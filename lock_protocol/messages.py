@@ -9,7 +9,7 @@ from itertools import pairwise
 from typing import Annotated, NewType
 from urllib.parse import urlsplit
 
-from lock_protocol.compiling import compiled_init
+from lock_protocol.compiling import quick
 from lock_protocol.imei import Imei
 from lock_protocol.keys import KeyId, PublicKey, key_id
 from lock_protocol.levels import Condition, Level, Ops, Reason, Result, Signals
@@ -115,7 +115,7 @@ class Delegation(Message):
         return {key_id(key.public): key for key in self.keys}
 
 
-@compiled_init
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice(Record):
     """What the borrower reads: why, how much, where to pay, whom to ask, where to appeal."""
@@ -132,10 +132,15 @@ class Notice(Record):
 
     def hosts(self) -> frozenset[str]:
         """Return the hosts that the links name."""
-        return frozenset(urlsplit(link).netloc for link in (self.pay_url, self.appeal_url) if link)
+        return hosts_of(self.pay_url, self.appeal_url)
 
 
-@compiled_init
+def hosts_of(*links: str) -> frozenset[str]:
+    """Return the hosts that links name; an empty one names none."""
+    return frozenset([urlsplit(link).netloc for link in links if link])
+
+
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DesiredState(Message):
     """What one phone should be, whole."""
@@ -186,7 +191,7 @@ class _Holding(Message):
         return None
 
 
-@compiled_init
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hello(_Holding):
     """A phone asks whether what it holds is the newest."""
@@ -208,7 +213,7 @@ class Hello(_Holding):
     trusted_now: Annotated[int, _Time]
 
 
-@compiled_init
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fresh(Message):
     """The answer to one hello: this is the newest state, and this is the time."""
@@ -225,7 +230,7 @@ class Fresh(Message):
     now: Annotated[int, _Time]
 
 
-@compiled_init
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reported(_Holding):
     """A phone's signed word on what it holds, and on what became of one message."""

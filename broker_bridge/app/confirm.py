@@ -17,6 +17,7 @@ from broker_bridge.domain.lanes import Lane
 from broker_bridge.domain.phones import Phone, PhoneStatus, Said, changed_phone, is_about, said_in
 from lock_protocol.acceptance import DeviceStanding, accept_hello, accept_report
 from lock_protocol.acceptance.floor import MAX_VERSION_JUMP
+from lock_protocol.compiling import quick
 from lock_protocol.imei import Imei
 from lock_protocol.levels import Condition, Level, Result
 from lock_protocol.messages import Hello, LenderId, Reported
@@ -47,10 +48,7 @@ class Judge:
 
     def take_word(self, tx: Transaction, phone: Phone, said: Said, sequence: int, *, proven: bool) -> Phone:
         """Store a phone's verified word about itself, which may prove its newest state, and return the phone."""
-        heard = phone.heard(said, self.queue.signing_clock.time_to_tell(tx), proven=proven)
-        heard = changed_phone(heard, sequence=max(sequence, phone.sequence))
-        if heard.status is PhoneStatus.PENDING:
-            heard = changed_phone(heard, status=PhoneStatus.ACTIVE)
+        heard = phone.heard(said, sequence, self.queue.signing_clock.time_to_tell(tx), proven=proven)
         tx.put_phone(heard)
         epoch, _ = phone.desired.order
         if said.epoch > epoch:
@@ -128,11 +126,11 @@ class Judge:
             return phone
 
     def _proven(self, tx: Transaction, phone: Phone) -> Phone:
-        released = phone.desired.level is Level.RELEASED
-        status = PhoneStatus.RELEASED if released else phone.status
+        status = PhoneStatus.RELEASED if phone.desired.level is Level.RELEASED else phone.status
+        if status is phone.status and not phone.refused_openings:
+            return phone
         proven = changed_phone(phone, status=status, refused_openings=0)
-        if proven != phone:
-            tx.put_phone(proven)
+        tx.put_phone(proven)
         return proven
 
 
@@ -160,6 +158,7 @@ class OnePhone:
         return ()
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class HelloAnswer:
     """What a hello has to be answered with."""
@@ -172,6 +171,7 @@ class HelloAnswer:
     """The time that the phone is told, seconds UTC."""
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class HearHello(OnePhone):
     """The job of one hello."""
@@ -203,6 +203,18 @@ class HearHello(OnePhone):
         return HelloAnswer(phone, hello, holds_newest=holds, now=now)
 
 
+@quick
+@dataclass(frozen=True, slots=True)
+class Ack:
+    """One acknowledged publish."""
+
+    imei: Imei
+    order: tuple[int, int]
+    number: int
+    """The publish number."""
+
+
+@quick
 @dataclass(frozen=True, slots=True)
 class HearReport(OnePhone):
     """The job of one report."""
@@ -210,23 +222,27 @@ class HearReport(OnePhone):
     imei: Imei
     data: bytes
     judge: Judge
+    ack: Ack | None = None
+    """The PUBACK that came before it, if that is not written yet."""
 
     def run(self, tx: Transaction) -> Phone:
         """Verify and act on it; return the phone.
 
         Raises:
-            Refusal, UnknownDeviceError: it is not this phone's newest word.
+            Refusal, UnknownDeviceError: it is not this phone's newest word. Its PUBACK is not written either.
         """
         phone, standing = _standing(tx, self.imei)
         report = accept_report(self.data, standing).message
+        if self.ack is not None:
+            phone = mark_sent(tx, phone, self.ack, self.judge.clock.now())
         said = said_in(report, self.judge.clock.now())
         asked, proven = phone, phone.proves(said, report.applied_at)
         phone = self.judge.take_word(tx, phone, said, report.sequence, proven=proven)
         if phone.desired is not asked.desired:
             return phone  # a higher version has just been queued; this word was about what came before
-        return self._act(tx, phone, said, report)
+        return self._act(tx, phone, report, proven=proven)
 
-    def _act(self, tx: Transaction, phone: Phone, said: Said, report: Reported) -> Phone:
+    def _act(self, tx: Transaction, phone: Phone, report: Reported, *, proven: bool) -> Phone:
         ours = is_about(report, phone.desired)
         match report.result:
             case Result.REFUSED if ours and report.detail in _AUTHORITY:
@@ -239,21 +255,11 @@ class HearReport(OnePhone):
                 self.judge.restore(tx, phone, error=report.detail, about=report.about_version)
             case Result.FAILED if ours:
                 return self.judge.settle(tx, phone, Event.FAILED, report.detail)
-            case Result.APPLIED | Result.OBSERVED if phone.proves(said, report.applied_at):
+            case Result.APPLIED | Result.OBSERVED if proven:
                 return self.judge.settle(tx, phone, Event.APPLIED)
             case _:
                 self.judge.log.info("late_report", imei=phone.imei, about=report.about_version, result=report.result)
         return phone
-
-
-@dataclass(frozen=True, slots=True)
-class Ack:
-    """One acknowledged publish."""
-
-    imei: Imei
-    order: tuple[int, int]
-    number: int
-    """The publish number."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -277,25 +283,26 @@ class MarkSent:
         """Mark the commands as sent, and say when an opening is due again."""
         for ack in self.acks:
             phone = tx.phone(ack.imei)
-            if phone is None or phone.desired.order != ack.order:
-                continue  # a newer state was queued meanwhile
-            tx.put_phone(changed_phone(phone, publish_number=ack.number))
-            self._mark(tx, phone)
+            if phone is not None:
+                mark_sent(tx, phone, ack, self.clock.now())
 
-    def _mark(self, tx: Transaction, phone: Phone) -> None:
-        command = tx.command(phone.command_id)
-        if command is None:
-            return
-        now, due_at = self.clock.now(), 0
-        status = after(command.status, Event.ACKNOWLEDGED)
-        unproven = command.lane is Lane.OPENING and not status.is_settled
-        if unproven and command.attempts < len(RESEND_AFTER_S):
-            due_at = now + RESEND_AFTER_S[command.attempts]
-        tx.put_command(
-            changed_command(
-                command, status=status, sent_at=command.sent_at or now, attempts=command.attempts + 1, due_at=due_at
-            )
-        )
+
+def mark_sent(tx: Transaction, phone: Phone, ack: Ack, now: int) -> Phone:
+    """Write a PUBACK down, once: it may come by itself and with the phone's word. Return the phone."""
+    if phone.desired.order != ack.order or phone.publish_number >= ack.number:
+        return phone  # a newer state was queued meanwhile, or this is known
+    marked = changed_phone(phone, publish_number=ack.number)
+    tx.put_phone(marked)
+    command = tx.command(phone.command_id)
+    if command is None:
+        return marked
+    status, due_at = after(command.status, Event.ACKNOWLEDGED), 0
+    unproven = command.lane is Lane.OPENING and not status.is_settled
+    if unproven and command.attempts < len(RESEND_AFTER_S):
+        due_at = now + RESEND_AFTER_S[command.attempts]
+    attempts, sent_at = command.attempts + 1, command.sent_at or now
+    tx.put_command(changed_command(command, status=status, sent_at=sent_at, attempts=attempts, due_at=due_at))
+    return marked
 
 
 @dataclass(frozen=True, slots=True)

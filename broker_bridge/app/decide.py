@@ -11,6 +11,7 @@ from broker_bridge.domain.decisions import Decision, DecisionId
 from broker_bridge.domain.gates import Condition, Missing
 from broker_bridge.domain.loans import Effect, Moment
 from broker_bridge.domain.phones import CommandId, Phone, changed_phone
+from lock_protocol.compiling import quick
 from lock_protocol.imei import Imei
 from lock_protocol.levels import Level
 from lock_protocol.messages import LenderId
@@ -34,6 +35,7 @@ class DecisionConflictError(Exception):
     """This decision_id was used before, for another decision."""
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decided:
     """The answer to a decision: the same each time it is sent."""
@@ -55,6 +57,7 @@ class Decided:
     """Whether the decision had been taken before."""
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Decide:
     """The job of one decision."""
@@ -98,8 +101,9 @@ class Decide:
             raise UnknownPhoneError(f"no phone with IMEI {decision.imei} is enrolled with you")
         self._refuse_the_future()
         require_link(decision.pay_url, self.reconsider.queue.signer.delegation(phone.lender))
-        self.reconsider.note_heard(tx, phone)
-        loan, effect = phone.loan.after(decision, self._moment(tx, phone))
+        now = self.reconsider.now(tx)
+        self.reconsider.note_heard(tx, phone, now)
+        loan, effect = phone.loan.after(decision, self._moment(tx, phone, now))
         before = phone.command_id
         resend = effect is Effect.RESENT
         phone, judgement = self.reconsider.phone(
@@ -124,10 +128,10 @@ class Decide:
         self._record(tx, decided)
         return decided
 
-    def _moment(self, tx: Transaction, phone: Phone) -> Moment:
+    def _moment(self, tx: Transaction, phone: Phone, now: int) -> Moment:
         policy = self.reconsider.policy(tx, phone)
         return Moment(
-            now=self.reconsider.now(tx),
+            now=now,
             level=min(phone.desired.level, phone.episode.granted),
             escalated_from=phone.episode.escalated_from,
             longest_grace_s=policy.longest_grace_s,

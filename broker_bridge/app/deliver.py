@@ -6,13 +6,15 @@ becomes ready again, so nothing is lost between two of them.
 
 import asyncio
 import itertools
+import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
 from typing import TypeVar
 
+from broker_bridge.app.acknowledged import Acknowledged
 from broker_bridge.app.canary import PublishNumbers, encode_canary
 from broker_bridge.app.confirm import Ack, Judge, MarkSent, TimeOut
 from broker_bridge.app.outbox import Outbox
@@ -72,7 +74,8 @@ class Deliverer:
     """What has become of publishes so far."""
     _work: asyncio.Event = field(default_factory=asyncio.Event)
     _moved: asyncio.Event = field(default_factory=asyncio.Event)
-    _acks: list[Ack] = field(default_factory=list)
+    acknowledged: Acknowledged = field(default_factory=Acknowledged)
+    """What is not durable yet."""
     _acked: asyncio.Event = field(default_factory=asyncio.Event)
     _waiters: defaultdict[Imei, list[tuple[tuple[int, int], "asyncio.Future[None]"]]] = field(
         default_factory=lambda: defaultdict(list)
@@ -120,8 +123,8 @@ class Deliverer:
         self._canary_at = known_to_broker or 0
         # What the last connection acknowledged may be lost with its broker: the database has to know of it before it
         # is asked what to publish again.
-        while self._acks:
-            await self._commit_acks()
+        while acks := self.acknowledged.due(math.inf, MARK_BATCH):
+            await self._commit_acks(acks)
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._pump(broker), name="deliver.pump")
@@ -157,7 +160,7 @@ class Deliverer:
             case None:
                 self.outbox.acknowledged(state)
                 self.outcomes[Outcome.ACKNOWLEDGED] += 1
-                self._acks.append(Ack(state.imei, state.order, number))
+                self.acknowledged.add(Ack(state.imei, state.order, number), self.clock.monotonic())
                 self._acked.set()
                 self._tell_waiters(state)
             case PublishRefusedError():
@@ -188,26 +191,33 @@ class Deliverer:
         if not self._waiters[imei]:
             del self._waiters[imei]
 
-    async def _mark_sent(self) -> None:
-        """Commit acknowledgements, as many at a time as have come."""
-        while True:
-            await self._acked.wait()
-            self._acked.clear()
-            while self._acks:
-                await self._commit_acks()
+    def marked(self, acks: Sequence[Ack]) -> None:
+        """Note that acknowledgements are durable."""
+        for ack in self.acknowledged.durable(acks):
+            self.numbers.settle(ack.number)
 
-    async def _commit_acks(self) -> None:
-        """Commit the oldest acknowledgements. They are forgotten only when they are durable."""
-        batch = self._acks[:MARK_BATCH]
+    async def _mark_sent(self) -> None:
+        """Commit acknowledgements that no phone's word has come for, as many at a time as there are."""
+        while True:
+            self._acked.clear()
+            now = self.clock.monotonic()
+            wait = self.acknowledged.wait(now)
+            if wait is None:
+                await self._acked.wait()
+            elif wait:
+                await asyncio.sleep(wait)
+            else:
+                await self._commit_acks(self.acknowledged.due(now, MARK_BATCH))
+
+    async def _commit_acks(self, acks: Sequence[Ack]) -> None:
+        """Commit acknowledgements. They are forgotten only when they are durable."""
         try:
-            await self._commit_each(batch, lambda acks: MarkSent(acks, self.clock))
+            await self._commit_each(acks, lambda some: MarkSent(some, self.clock))
         except (StoreUnavailableError, OverloadedError) as error:
             self.log.warning("mark_sent_delayed", error=str(error))
             await asyncio.sleep(SWEEP_S)
             return
-        del self._acks[: len(batch)]
-        for ack in batch:
-            self.numbers.settle(ack.number)
+        self.marked(acks)
 
     async def _commit_each(self, items: Sequence[ItemT], job: Callable[[Sequence[ItemT]], Job[None]]) -> None:
         """Commit one job for all items, or, when that cannot be, one for each: one bad row fails alone.
@@ -256,8 +266,7 @@ class Deliverer:
             return
         if len(due) == self.outbox.lane_limit:
             self.outbox.overflowed.add(lane)
-        for state in due:
-            self.offer(state)
+        self._offer_due(due)
 
     async def _repeat_openings(self) -> None:
         try:
@@ -265,8 +274,12 @@ class Deliverer:
         except StoreUnavailableError as error:
             self.log.warning("sweep_failed", error=str(error))
             return
+        self._offer_due(due)
+
+    def _offer_due(self, due: Iterable[Outgoing]) -> None:
         for state in due:
-            self.offer(state)
+            if not self.acknowledged.has(state.imei, state.order):
+                self.offer(state)
 
     async def _time_out(self) -> None:
         before = self.clock.now() - TIMED_OUT_S

@@ -10,6 +10,7 @@ from broker_bridge.domain.judgement import lease_look
 from broker_bridge.domain.lanes import FIRST_LANE
 from broker_bridge.domain.loans import Loan
 from broker_bridge.domain.phones import CONTRACT, Phone, PhoneStatus
+from broker_bridge.domain.policy import Wish
 from lock_protocol.imei import Imei
 from lock_protocol.keys import PublicKey
 from lock_protocol.messages import LenderId
@@ -81,7 +82,7 @@ class Enrol:
             loan=Loan(),
             desired=desired,
             command_id=command_id,
-            look_at=lease_look(desired.state, wish, self.reconsider.clock.now()),
+            look_at=lease_look(Wish.of(desired.state).lease, wish, self.reconsider.clock.now()),
         )
         tx.put_phone(phone)
         return phone

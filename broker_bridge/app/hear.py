@@ -138,8 +138,10 @@ class Listener:
             outcomes = await self.store.commit_each([job for _, job in heard])
         except OverloadedError as error:
             outcomes = [error for _ in heard]
-        for (received, _), outcome in zip(heard, outcomes, strict=True):
+        for (received, job), outcome in zip(heard, outcomes, strict=True):
             received.acknowledge()
+            if isinstance(job, HearReport) and job.ack is not None and isinstance(outcome, Phone):
+                self.deliverer.marked([job.ack])
             leave = partial(self._leave, received.topic, hearing.places)
             if isinstance(outcome, HelloAnswer):
                 answering = self._answer(hearing.broker, received, outcome)
@@ -179,7 +181,7 @@ class Listener:
             case PhoneTopic.HELLO:
                 return HearHello(imei, received.payload, self.judge)
             case PhoneTopic.REPORTED:
-                return HearReport(imei, received.payload, self.judge)
+                return HearReport(imei, received.payload, self.judge, self.deliverer.acknowledged.of(imei))
             case PhoneTopic.DESIRED:
                 return SeeForeignState(imei, received.payload, self.judge)
             case PhoneTopic.FRESH | PhoneTopic.PRESENCE:

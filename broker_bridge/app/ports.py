@@ -10,7 +10,7 @@ from broker_bridge.domain.decisions import DecisionId
 from broker_bridge.domain.imports import Counts, Format, Import, ImportId, ImportState, Outcome, RowResult
 from broker_bridge.domain.lanes import Lane
 from broker_bridge.domain.phones import CommandId, Phone
-from lock_protocol.compiling import compile_replace
+from lock_protocol.compiling import compile_replace, quick
 from lock_protocol.imei import Imei
 from lock_protocol.messages import Delegation, DesiredState, Fresh, LenderId, Root
 
@@ -42,6 +42,7 @@ class PublishRefusedError(Exception):
     """The broker answered a publish with a failure."""
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Command:
     """One version of a desired state on its way."""
@@ -74,6 +75,7 @@ changed_command = compile_replace(Command)
 """`replace` for a command."""
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordedDecision:
     """The idempotency record of one decision: what it was, and the answer it was given."""
@@ -96,6 +98,7 @@ class RecordedDecision:
     """Whether it came by MQTT, where its lender is told of each step of what follows."""
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LenderRecord:
     """What is kept of a lender beside its phones."""
@@ -132,6 +135,7 @@ class PolicyVersion:
     """The id of the API key that set it."""
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditEntry:
     """One line of history that nobody rewrites."""
@@ -154,6 +158,7 @@ class LenderSummary:
     """API keys that work."""
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outgoing:
     """A signed state that is to be published."""

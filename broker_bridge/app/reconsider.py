@@ -12,7 +12,7 @@ from broker_bridge.app.sign import ClockSuspectError, Queue
 from broker_bridge.domain.authority import NotDelegatedError, within
 from broker_bridge.domain.decisions import DecisionId
 from broker_bridge.domain.episode import Episode
-from broker_bridge.domain.judgement import Case, Judgement, judge, lease_look, needs_new_state
+from broker_bridge.domain.judgement import NOT_AGAIN, Case, Judgement, judge, lease_look, needs_new_state
 from broker_bridge.domain.loans import Loan
 from broker_bridge.domain.phones import Phone, changed_phone
 from broker_bridge.domain.policy import Policy, Wish
@@ -61,19 +61,27 @@ class Reconsider:
         asks = decision is not None and (judgement.wanted > phone.wanted or phone.held_decision is None)
         holding = decision if asks else phone.held_decision
         held_decision = holding if judgement.missing else None
-        judged = changed_phone(phone, episode=judgement.episode, wanted=judgement.wanted, held_decision=held_decision)
         wish = within(judgement.wish, self.queue.signer.delegation(phone.lender), now)
-        if resend or needs_new_state(phone.desired.state, wish, now):
-            try:
-                judged = self.queue.next(tx, judged, wish, decision=cause)
-            except (ClockSuspectError, NotDelegatedError):
-                if not patient:
-                    raise
-                return self._postponed(tx, changed_phone(phone, held_decision=cause), judgement), judgement
-        looks = (judgement.look_at, lease_look(judged.desired.state, wish, now))
-        judged = changed_phone(judged, look_at=min((look for look in looks if look), default=0))
-        tx.put_phone(judged)
-        return judged, judgement
+        # The state is read only where its level is the wished one: a change of level is what most judgements end in.
+        renews = resend or phone.desired.level is not wish.level or needs_new_state(phone.desired.state, wish, now)
+        lease = wish.lease if renews else Wish.of(phone.desired.state).lease
+        looks = (judgement.look_at, lease_look(lease, wish, now))
+        judged = changed_phone(
+            phone,
+            episode=judgement.episode,
+            wanted=judgement.wanted,
+            held_decision=held_decision,
+            look_at=min((look for look in looks if look), default=NOT_AGAIN),
+        )
+        if not renews:
+            tx.put_phone(judged)
+            return judged, judgement
+        try:
+            return self.queue.next(tx, judged, wish, decision=cause), judgement
+        except (ClockSuspectError, NotDelegatedError):
+            if not patient:
+                raise
+            return self._postponed(tx, changed_phone(phone, held_decision=cause), judgement), judgement
 
     def _postponed(self, tx: Transaction, phone: Phone, judgement: Judgement) -> Phone:
         """Store what is known of a phone and look at it again later; what could not be signed was not let up."""
@@ -110,13 +118,13 @@ class Reconsider:
         """Return the policy that a phone is judged by."""
         return self.policies.of(tx.lender(phone.lender))
 
-    def note_heard(self, tx: Transaction, phone: Phone) -> None:
-        """Remember that a phone's lender is there.
+    def note_heard(self, tx: Transaction, phone: Phone, now: int) -> None:
+        """Remember that a phone's lender is there at `now`, seconds UTC.
 
         When it had been silent, all its phones are judged again; and from half that time on, when leases were to be
         renewed and could not: otherwise a phone opens although its lender has come back in time.
         """
-        now, record = self.now(tx), tx.lender(phone.lender)
+        record = tx.lender(phone.lender)
         if now - record.heard_at < HEARD_EVERY_S:
             return
         tx.put_heard(phone.lender, now)

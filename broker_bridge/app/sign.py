@@ -4,7 +4,6 @@ Nothing has either before it enters `queued`, and it is made from the phone's ro
 so a lock decided earlier can neither be delivered by accident nor overwrite a newer opening.
 """
 
-from base64 import b32hexencode
 from dataclasses import dataclass, replace
 from hashlib import sha256
 
@@ -191,5 +190,5 @@ class Queue:
 
 def _command_id(at: int, lender: LenderId, imei: Imei, order: tuple[int, int]) -> CommandId:
     """Return the id of one version's command: it sorts by time, and needs no draw, as versions never repeat."""
-    unique = sha256(pack((lender, imei, *order))).digest()[:10]
-    return CommandId("cmd_" + b32hexencode(at.to_bytes(5) + unique).decode().lower())
+    unique = sha256(pack((lender, imei, *order))).hexdigest()[:18]
+    return CommandId(f"cmd_{at:010x}{unique}")

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from lock_protocol.levels import Level
-from lock_protocol.messages import Delegation, Notice
+from lock_protocol.messages import Delegation, Notice, hosts_of
 
 from broker_bridge.domain.policy import Wish
 
@@ -38,7 +38,7 @@ def require_link(pay_url: str | None, delegation: Delegation) -> None:
     Raises:
         LinkNotDelegatedError: it leads to a host that the delegation does not name.
     """
-    foreign = _foreign(Notice(pay_url=pay_url), delegation) if pay_url else None
+    foreign = hosts_of(pay_url or "").difference(delegation.hosts)
     if foreign:
         allowed = ", ".join(delegation.hosts)
         raise LinkNotDelegatedError(f"links to {', '.join(sorted(foreign))}; the delegation names {allowed}")
@@ -51,7 +51,7 @@ def within(wish: Wish, delegation: Delegation, at: int) -> Wish:
     delegation still opens, without one. A link to a host that the delegation no longer names is left out as well: it
     was there when the link was taken, and nobody who has paid waits for another.
     """
-    if _foreign(wish.notice, delegation):
+    if wish.notice.hosts().difference(delegation.hosts):
         wish = replace(wish, notice=_delegated(wish.notice, delegation))
     lease = wish.lease
     if lease is None:
@@ -67,10 +67,6 @@ def within(wish: Wish, delegation: Delegation, at: int) -> Wish:
 def _delegated(notice: Notice, delegation: Delegation) -> Notice:
     """Return a notice without links to hosts that the delegation does not name."""
     pay, appeal = (
-        "" if _foreign(Notice(pay_url=url), delegation) else url for url in (notice.pay_url, notice.appeal_url)
+        "" if hosts_of(url).difference(delegation.hosts) else url for url in (notice.pay_url, notice.appeal_url)
     )
     return replace(notice, pay_url=pay, appeal_url=appeal)
-
-
-def _foreign(notice: Notice, delegation: Delegation) -> frozenset[str]:
-    return notice.hosts() - set(delegation.hosts)

@@ -2,9 +2,12 @@
 
 from dataclasses import dataclass
 
+from lock_protocol.compiling import quick
+
 MAX_AHEAD_S = 3600
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class SigningTime:
     """The time to sign with (seconds UTC), and why closing states are not to be signed now, if so."""

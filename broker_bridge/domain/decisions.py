@@ -57,6 +57,7 @@ _FIGURES: Final[dict[DecisionType, tuple[frozenset[str], frozenset[str]]]] = {
 }
 _ALL_FIGURES: Final = ("days_overdue", "payment", "amount_due", "currency", "pay_url")
 _LATER_FIGURES: Final = ("due_at", "until", "level", "reverses")
+_NONE_LATER: Final = (None,) * len(_LATER_FIGURES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +126,7 @@ class Decision:
             self.currency or "",
             self.pay_url or "",
         )
-        later = tuple(str(getattr(self, figure)) for figure in _LATER_FIGURES)
-        if any(figure != "None" for figure in later) or self.payment is Payment.REVERSED:
-            content = (*content, later)
+        later = (self.due_at, self.until, self.level, self.reverses)
+        if later != _NONE_LATER or self.payment is Payment.REVERSED:
+            content = (*content, tuple(map(str, later)))
         return sha256(pack(content)).digest()

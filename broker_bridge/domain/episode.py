@@ -5,9 +5,11 @@ Measured on the bridge's clock and proven by the phone's own word, so that no le
 
 from dataclasses import dataclass, replace
 
+from lock_protocol.compiling import quick
 from lock_protocol.levels import Level
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Episode:
     """One episode; it begins with the first figure that is overdue and ends with the payment that cures it.

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import NewType
 
+from lock_protocol.compiling import quick
 from lock_protocol.messages import LenderId
 
 ImportId = NewType("ImportId", str)
@@ -89,6 +90,7 @@ class Import:
         return sum(self.counts.values())
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowResult:
     """What became of one row."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from zoneinfo import ZoneInfo
 
+from lock_protocol.compiling import quick
 from lock_protocol.levels import Level, Reason, Signals
 from lock_protocol.messages import DesiredState, Notice
 
@@ -24,6 +25,7 @@ _LOST, _SILENCE = Reason.LOST_OR_STOLEN, Reason.LEASE_EXPIRED
 _TAMPER = Signals.BOOTLOADER | Signals.DEBUG | Signals.INTEGRITY | Signals.EDL
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
     """All that a judgement rests on."""
@@ -39,6 +41,7 @@ class Case:
     """When the lender last reported anything, seconds UTC."""
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
     """What follows from a case at one moment."""
@@ -53,6 +56,7 @@ class Judgement:
     """When the judgement can change by the mere passing of time, seconds UTC; `NOT_AGAIN` for never."""
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class _Demand:
     """One of the things that ask for a level."""
@@ -61,6 +65,7 @@ class _Demand:
     reason: Reason
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class _Arrears:
     """What the arrears ask for."""
@@ -238,11 +243,11 @@ def needs_new_state(state: DesiredState, wish: Wish, now: int) -> bool:
     return shown != wished or _lease_is_due(Wish.of(state).lease, wish.lease, now)
 
 
-def lease_look(state: DesiredState, wish: Wish, now: int) -> int:
+def lease_look(lease: Lease | None, wish: Wish, now: int) -> int:
     """Return when to look at a state's lease again, seconds UTC: at half its time, then at its end; or `NOT_AGAIN`."""
-    if wish.lease is None or not state.lease_until:
+    if wish.lease is None or lease is None:
         return NOT_AGAIN
-    instants = (state.lease_until - wish.lease.term_s // 2, state.lease_until)
+    instants = (lease.until - wish.lease.term_s // 2, lease.until)
     return next((instant for instant in instants if instant > now), NOT_AGAIN)
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import Final
 
-from lock_protocol.compiling import compile_replace
+from lock_protocol.compiling import compile_replace, quick
 from lock_protocol.levels import Level
 
 from broker_bridge.domain.decisions import Decision, DecisionType, Payment
@@ -33,6 +33,7 @@ class Effect(StrEnum):
     RESENT = "resent"
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moment:
     """What a hold is measured by when its decision arrives."""
@@ -60,6 +61,7 @@ class Due:
     pay_url: str = ""
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Loan:
     """One loan, as of its newest decisions. Times are milliseconds UTC; `NEVER` for none."""

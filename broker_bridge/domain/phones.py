@@ -7,7 +7,7 @@ from typing import NewType
 
 from lock_protocol.acceptance import lease_level
 from lock_protocol.codec import decode_own
-from lock_protocol.compiling import compile_replace
+from lock_protocol.compiling import compile_replace, quick
 from lock_protocol.envelope import read_envelope
 from lock_protocol.imei import Imei
 from lock_protocol.keys import PublicKey
@@ -36,6 +36,7 @@ class PhoneStatus(StrEnum):
     RELEASED = "released"
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Desired:
     """The newest signed state: the very bytes that are published, and what is asked of them most."""
@@ -73,6 +74,7 @@ class Desired:
         return state
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Said:
     """A phone's newest verified word about itself."""
@@ -92,6 +94,7 @@ class Said:
         return (self.epoch, self.version, self.state_hash) == (*desired.order, desired.state_hash)
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Phone:
     """One enrolled phone: the aggregate that is locked, changed and committed as a whole."""
@@ -166,11 +169,12 @@ class Phone:
         """The version that the next state gets."""
         return max(self.desired.order[1], self.seen_version) + 1
 
-    def heard(self, said: Said, now: int, *, proven: bool) -> "Phone":
+    def heard(self, said: Said, sequence: int, now: int, *, proven: bool) -> "Phone":
         """Return the phone after its own word: when that changes what it should be, it is to be judged again at once.
 
         Args:
             said: the word.
+            sequence: its number among the phone's words.
             now: the bridge's clock, seconds UTC.
             proven: whether the word shows that the phone applied its newest state.
         """
@@ -179,7 +183,14 @@ class Phone:
             # A phone whose lease has locked it has not shown its user more than it was sent.
             episode = episode.reached(min(said.level, self.desired.level), now)
         changes = (episode is not self.episode and self.is_held) or said.signals != self.signals
-        return changed_phone(self, said=said, episode=episode, look_at=now if changes else self.look_at)
+        return changed_phone(
+            self,
+            said=said,
+            episode=episode,
+            look_at=now if changes else self.look_at,
+            sequence=max(sequence, self.sequence),
+            status=PhoneStatus.ACTIVE if self.status is PhoneStatus.PENDING else self.status,
+        )
 
     def proves(self, said: Said, trusted_now: int) -> bool:
         """Return whether a phone's word about itself shows that it applied the newest state.

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final
 
+from lock_protocol.compiling import quick
 from lock_protocol.levels import Level, Reason
 from lock_protocol.messages import DesiredState, Notice
 
@@ -20,6 +21,7 @@ class PolicyError(Exception):
     """A document that is no policy; each fault is a line of the message, `line N: key: what is wrong`."""
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lease:
     """What the phone does by itself when nothing newer has come."""
@@ -33,6 +35,10 @@ class Lease:
     """How long it lasts when it is new: at half of it, it is renewed. A state does not tell."""
 
 
+NO_NOTICE: Final = Notice()
+
+
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wish:
     """What a phone should be, before it has a version and a signature."""
@@ -40,7 +46,7 @@ class Wish:
     level: Level
     reason: Reason
     remind_s: int = 0
-    notice: Notice = field(default_factory=Notice)
+    notice: Notice = NO_NOTICE
     lease: Lease | None = None
 
     @staticmethod

@@ -3,13 +3,13 @@
 import time
 from dataclasses import dataclass
 
-from lock_protocol.compiling import compiled_init
+from lock_protocol.compiling import quick
 from lock_protocol.levels import Condition, Level
 
 _KEPT_TRANSITIONS = 16
 
 
-@compiled_init
+@quick
 @dataclass(frozen=True, slots=True)
 class Transition:
     """One change of the level that the user sees."""

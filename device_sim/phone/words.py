@@ -6,7 +6,7 @@ goes on above it, so that no number is ever used twice.
 
 from dataclasses import dataclass
 
-from lock_protocol.compiling import compiled_init
+from lock_protocol.compiling import quick
 from lock_protocol.envelope import HELLO, REPORTED, M, MessageType, seal
 from lock_protocol.levels import Result
 from lock_protocol.messages import NO_HASH, NO_LENDER, Hello, LenderId, Reported, StateHash
@@ -21,7 +21,7 @@ from device_sim.phone.turn import Turn
 SEQUENCE_BLOCK = 64
 
 
-@compiled_init
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class About:
     """Which message a report is about, as far as that can be read; zeros for none."""

@@ -11,7 +11,7 @@ from typing import Any, Generic, TypeVar
 
 from lock_protocol.acceptance.evidence import B, Evidence, Verified
 from lock_protocol.acceptance.floor import MAX_VERSION_JUMP, Floor
-from lock_protocol.compiling import compiled_init
+from lock_protocol.compiling import quick
 from lock_protocol.envelope import (
     DESIRED,
     ENVELOPE_VERSION,
@@ -56,7 +56,7 @@ from lock_protocol.refusals import (
 from lock_protocol.trust import verify_delegation
 
 
-@compiled_init
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhoneStanding:
     """What a phone knows when it judges a message from the bridge."""
@@ -70,7 +70,7 @@ class PhoneStanding:
     """The nonce of the one outstanding hello, if there is one."""
 
 
-@compiled_init
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceStanding:
     """What the bridge knows when it judges a message from a phone."""

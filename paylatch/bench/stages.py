@@ -1,18 +1,21 @@
 """What each stage of a decision's way costs, in microseconds of processor time: the real code, in one process.
 
-Lender's file → read and parsed → decided and signed → committed → published and marked as sent → verified, applied and
-reported by the phone → the report verified and committed. One stage is done for all phones before the next begins, so
-that the processor time of the whole process is that stage's. The broker is real and its own time is not counted, nor is
-the reading of reports from the broker: a running bridge's processor time (`cpu_us`) has that.
+Lender's file → read and parsed → decided and signed → committed → published → verified, applied and reported by the
+phone → the report verified and committed, with the broker's acknowledgement. A stage is done for all of the file, or
+for a hundred phones, before the next begins, so that the processor time of the whole process is that stage's. The
+broker is real and its own time is not counted, nor is the reading of reports from the broker: a running bridge's
+processor time (`cpu_us`) has that.
 """
 
 import asyncio
 import secrets
 import statistics
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 from pathlib import Path
 from random import Random
 
@@ -47,6 +50,8 @@ from paylatch.ports import LOOPBACK
 
 PUBLISH, PHONE, HEAR = "publish", "phone", "hear_and_commit"
 WINDOW = 200
+TOGETHER = 100
+"""How many states are on their way together: a running bridge has about as many, and commits as much at a time."""
 _ALL = 2**53
 """A publish number that tells the bridge that the broker has lost nothing."""
 _BEFORE = timedelta(hours=1)
@@ -135,54 +140,72 @@ class _Rig:
     seen: _Seen
     lender: LenderId
     directory: Path
-    phones: Sequence[SimulatedPhone]
+    phones: Mapping[Imei, SimulatedPhone]
     said: list[Received]
     committed: list[Outgoing]
     watch: Stopwatch = field(default_factory=Stopwatch)
+    incoming: asyncio.Queue[Received] = field(default_factory=asyncio.Queue)
 
     async def bring_up(self) -> None:
         """Let every phone take its first state and prove it."""
-        for phone in self.phones:
+        phones = self.phones.values()
+        for phone in phones:
             phone.power_on()
             phone.opened(_Wire(phone.imei, self.deliverer.topics, self.said))
-        async with beside(self.deliverer.session(self.tap, _ALL)):
-            await self._hear("fresh", len(self.phones))
-        self._arrive(PhoneTopic.DESIRED)
-        self._arrive(PhoneTopic.FRESH)
-        await self._hear(Status.SUCCEEDED.value, len(self.phones))
+        async with (
+            beside(self.deliverer.session(self.tap, _ALL)),
+            beside(self.listener.session(self.tap, self.incoming)),
+        ):
+            self._say()
+            await self.seen.until(PhoneTopic.FRESH, len(phones))
+            self._arrive(PhoneTopic.DESIRED, phones)
+            self._arrive(PhoneTopic.FRESH, phones)
+            self._say()
+            await self.seen.until(Status.SUCCEEDED, len(phones))
 
     async def take(self, decisions: Sequence[Planned]) -> None:
         """Take one decision about each phone through all stages."""
         self.committed.clear()
-        count = len(decisions)
         await import_timed(
             self.store, self.reconsider, self.lender, self.directory / "imports", as_csv(decisions), self.watch
         )
-        with self.watch.process(PUBLISH):
-            sent = self.seen.counts[Status.SENT.value]
-            async with beside(self.deliverer.session(self.tap, _ALL)):
-                for state in self.committed:
-                    self.deliverer.offer(state)
-                await self.seen.until(Status.SENT.value, sent + count)
-        with self.watch.process(PHONE):
-            self._arrive(PhoneTopic.DESIRED)
-        with self.watch.process(HEAR):
-            await self._hear(Status.SUCCEEDED.value, count)
+        states = iter(self.committed)
+        async with (
+            beside(self.deliverer.session(self.tap, _ALL)),
+            beside(self.listener.session(self.tap, self.incoming)),
+        ):
+            while some := list(islice(states, TOGETHER)):
+                await self._bring(some)
 
-    def _arrive(self, topic: PhoneTopic) -> None:
-        """Hand each phone what it was sent last."""
-        for phone in self.phones:
+    async def _bring(self, states: Sequence[Outgoing]) -> None:
+        """Bring states to their phones, and what these say back, which is committed with the broker's PUBACKs."""
+        published, proven = (self.seen.counts[what] + len(states) for what in (PhoneTopic.DESIRED, Status.SUCCEEDED))
+        with self.watch.process(PUBLISH):
+            for state in states:
+                self.deliverer.offer(state)
+            await self.seen.until(PhoneTopic.DESIRED, published)
+        with self.watch.process(PHONE):
+            self._arrive(PhoneTopic.DESIRED, [self.phones[state.imei] for state in states])
+        with self.watch.process(HEAR):
+            self._say()
+            await self.seen.until(Status.SUCCEEDED, proven)
+
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[None]:
+        listening = self.listener.session(self.tap, self.incoming)
+        async with beside(self.deliverer.session(self.tap, _ALL)), beside(listening):
+            yield
+
+    def _arrive(self, topic: PhoneTopic, phones: Iterable[SimulatedPhone]) -> None:
+        """Hand phones what they were sent last."""
+        for phone in phones:
             phone.arrived(Arrived(topic, self.tap.sent[self.deliverer.topics.phone(phone.imei, topic)]))
 
-    async def _hear(self, what: str, count: int) -> None:
-        """Have the bridge hear what the phones have said, until that has come about so many times more."""
-        wanted = self.seen.counts[what] + count
-        incoming: asyncio.Queue[Received] = asyncio.Queue()
+    def _say(self) -> None:
+        """Have the bridge receive what phones have said."""
         for one in self.said:
-            incoming.put_nowait(one)
+            self.incoming.put_nowait(one)
         self.said.clear()
-        async with beside(self.listener.session(self.tap, incoming)):
-            await self.seen.until(what, wanted)
 
 
 async def measure_stages(database: str, files: Files, ports: Ports, lender: LenderId, imeis: Sequence[Imei]) -> Stages:
@@ -219,7 +242,8 @@ async def measure_stages(database: str, files: Files, ports: Ports, lender: Lend
         around = Surroundings(
             storage=MemoryStorage(), alarms=Alarms(lambda _: None), counters=Counters(), watches=Watches()
         )
-        phones = [SimulatedPhone(login, around) for login in read_fleet(directory / "fleet.jsonl")]
+        logins = read_fleet(directory / "fleet.jsonl")
+        phones = {login.imei: SimulatedPhone(login, around) for login in logins}
         address = BrokerAddress(
             host=LOOPBACK,
             port=ports.services,

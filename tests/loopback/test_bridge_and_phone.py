@@ -98,8 +98,27 @@ def test_a_report_before_its_puback_succeeds_at_once_and_stays_succeeded(world: 
     assert phone.shown == LOCKED
     assert world.command(lock).status is Status.SUCCEEDED
     world.pubacks.set()
-    world.exchange()
+    world.pass_time(1)
     assert (world.command(lock).status, world.command(lock).attempts) == (Status.SUCCEEDED, 1)
+
+
+@pytest.mark.usefixtures("phone")
+def test_a_puback_is_written_with_the_phones_word(world: World) -> None:
+    lock = world.tell(overdue(90, at=1))
+    world.exchange()
+    command, row = world.command(lock), world.row(IMEI)
+    assert (command.status, command.attempts, command.sent_at) == (Status.SUCCEEDED, 1, world.clock.now())
+    assert row.publish_number > 0
+    world.pass_time(1)
+    assert (world.command(lock), world.row(IMEI)) == (command, row)
+
+
+@pytest.mark.usefixtures("phone")
+def test_a_puback_whose_phone_says_nothing_is_written_by_itself(world: World) -> None:
+    world.disconnect(IMEI)
+    lock = world.tell(overdue(90, at=1))
+    world.pass_time(1)
+    assert (world.command(lock).status, world.command(lock).attempts) == (Status.SENT, 1)
 
 
 @pytest.mark.parametrize("lost", ["publish", "puback"])
@@ -341,6 +360,7 @@ def test_an_emptied_topic_is_filled_again(world: World, phone: LinkedHandset) ->
 
 
 def test_the_bridges_own_state_put_there_by_somebody_else_needs_no_answer(world: World, phone: LinkedHandset) -> None:
+    world.pass_time(1)
     world.published.clear()
     world.intrude(IMEI, world.row(IMEI).desired.envelope)
     world.run(1)
@@ -379,6 +399,7 @@ def test_a_phone_that_claims_a_version_nobody_gave_gets_one_above_it_and_somebod
     world: World, phone: LinkedHandset
 ) -> None:
     stolen = world.office.lender.sign(world.office.lender.state(IMEI, Level.LOCKED, version=50))
+    world.pass_time(1)
     world.cut_bridge()
     world.disconnect(IMEI)
     world.intrude(IMEI, stolen)

@@ -73,13 +73,13 @@ async def test_a_published_opening_is_due_again_after_5_then_30_then_300_seconds
     await store.commit(office.decide(overdue(90, at=1, imei=A)))
     await store.commit(office.decide(payment(at=2, imei=A)))
     phone = await row(store, A)
-    for wait in (5, 30, 300):
-        await published(store, office, phone)
+    for number, wait in enumerate((5, 30, 300), 1):
+        await published(store, office, phone, first_number=number)
         office.clock.advance(wait - 1)
         assert await store.claim(Lane.OPENING, office.clock.now(), 10) == []
         office.clock.advance(1)
         assert [one.imei for one in await store.claim(Lane.OPENING, office.clock.now(), 10, put_off=True)] == [A]
-    await published(store, office, phone)
+    await published(store, office, phone, first_number=4)
     office.clock.advance(10**6)
     assert await store.claim(Lane.OPENING, office.clock.now(), 10) == []
 

@@ -5,6 +5,7 @@ Most phones have none of it, so it is one column each: nothing is selected by wh
 
 import json
 from dataclasses import asdict
+from functools import lru_cache
 from typing import Any
 
 from broker_bridge.domain.episode import Episode
@@ -16,6 +17,9 @@ NOTHING = "{}"
 """What stands in such a column when there is nothing to tell."""
 
 _NO_HOLDS, _NO_EPISODE = Holds(), Episode()
+_REMEMBERED = 4096
+"""How many episodes are kept with their texts: a lender's evaluation begins many in the same second, and each is read
+and written several times."""
 
 
 def holds_text(loan: Loan) -> str:
@@ -39,11 +43,13 @@ def _hold(value: dict[str, Any] | None) -> Hold | None:
     return None if value is None else Hold(**{**value, "cap": Level(value["cap"])})
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def episode_text(episode: Episode) -> str:
     """Return the column of an episode."""
     return NOTHING if episode == _NO_EPISODE else json.dumps(asdict(episode))
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def episode_of(text: str) -> Episode:
     """Return the episode that a column tells of."""
     if text == NOTHING:

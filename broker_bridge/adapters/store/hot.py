@@ -8,6 +8,8 @@ same SQLAlchemy, from the same tables, and run on the driver with plain tuples.
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Sequence
 from functools import lru_cache
+from itertools import compress, count
+from operator import ne
 from typing import Any
 
 from sqlalchemy import Column, Compiled, Connection, Dialect, Table, bindparam, insert, update
@@ -34,9 +36,10 @@ def update_rows(connection: Connection, table: Table, pairs: Iterable[tuple[Valu
     """
     changes: defaultdict[tuple[int, ...], list[Values]] = defaultdict(list)
     for before, after in pairs:
-        changed = tuple([index for index, (old, new) in enumerate(zip(before, after, strict=True)) if old != new])
+        differs = list(map(ne, before, after))
+        changed = tuple(compress(count(), differs))
         if changed:
-            changes[changed].append((*(after[index] for index in changed), after[0]))
+            changes[changed].append((*compress(after, differs), after[0]))
     for changed, rows in changes.items():
         connection.exec_driver_sql(_update(connection.dialect, table, changed), rows)
 

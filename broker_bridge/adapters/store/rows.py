@@ -26,6 +26,14 @@ Values = tuple[Any, ...]
 """A row's columns, in the order of its table."""
 
 
+# By a dictionary, as calling an enumeration costs ten times that. An unknown value is a row that cannot be read.
+_LEVELS = {int(level): level for level in Level}
+_CONDITIONS = {int(condition): condition for condition in Condition}
+_LANES = {int(lane): lane for lane in Lane}
+_STATUSES = {status.value: status for status in Status}
+_PHONE_STATUSES = {status.value: status for status in PhoneStatus}
+
+
 def phone_values(phone: Phone) -> Values:
     """Return the columns of a phone."""
     loan, desired = phone.loan, phone.desired
@@ -129,7 +137,7 @@ def phone_of(row: Sequence[Any]) -> Phone:
         evidence={} if evidence == NOTHING else json.loads(evidence),
         time_zone=time_zone or "",
         credential=credential,
-        status=PhoneStatus(status),
+        status=_PHONE_STATUSES[status],
         loan=Loan(
             days_overdue=days_overdue,
             as_of=as_of,
@@ -141,13 +149,13 @@ def phone_of(row: Sequence[Any]) -> Phone:
             **holds_of(holds),
         ),
         episode=episode_of(episode),
-        wanted=Level(wanted),
+        wanted=_LEVELS[wanted],
         held_decision=held_decision,
         look_at=look_at,
         desired=Desired(
             order=(epoch, version),
             delegation_version=delegation_version,
-            level=Level(level),
+            level=_LEVELS[level],
             state_hash=state_hash,
             envelope=envelope,
         ),
@@ -168,8 +176,8 @@ def _said_of(values: Sequence[Any]) -> Said | None:
         epoch=epoch,
         version=version,
         state_hash=state_hash,
-        level=Level(level),
-        condition=Condition(condition),
+        level=_LEVELS[level],
+        condition=_CONDITIONS[condition],
         signals=Signals(signals),
         boot_count=boot_count,
         at=at,
@@ -179,7 +187,7 @@ def _said_of(values: Sequence[Any]) -> Said | None:
 def outgoing_of(row: SelectedRow[Any], lane: Lane | None = None) -> Outgoing:
     """Return what is to be published of a phone's row, without taking its state apart."""
     if lane is None:
-        lane = lane_of(Level(row.level), None if row.said_level is None else Level(row.said_level))
+        lane = lane_of(_LEVELS[row.level], None if row.said_level is None else _LEVELS[row.said_level])
     return Outgoing(lender=row.lender, imei=row.imei, lane=lane, order=(row.epoch, row.version), envelope=row.envelope)
 
 
@@ -218,8 +226,8 @@ def command_of(row: Sequence[Any]) -> Command:
         version=version,
         level=level,
         reason=reason,
-        lane=Lane(lane),
-        status=Status(status),
+        lane=_LANES[lane],
+        status=_STATUSES[status],
         decision_id=decision_id,
         detail=detail,
         created_at=created_at,

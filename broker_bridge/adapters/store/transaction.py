@@ -1,6 +1,6 @@
 """One database transaction that many jobs share: rows are read once, changed in memory, and written together."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -51,7 +51,10 @@ class SharedTransaction:
     def __init__(self, connection: Connection, jobs: Collection[Job[Any]]) -> None:
         """Read and lock what the jobs have named."""
         self._connection = connection
-        self._undo: list[Callable[[], object]] = []
+        self._undo: list[tuple[dict[Any, Any], object, object]] = []
+        """What the job under way has replaced: where, under which key, and what was there."""
+        self._appended: list[list[Any]] = []
+        """The lists that it has appended to."""
         self._stored_phones: dict[Imei, Values] = {}
         self._stored_commands: dict[CommandId, Values] = {}
         self._phones = self._read_phones({imei for job in jobs for imei in job.imeis})
@@ -158,11 +161,11 @@ class SharedTransaction:
     def run(self, job: Job[Any]) -> Any:
         """Run one job; when it raises, drop what it wrote and let it raise."""
         self._undo.clear()
+        self._appended.clear()
         try:
             return job.run(self)
         except BaseException:
-            for undo in reversed(self._undo):
-                undo()
+            self._drop_writes()
             raise
 
     def moved(self) -> list[Command]:
@@ -246,16 +249,21 @@ class SharedTransaction:
     # --- undoing ---
 
     def _set(self, where: dict[Any, Any], key: object, value: object) -> None:
-        before = where.get(key, _MISSING)
-        if before is _MISSING:
-            self._undo.append(lambda: where.pop(key))
-        else:
-            self._undo.append(lambda: where.__setitem__(key, before))
+        self._undo.append((where, key, where.get(key, _MISSING)))
         where[key] = value
 
     def _append(self, where: list[Any], value: object) -> None:
-        self._undo.append(where.pop)
+        self._appended.append(where)
         where.append(value)
+
+    def _drop_writes(self) -> None:
+        for where, key, before in reversed(self._undo):
+            if before is _MISSING:
+                where.pop(key)
+            else:
+                where[key] = before
+        for appended in self._appended:
+            appended.pop()
 
 
 def _write(connection: Connection, table: Table, rows: Sequence[Values], stored: Mapping[Any, Values]) -> None:

@@ -62,18 +62,23 @@ class SlowStore:
 class WillingBroker:
     """A broker that acknowledges everything at once."""
 
+    def __init__(self) -> None:
+        self.acknowledged = asyncio.Event()
+
     async def publish(self, topic: str, payload: bytes, *, retain: bool) -> None:
         del topic, payload, retain
 
     def send(self, topic: str, payload: bytes, *, retain: bool, on_published: OnPublished) -> None:
         del topic, payload, retain
         on_published(None)
+        self.acknowledged.set()
 
 
 @asynccontextmanager
-async def connected(deliverer: Deliverer) -> "AsyncIterator[None]":
-    session = asyncio.create_task(deliverer.session(WillingBroker(), None))
-    yield
+async def connected(deliverer: Deliverer) -> "AsyncIterator[WillingBroker]":
+    broker = WillingBroker()
+    session = asyncio.create_task(deliverer.session(broker, None))
+    yield broker
     session.cancel()
     with pytest.raises(asyncio.CancelledError):
         await session
@@ -90,9 +95,9 @@ async def test_what_a_lost_broker_acknowledged_is_committed_before_asking_what_i
         log=KeptLog(),
         new_token=lambda: "token",
     )
-    async with connected(deliverer):
+    async with connected(deliverer) as broker:
         deliverer.offer(STATE)
-        await store.committing.wait()
+        await broker.acknowledged.wait()
     store.asked.clear()
     store.was_asked_what_is_lost.clear()
     async with connected(deliverer):

@@ -223,7 +223,7 @@ def test_nothing_is_sent_before_it_is_looked_at_again(
     judgement = judge(policy, case, now)
     wish = within(judgement.wish, delegation, now)
     state, case = state_of(wish, now), later(case, judgement)
-    looks = [look for look in (judgement.look_at, lease_look(state, wish, now)) if look]
+    looks = [look for look in (judgement.look_at, lease_look(Wish.of(state).lease, wish, now)) if look]
     assert all(look > now for look in looks)
     end = min(looks, default=now + 400 * DAY_S) - 1
     if now <= delegation.expires_at < end:
@@ -241,7 +241,7 @@ def test_a_lease_is_renewed_before_it_ends_as_long_as_it_is_to_be_there(
     state = state_of(wish, now)
     if wish.lease is None or not wish.level.is_open:
         return
-    look = lease_look(state, wish, now)
+    look = lease_look(Wish.of(state).lease, wish, now)
     assert now < look <= state.lease_until - wish.lease.term_s // 2
     renewed = within(judge(policy, case, look).wish, delegation, look)
     if renewed.lease is not None:

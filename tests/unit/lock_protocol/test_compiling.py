@@ -11,7 +11,7 @@ from lock_protocol.compiling import (
     compile_function,
     compile_make,
     compile_replace,
-    compiled_init,
+    quick,
     setters,
 )
 
@@ -34,6 +34,25 @@ class Even:
 class Place(Point):
     name: str
     made: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Usual:
+    name: str
+    size: int = 3
+    tags: list[str] = field(default_factory=list)
+    extra: int = field(kw_only=True, default=0)
+
+
+@quick
+@dataclass(frozen=True, slots=True)
+class Quick(Usual):
+    more: str = field(kw_only=True)
+    own: int = field(kw_only=True, default=0)
+
+
+class Derived(Quick):
+    __slots__ = ()
 
 
 changed = compile_replace(Point)
@@ -79,61 +98,47 @@ def test_a_setter_sets_its_own_field() -> None:
     assert point == Point(x=1, y=2)
 
 
-class TestCompiledInit:
-    """What `compiled_init` gives a class."""
+def test_a_quick_record_is_made_as_any_other_is() -> None:
+    made = Quick("a", more="b")
+    assert made == Quick(name="a", size=3, tags=[], extra=0, more="b", own=0)
+    assert repr(made) == "Quick(name='a', size=3, tags=[], extra=0, more='b', own=0)"
+    assert Quick("a", more="b").tags is not made.tags
+    assert replace(made, size=4, extra=1) == Quick("a", 4, extra=1, more="b")
 
-    def quick(self) -> type[Place]:
-        @compiled_init
-        @dataclass(frozen=True, slots=True, kw_only=True)
-        class Quick(Place):
-            """Inherits frozen fields."""
 
-        return Quick
+def test_a_quick_record_is_frozen() -> None:
+    made = Quick("a", more="b")
+    assert type(made) is Quick
+    with pytest.raises(FrozenInstanceError):
+        made.name = "c"  # type: ignore[misc]  # that is what it must refuse
 
-    def test_it_takes_the_same_arguments(self) -> None:
-        assert signature(self.quick()) == signature(Place)
-        assert vars(Place)["__init__"].__annotations__.items() <= self.quick().__init__.__annotations__.items()
-        with pytest.raises(TypeError, match="missing 1 required keyword-only argument: 'x'"):
-            self.quick()(name="a")  # type: ignore[call-arg]  # that is the point
 
-    def test_it_sets_every_field_given_or_not(self) -> None:
-        quick = self.quick()(x=1, name="a")
-        assert (quick.x, quick.y, quick.name, quick.made) == (1, None, "a", 0)
+@pytest.mark.parametrize(("given", "told"), [((), "missing"), (("a", 1, [], 0), "positional")])
+def test_a_quick_record_refuses_what_any_other_refuses(given: tuple[str, ...], told: str) -> None:
+    with pytest.raises(TypeError, match=told):
+        Quick(*given, more="b")  # type: ignore[arg-type]  # the same
 
-    def test_nothing_can_be_set_afterwards(self) -> None:
-        quick = self.quick()(x=1, name="a")
-        with pytest.raises(FrozenInstanceError):
-            quick.x = 2  # type: ignore[misc]  # that is the point
 
-    def test_arguments_by_place_stay_so(self) -> None:
-        @compiled_init
-        @dataclass(frozen=True, slots=True)
-        class Mixed:
-            a: int
-            b: int = 2
-            c: int = field(default=3, kw_only=True)
+def test_a_quick_record_tells_its_arguments() -> None:
+    assert list(signature(Quick).parameters) == ["name", "size", "tags", "extra", "more", "own"]
 
-        assert Mixed(1) == Mixed(a=1, b=2, c=3)
-        with pytest.raises(TypeError, match="positional argument"):
-            Mixed(1, 2, 3)  # type: ignore[call-arg]  # that is the point
 
-    def test_the_madestill_judges_its_values(self) -> None:
-        with pytest.raises(AssertionError):
-            compiled_init(Even)(3)
+def test_a_quick_record_still_judges_its_values() -> None:
+    with pytest.raises(AssertionError):
+        quick(Even)(3)
 
-    def test_a_madethat_inherits_it_makes_its_own_instances(self) -> None:
-        class Slower(self.quick()):  # type: ignore[misc]  # made for this test
-            __slots__ = ()
 
-        assert type(Slower(x=1, name="a")) is Slower
+def test_what_inherits_a_quick_record_is_made_as_itself() -> None:
+    assert type(Derived("a", more="b")) is Derived
 
-    def test_a_field_that_is_made_anew_each_time_is_refused(self) -> None:
-        @dataclass(frozen=True, slots=True)
-        class Listed:
-            those: list[int] = field(default_factory=list)
 
-        with pytest.raises(TypeError, match="not simply taken and set"):
-            compiled_init(Listed)
+def test_a_record_with_a_field_of_its_own_making_is_not_made_quickly() -> None:
+    @dataclass(frozen=True, slots=True)
+    class Sized:
+        size: int = field(init=False, default=0)
+
+    with pytest.raises(TypeError, match="Sized has a field that its __init__ does not take"):
+        quick(Sized)
 
 
 def test_source_refers_to_its_constants_by_names_of_their_own() -> None:

@@ -9,12 +9,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import pairwise
-from typing import Annotated, Generic, TypeVar
+from typing import Annotated, Any, Generic, TypeVar
 
-from lock_protocol.codec import encode, is_encoding_of, read_first
+from lock_protocol.codec import encode, is_encoding_of, pack, read_first
+from lock_protocol.compiling import quick
 from lock_protocol.keys import KeyId, PublicKey, SigningKey, verifies
 from lock_protocol.messages import Delegation, DesiredState, Fresh, Hello, Reported, Root, StateHash
-from lock_protocol.schema import MAX_INTEGER, Bin, Many, Message, Nested, Record, Text, UInt, schema_of
+from lock_protocol.schema import MAX_INTEGER, Bin, Many, Message, Nested, Record, Schema, Text, UInt, schema_of
 
 ENVELOPE_VERSION = 1
 MAX_ENVELOPE_BYTES = 4096
@@ -37,10 +38,13 @@ class MessageType(Generic[M]):
     carries_delegation: bool
     media_type: str = field(init=False)
     """The type string that is signed."""
+    schema: Schema[M] = field(init=False, repr=False, compare=False)
+    """The payload's table."""
 
     def __post_init__(self) -> None:
-        """Name the type once."""
+        """Name the type once, and find its table."""
         object.__setattr__(self, "media_type", f"application/vnd.paylatch.{self.name}.v1+msgpack")
+        object.__setattr__(self, "schema", schema_of(self.message))
 
 
 ROOT = MessageType("root", Root, MAX_SIGNATURES, carries_delegation=False)
@@ -51,6 +55,7 @@ HELLO = MessageType("hello", Hello, 1, carries_delegation=False)
 REPORTED = MessageType("reported", Reported, 1, carries_delegation=False)
 
 
+@quick
 @dataclass(frozen=True, slots=True, order=True)
 class Signature(Record):
     """A key id and that key's signature."""
@@ -79,6 +84,9 @@ class Envelope(Record):
         return verifies(public, pre_authentication(self.type, self.payload), signature.signature)
 
 
+_ENVELOPE = schema_of(Envelope)
+
+
 def pre_authentication(media_type: str, payload: bytes) -> bytes:
     """Return the bytes that are signed: DSSE's PAE of the type and the payload."""
     name = media_type.encode()
@@ -96,20 +104,7 @@ def enclose(kind: MessageType[M], payload: bytes, signatures: Iterable[Signature
     Raises:
         ValueError: what would be refused for its shape is not made.
     """
-    # What a record encodes to is canonical and fits its table, so only the parts remain to be judged.
-    envelope = Envelope(
-        type=kind.media_type,
-        payload=payload,
-        signatures=tuple(sorted(signatures)),
-        delegation=delegation,
-    )
-    if fault := _parts_fault(kind, envelope):
-        raise ValueError(fault)
-    data = encode(envelope)
-    if len(data) > MAX_ENVELOPE_BYTES:
-        msg = f"an envelope has at most {MAX_ENVELOPE_BYTES} bytes, this one {len(data)}"
-        raise ValueError(msg)
-    return data
+    return _enclose(kind, payload, [(one.key_id, one.signature) for one in signatures], delegation)
 
 
 def seal(kind: MessageType[M], message: M, keys: Iterable[SigningKey], delegation: bytes = b"") -> bytes:
@@ -119,7 +114,20 @@ def seal(kind: MessageType[M], message: M, keys: Iterable[SigningKey], delegatio
         ValueError: a number of signatures, or a delegation, that this kind does not have.
     """
     payload = encode(message)
-    return enclose(kind, payload, [sign(kind, payload, key) for key in keys], delegation)
+    signed = pre_authentication(kind.media_type, payload)
+    return _enclose(kind, payload, [(key.id, key.sign(signed)) for key in keys], delegation)
+
+
+def _enclose(kind: MessageType[M], payload: bytes, signatures: list[tuple[KeyId, bytes]], delegation: bytes) -> bytes:
+    # The parts fit the table by their types, but for their number, their order and their size, which are judged here.
+    values = (ENVELOPE_VERSION, kind.media_type, payload, tuple(sorted(signatures)), delegation)
+    if fault := _parts_fault(kind, values):
+        raise ValueError(fault)
+    data = pack(values)
+    if len(data) > MAX_ENVELOPE_BYTES:
+        msg = f"an envelope has at most {MAX_ENVELOPE_BYTES} bytes, this one {len(data)}"
+        raise ValueError(msg)
+    return data
 
 
 def read_envelope(data: bytes) -> Envelope:
@@ -128,7 +136,7 @@ def read_envelope(data: bytes) -> Envelope:
     Raises:
         ValueError, TypeError: it does not even look like one.
     """
-    return schema_of(Envelope).assemble(read_first(data))
+    return _ENVELOPE.assemble(read_first(data))
 
 
 def open_envelope(kind: MessageType[M], data: bytes) -> Envelope:
@@ -139,26 +147,26 @@ def open_envelope(kind: MessageType[M], data: bytes) -> Envelope:
     Raises:
         ShapeError: what keeps it from being one.
     """
-    schema = schema_of(Envelope)
     try:
         values = read_first(data)
     except ValueError as error:
         raise ShapeError(str(error)) from error
-    if not is_encoding_of(schema, data, values):
-        raise ShapeError(schema.fault(values) or "not in canonical form")
-    envelope = schema.assemble(values)
-    if fault := _parts_fault(kind, envelope):
+    if not is_encoding_of(_ENVELOPE, data, values):
+        raise ShapeError(_ENVELOPE.fault(values) or "not in canonical form")
+    if fault := _parts_fault(kind, values):
         raise ShapeError(fault)
-    return envelope
+    return _ENVELOPE.assemble(values)
 
 
-def _parts_fault(kind: MessageType[M], envelope: Envelope) -> str | None:
-    """Return what is wrong with the number and order of an envelope's parts, or None."""
-    ids = [signature.key_id for signature in envelope.signatures]
-    if any(left >= right for left, right in pairwise(ids)):
+def _parts_fault(kind: MessageType[M], values: tuple[Any, ...]) -> str | None:
+    """Return what is wrong with the number and order of an envelope's parts, in values that fit its table, or None."""
+    *_, signatures, delegation = values
+    if len(signatures) > 1 and any(left[0] >= right[0] for left, right in pairwise(signatures)):
         return "signatures must be strictly ascending by key id"
-    if len(ids) > kind.max_signatures:
+    if not signatures:
+        return "nobody has signed"
+    if len(signatures) > kind.max_signatures:
         return f"at most {kind.max_signatures} signatures"
-    if bool(envelope.delegation) != kind.carries_delegation:
+    if bool(delegation) != kind.carries_delegation:
         return "a delegation is missing" if kind.carries_delegation else "a delegation does not belong here"
     return None

@@ -9,6 +9,7 @@ from itertools import pairwise
 from typing import Annotated, NewType
 from urllib.parse import urlsplit
 
+from lock_protocol.compiling import quick
 from lock_protocol.imei import Imei
 from lock_protocol.keys import KeyId, PublicKey, key_id
 from lock_protocol.levels import Condition, Level, Ops, Reason, Result, Signals
@@ -114,6 +115,7 @@ class Delegation(Message):
         return {key_id(key.public): key for key in self.keys}
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Notice(Record):
     """What the borrower reads: why, how much, where to pay, whom to ask, where to appeal."""
@@ -138,6 +140,7 @@ def hosts_of(*links: str) -> frozenset[str]:
     return frozenset([urlsplit(link).netloc for link in links if link])
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DesiredState(Message):
     """What one phone should be, whole."""
@@ -188,6 +191,7 @@ class _Holding(Message):
         return None
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hello(_Holding):
     """A phone asks whether what it holds is the newest."""
@@ -209,6 +213,7 @@ class Hello(_Holding):
     trusted_now: Annotated[int, _Time]
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fresh(Message):
     """The answer to one hello: this is the newest state, and this is the time."""
@@ -225,6 +230,7 @@ class Fresh(Message):
     now: Annotated[int, _Time]
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reported(_Holding):
     """A phone's signed word on what it holds, and on what became of one message."""

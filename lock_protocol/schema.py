@@ -14,7 +14,7 @@ from itertools import pairwise
 from operator import lt
 from typing import Any, ClassVar, Generic, Protocol, TypeVar, get_type_hints
 
-from lock_protocol.compiling import Constants, compile_function
+from lock_protocol.compiling import Constants, compile_function, making
 from lock_protocol.imei import InvalidImeiError, is_imei, parse_imei
 
 MAX_INTEGER = 2**53 - 1
@@ -368,20 +368,11 @@ def _compile_fits(record: type[R], kinds: dict[str, Kind]) -> Callable[[Any], bo
 
 
 def _compile_assemble(record: type[R], kinds: dict[str, Kind]) -> Callable[[Any], R]:
-    # A frozen dataclass is filled by its slots' own setters, as nothing else may set its fields.
     constants = Constants()
-    fill = (
-        f"{constants.name(getattr(record, name).__set__)}(record, {kind.from_wire(f'{name}_', constants)})"
-        for name, kind in kinds.items()
-    )
+    values = {name: kind.from_wire(f"{name}_", constants) for name, kind in kinds.items()}
     return compile_function(
         "assemble(values)",
-        [
-            f"{_targets(record, kinds)} = values",
-            f"record = {constants.name(object.__new__)}({constants.name(record)})",
-            *fill,
-            "return record",
-        ],
+        [f"{_targets(record, kinds)} = values", *making(record, values, constants)],
         constants,
     )
 

@@ -1,7 +1,8 @@
 """A connection: a session tied to asyncio.
 
-What is said in one turn of the loop goes out in one write. When the socket takes no more, publishes wait in the
-session, where they are counted; acknowledgements still go out, of which there are never many.
+A publish that finds nothing on its way goes out at once; beside others, what is said in one turn of the loop goes out
+in one write. When the socket takes no more, publishes wait in the session, where they are counted; acknowledgements
+still go out, of which there are never many.
 """
 
 import asyncio
@@ -83,8 +84,12 @@ class Connection(asyncio.Protocol):
         Raises:
             ValueError: no message may have this topic.
         """
+        alone = not self._due and self._session.is_quiet
         self._session.publish(topic, payload, retain=retain, on_done=on_done)
-        self._flush_soon()
+        if alone:
+            self._flush()
+        else:
+            self._flush_soon()
 
     async def publish(self, topic: str, payload: bytes, *, retain: bool) -> None:
         """Publish with QoS 1 and return at the PUBACK.

@@ -116,6 +116,11 @@ class Session:
 
     # --- requests ---
 
+    @property
+    def is_quiet(self) -> bool:
+        """Whether no publish is on its way, and none waits."""
+        return not self._unacknowledged and not self._unsent
+
     def publish(self, topic: str, payload: bytes, *, retain: bool, on_done: OnDone) -> None:
         """Publish with QoS 1 as soon as the window has room. `on_done` may be called before this returns.
 

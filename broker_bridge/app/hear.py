@@ -7,7 +7,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
+from typing import NamedTuple
 
 from broker_bridge.app.confirm import HearHello, HearReport, HelloAnswer, Judge, OnePhone, UnknownDeviceError
 from broker_bridge.app.deliver import Deliverer
@@ -57,14 +57,13 @@ def _nothing() -> None:
     """Acknowledge what needs no acknowledgement."""
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
-    """One message as the broker delivered it."""
+class Received(NamedTuple):
+    """One message as the broker delivered it. A tuple: there are tens of thousands, and these are made fastest."""
 
     topic: str
     payload: bytes
     retained: bool
-    acknowledge: Callable[[], None] = field(default=_nothing, compare=False)
+    acknowledge: Callable[[], None] = _nothing
     """To be called once nothing more comes of it that could be lost: the broker then sends another one."""
 
 
@@ -86,13 +85,47 @@ class SeeForeignState(OnePhone):
 _Heard = tuple[Received, Job[HelloAnswer | Phone | None]]
 
 
+@dataclass(slots=True)
+class _Places:
+    """How many more messages may be judged or answered at a time; those of a submission are taken together."""
+
+    free: int = MAX_UNDER_WAY
+    _freed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def take(self, count: int) -> None:
+        """Wait until there are so many, and take them."""
+        while self.free < count:
+            self._freed.clear()
+            await self._freed.wait()
+        self.free -= count
+
+    def give_back(self, count: int) -> None:
+        """Have that many more."""
+        self.free += count
+        self._freed.set()
+
+
 @dataclass(frozen=True, slots=True)
 class _Hearing:
-    """What answers to the messages of one connection need."""
+    """What one connection has under way, which ends with it, and what its answers need."""
 
     broker: Broker
-    places: asyncio.Semaphore
     tasks: asyncio.TaskGroup
+    places: _Places = field(default_factory=_Places)
+    under_way: dict[str, int] = field(default_factory=dict)
+    """How many messages of a topic are being judged or answered, where there are any."""
+
+    def enter(self, topic: str) -> None:
+        """Note that a message of this topic is under way."""
+        self.under_way[topic] = self.under_way.get(topic, 0) + 1
+
+    def leave(self, topic: str) -> None:
+        """Note that one is not any more."""
+        left = self.under_way[topic] - 1
+        if left:
+            self.under_way[topic] = left
+        else:
+            del self.under_way[topic]
 
 
 @dataclass(slots=True)
@@ -104,33 +137,32 @@ class Listener:
     judge: Judge
     refusals: Counter[str] = field(default_factory=Counter)
     """What was refused so far, by the error's name."""
-    _under_way: Counter[str] = field(default_factory=Counter)
     _told: dict[tuple[str, str], float] = field(default_factory=dict)
     _answers: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(ANSWER_WINDOW))
 
     async def session(self, broker: Broker, messages: asyncio.Queue[Received]) -> None:
         """Work off the messages of one connection until it is cancelled; what has come meanwhile, in one commit."""
-        places = asyncio.Semaphore(MAX_UNDER_WAY)
         async with asyncio.TaskGroup() as tasks:
+            hearing = _Hearing(broker, tasks)
             while True:
                 come = [await messages.get()]
                 while len(come) < MAX_TOGETHER and not messages.empty():
                     come.append(messages.get_nowait())
-                heard = [one for one in map(self._listen, come) if one is not None]
-                for _ in heard:
-                    await places.acquire()
-                if heard:
-                    hearing = _Hearing(broker, places, tasks)
+                if heard := self._listen(hearing, come):
+                    await hearing.places.take(len(heard))
                     tasks.create_task(self._hear(hearing, heard), name=f"hear.{len(heard)}")
 
-    def _listen(self, received: Received) -> _Heard | None:
-        """Return a message with its job, or None when it is not to be listened to."""
-        job = self._job(received)
-        if job is None or self._is_too_much(received):
-            received.acknowledge()
-            return None
-        self._under_way[received.topic] += 1
-        return received, job
+    def _listen(self, hearing: _Hearing, come: Sequence[Received]) -> list[_Heard]:
+        """Return messages with their jobs, but for those that are not to be listened to."""
+        heard: list[_Heard] = []
+        for received in come:
+            job = self._job(received)
+            if job is None or self._is_too_much(hearing, received):
+                received.acknowledge()
+            else:
+                hearing.enter(received.topic)
+                heard.append((received, job))
+        return heard
 
     async def _hear(self, hearing: _Hearing, heard: Sequence[_Heard]) -> None:
         """Commit what was heard, acknowledge it, and answer it."""
@@ -138,34 +170,29 @@ class Listener:
             outcomes = await self.store.commit_each([job for _, job in heard])
         except OverloadedError as error:
             outcomes = [error for _ in heard]
+        over = 0
         for (received, job), outcome in zip(heard, outcomes, strict=True):
             received.acknowledge()
-            if isinstance(job, HearReport) and job.ack is not None and isinstance(outcome, Phone):
-                self.deliverer.marked([job.ack])
-            leave = partial(self._leave, received.topic, hearing.places)
             if isinstance(outcome, HelloAnswer):
-                answering = self._answer(hearing.broker, received, outcome)
-                hearing.tasks.create_task(answering, name=f"hear.{received.topic}").add_done_callback(leave)
+                hearing.tasks.create_task(self._answer(hearing, received, outcome), name=f"hear.{received.topic}")
                 continue
             if isinstance(outcome, Exception):
                 self._book(received, outcome)
-            leave()
+            elif isinstance(job, HearReport) and job.ack is not None:
+                self.deliverer.marked([job.ack])
+            hearing.leave(received.topic)
+            over += 1
+        hearing.places.give_back(over)
 
-    def _is_too_much(self, received: Received) -> bool:
+    def _is_too_much(self, hearing: _Hearing, received: Received) -> bool:
         """Tell whether a phone has said so much that this is not listened to.
 
         What intruders put on a `desired` topic is never dropped: the last of it is what has to be covered.
         """
-        if self._under_way[received.topic] < MAX_OF_ONE_PHONE or received.topic.endswith(PhoneTopic.DESIRED):
+        if hearing.under_way.get(received.topic, 0) < MAX_OF_ONE_PHONE or received.topic.endswith(PhoneTopic.DESIRED):
             return False
         self._refuse(received, _FLOOD, f"{MAX_OF_ONE_PHONE} before it are still being judged")
         return True
-
-    def _leave(self, topic: str, places: asyncio.Semaphore, _: object = None) -> None:
-        places.release()
-        self._under_way[topic] -= 1
-        if not self._under_way[topic]:
-            del self._under_way[topic]
 
     def _job(self, received: Received) -> Job[HelloAnswer | Phone | None] | None:
         """Return what is to be done about a message, or None when nothing is."""
@@ -187,13 +214,15 @@ class Listener:
             case PhoneTopic.FRESH | PhoneTopic.PRESENCE:
                 return None
 
-    async def _answer(self, broker: Broker, received: Received, answer: HelloAnswer) -> None:
+    async def _answer(self, hearing: _Hearing, received: Received, answer: HelloAnswer) -> None:
         try:
-            await self._answer_hello(broker, answer)
+            await self._answer_hello(hearing.broker, answer)
         except BrokerUnavailableError:
             raise
         except Exception as error:  # noqa: BLE001 - what one phone sends never ends the connection of all others
             self._book(received, error)
+        hearing.leave(received.topic)
+        hearing.places.give_back(1)
 
     def _book(self, received: Received, error: Exception) -> None:
         """Note why nothing came of a message."""

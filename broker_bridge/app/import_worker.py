@@ -3,7 +3,7 @@
 A group is as much as an import has in flight, so a payment by another way waits for a group at most, never for a file.
 A row's result is recorded in the commit of its decision; so whenever the bridge is killed, each row either has both or
 neither, and what is told of it is what it did. Refused rows have nothing to commit: their results follow with the count
-of the group, and are found anew if that did not come about.
+of several groups, and are found anew if that did not come about.
 """
 
 import asyncio
@@ -34,6 +34,8 @@ from lock_protocol.messages import LenderId
 
 GROUP = 100
 """Rows of all imports in flight at a time."""
+GROUPS = 5
+"""How many groups are read and counted together: each question to the database has the commits wait."""
 LOOK_S = 60.0
 """How long a worker that was not woken waits before it looks for work by itself."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 10.0
@@ -51,8 +53,8 @@ PASSING = (StoreUnavailableError, OverloadedError, ClockSuspectError)
 
 
 @dataclass(slots=True)
-class _Group:
-    """What becomes of a group: all its outcomes, and the results that no job records."""
+class _Tally:
+    """What becomes of rows: all their outcomes, and the results that no job records."""
 
     outcomes: list[Outcome] = field(default_factory=list)
     to_add: list[RowResult] = field(default_factory=list)
@@ -145,54 +147,58 @@ class ImportWorker:
             await self.imports.start(import_id, rows, self.clock.now())
         counts = await self.imports.counted(import_id)
         rows_of_file = self.spool.rows(import_id, kind)
-        while group := await asyncio.to_thread(_next_of, rows_of_file):
-            async with self._turn:
-                await self._do_group(one, group, counts)
+        while some := await asyncio.to_thread(_next_of, rows_of_file):
+            await self._do_some(one, some, counts)
         # What is told in the end is counted from the results, whatever became of the counting on the way.
         await self.imports.add(import_id, (), await self.imports.counted(import_id))
 
-    async def _do_group(self, one: Import, rows: Sequence[FileRow], counts: Counts) -> None:
+    async def _do_some(self, one: Import, rows: Sequence[FileRow], counts: Counts) -> None:
+        """Take the decisions of rows that have no result yet, in groups, and count what became of them."""
         known = await self.imports.outcomes(one.import_id, rows[0].number, rows[-1].number)
-        group = _Group()
+        tally = _Tally()
+        new = iter([row for row in rows if row.number not in known])
+        while group := list(islice(new, GROUP)):
+            async with self._turn:
+                await self._do_group(one, group, tally)
+        for outcome in tally.outcomes:
+            counts[outcome] += 1
+        if tally.outcomes:
+            await self.imports.add(one.import_id, tally.to_add, counts)
+
+    async def _do_group(self, one: Import, rows: Sequence[FileRow], tally: _Tally) -> None:
         decisions: list[_Decision] = []
         for row in rows:
-            if row.number in known:
-                continue
             try:
                 decisions.append((row, self.desk.decision(row, one.upload.lender)))
             except self.desk.refusals as error:
-                group.add(refused(self.desk, one.import_id, row, error))
-        await self._decide_all(one, decisions, group)
+                tally.add(refused(self.desk, one.import_id, row, error))
+        await self._decide_all(one, decisions, tally)
         self.waiting_for.pop(one.import_id, None)
-        for outcome in group.outcomes:
-            counts[outcome] += 1
-        if group.outcomes:
-            await self.imports.add(one.import_id, group.to_add, counts)
 
-    async def _decide_all(self, one: Import, decisions: Sequence[_Decision], group: _Group) -> None:
+    async def _decide_all(self, one: Import, decisions: Sequence[_Decision], tally: _Tally) -> None:
         """Take decisions; those about one phone in the file's order, each after the one before, however that went."""
         waiting = list(decisions)
         while waiting:
             first = {pair[1].imei: pair for pair in reversed(waiting)}
             now = [pair for pair in waiting if first[pair[1].imei] is pair]
             waiting = [pair for pair in waiting if first[pair[1].imei] is not pair]
-            await self._decide_these(one, now, group)
+            await self._decide_these(one, now, tally)
 
-    async def _decide_these(self, one: Import, decisions: Sequence[_Decision], group: _Group) -> None:
+    async def _decide_these(self, one: Import, decisions: Sequence[_Decision], tally: _Tally) -> None:
         """Take decisions about as many phones. Those that fail by no fault of theirs are tried until they do not."""
         waiting = list(decisions)
         for tries, pause in enumerate(_pauses()):
             if tries:  # some may have been committed, and only the answer was lost
                 known = await self.imports.outcomes(one.import_id, waiting[0][0].number, waiting[-1][0].number)
-                group.outcomes.extend(known[row.number] for row, _ in waiting if row.number in known)
+                tally.outcomes.extend(known[row.number] for row, _ in waiting if row.number in known)
                 waiting = [pair for pair in waiting if pair[0].number not in known]
-            waiting = await self._decide_once(one, waiting, group, last_try=tries >= CLOCK_TRIES)
+            waiting = await self._decide_once(one, waiting, tally, last_try=tries >= CLOCK_TRIES)
             if not waiting:
                 return
             await asyncio.sleep(pause)
 
     async def _decide_once(
-        self, one: Import, decisions: Sequence[_Decision], group: _Group, *, last_try: bool
+        self, one: Import, decisions: Sequence[_Decision], tally: _Tally, *, last_try: bool
     ) -> list[_Decision]:
         """Take decisions in one commit; return those that have to be tried again."""
         try:
@@ -206,7 +212,7 @@ class ImportWorker:
                 self._waits(one, result)
                 again.append(pair)
             else:
-                self._book(one, *pair, result, group)
+                self._book(one, *pair, result, tally)
         return again
 
     def _job(self, one: Import, row: FileRow, decision: Decision) -> ImportedDecision:
@@ -214,20 +220,20 @@ class ImportWorker:
         job = self.desk.rehearse(decision) if dry_run else self.desk.decide(decision)
         return ImportedDecision(job, self.desk, one.import_id, row.number, dry_run)
 
-    def _book(self, one: Import, row: FileRow, decision: Decision, result: Outcome | Exception, group: _Group) -> None:
+    def _book(self, one: Import, row: FileRow, decision: Decision, result: Outcome | Exception, tally: _Tally) -> None:
         """Note what became of a decision."""
         match result:
             case Outcome():
                 self.desk.count(decision, result)
-                group.outcomes.append(result)
+                tally.outcomes.append(result)
             case JudgedError():
-                group.add(result.result)
+                tally.add(result.result)
             case _:
                 if isinstance(result, self.desk.refusals):
                     self.desk.count(decision, Outcome.REFUSED)
                 else:  # a row that breaks something stops neither file nor bridge
                     self.log.critical("import_row", import_id=one.import_id, row=row.number, error=repr(result))
-                group.add(refused(self.desk, one.import_id, row, result))
+                tally.add(refused(self.desk, one.import_id, row, result))
 
     def _waits(self, one: Import, error: Exception) -> None:
         if one.import_id not in self.waiting_for:
@@ -265,4 +271,4 @@ def _length(spool: Spool, import_id: ImportId, kind: Format) -> int:
 
 
 def _next_of(rows: Iterator[FileRow]) -> list[FileRow]:
-    return list(islice(rows, GROUP))
+    return list(islice(rows, GROUPS * GROUP))

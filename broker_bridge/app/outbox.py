@@ -25,6 +25,9 @@ MAX_TRIES = 5
 SET_ASIDE_S = 300.0
 _PAGES_REMEMBERED = 4
 
+_Turns = OrderedDict[LenderId, deque[Imei]]
+"""Phones that have a place in a lane, by their lenders, the one whose turn it is first."""
+
 
 @dataclass(slots=True)
 class _Entry:
@@ -53,7 +56,7 @@ class Outbox:
         self._waiting: dict[Imei, _Entry] = {}
         self._in_flight: dict[Imei, _Entry] = {}
         self._went_out: OrderedDict[Imei, tuple[int, int]] = OrderedDict()
-        self._turns: dict[Lane, OrderedDict[LenderId, deque[Imei]]] = {lane: OrderedDict() for lane in Lane}
+        self._turns: dict[Lane, _Turns] = {lane: OrderedDict() for lane in Lane}
         self._placed: dict[Lane, set[Imei]] = {lane: set() for lane in Lane}
         self._held: dict[Lane, int] = dict.fromkeys(Lane, 0)
         self._slow_in_flight = 0
@@ -76,13 +79,14 @@ class Outbox:
 
     def take(self, now: float) -> Outgoing | None:
         """Return the state to publish now and count it as in flight, or None when there is none or no room."""
-        self._wake(now)
+        if self._later:
+            self._wake(now)
         if len(self._in_flight) >= self.window:
             return None
-        for lane in Lane:
+        for lane, turns in self._turns.items():
             if lane is not Lane.OPENING and self._slow_in_flight >= self.window // 2:
                 return None
-            entry = self._next_of(lane)
+            entry = self._next_of(lane, turns) if turns else None
             if entry is not None:
                 self._in_flight[entry.state.imei] = entry
                 self._remember(entry.state)
@@ -154,14 +158,15 @@ class Outbox:
             self._went_out.popitem(last=False)
 
     def _is_known(self, state: Outgoing) -> bool:
-        waiting, flying = self._waiting.get(state.imei), self._in_flight.get(state.imei)
+        waiting = self._waiting.get(state.imei)
         if waiting is not None and waiting.state.order >= state.order:
             return True
-        if self._went_out.get(state.imei, state.order) > state.order:
+        went_out = self._went_out.get(state.imei)
+        if went_out is None or went_out < state.order:
+            return False  # whatever is in flight has gone out, so this is newer
+        if went_out > state.order:
             return True
-        if flying is None:
-            return False
-        return flying.state.order == state.order and not state.repetition
+        return state.imei in self._in_flight and not state.repetition
 
     def _wait(self, entry: _Entry) -> None:
         state = entry.state
@@ -182,9 +187,8 @@ class Outbox:
         if entry is not None:
             self._held[entry.state.lane] -= 1
 
-    def _next_of(self, lane: Lane) -> _Entry | None:
+    def _next_of(self, lane: Lane, turns: _Turns) -> _Entry | None:
         """Return the next ready state of a lane, of the lender whose turn it is."""
-        turns = self._turns[lane]
         while turns:
             lender, queue = turns.popitem(last=False)
             entry = self._first_ready(lane, queue)

@@ -33,8 +33,9 @@ class Counters:
 
     def count_level(self, before: Level, after: Level) -> None:
         """Count a change of the level applied."""
-        self.locks += after is Level.LOCKED and before is not Level.LOCKED
-        self.unlocks += _usable(after) and not _usable(before)
+        if after is not before:
+            self.locks += after is Level.LOCKED
+            self.unlocks += after in _USABLE and before not in _USABLE
 
     @property
     def refused(self) -> int:
@@ -42,5 +43,4 @@ class Counters:
         return self.refusals.total()
 
 
-def _usable(level: Level) -> bool:
-    return level.is_open or level is Level.RELEASED
+_USABLE = {level for level in Level if level.is_open or level is Level.RELEASED}

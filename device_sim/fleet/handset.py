@@ -3,11 +3,13 @@
 import time
 from dataclasses import dataclass
 
+from lock_protocol.compiling import quick
 from lock_protocol.levels import Condition, Level
 
 _KEPT_TRANSITIONS = 16
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Transition:
     """One change of the level that the user sees."""
@@ -59,9 +61,10 @@ class Handset:
         return self._note(before, order)
 
     def _note(self, before: Level, order: tuple[int, int]) -> bool:
+        now = self.level
         # A handset's first level is worth a time too: it is how long a boot took.
-        changed = self.level is not before or not self.transitions
+        changed = now is not before or not self.transitions
         if changed:
-            latest = Transition(time.monotonic_ns(), self.level, *order)
+            latest = Transition(time.monotonic_ns(), now, *order)
             self.transitions = (*self.transitions[1 - _KEPT_TRANSITIONS :], latest)
         return changed

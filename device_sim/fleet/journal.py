@@ -6,12 +6,15 @@ from itertools import islice
 from typing import NamedTuple
 
 from lock_protocol.imei import Imei
+from lock_protocol.levels import Level
 
 KEPT = 200_000
 """Events that wait for their reader; when more come, the oldest are lost, and counted."""
 PAGE = 50_000
 """Events in one answer."""
 UP, DOWN = "up", "down"
+LEVELS = {level: level.name.lower() for level in Level}
+"""What the levels are called here."""
 
 
 class Entry(NamedTuple):

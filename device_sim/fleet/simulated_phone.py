@@ -3,15 +3,16 @@
 import os
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import Any
 
 from device_sim.fleet.alarms import Alarms
 from device_sim.fleet.counters import Counters
 from device_sim.fleet.handset import Handset
-from device_sim.fleet.journal import DOWN, UP, Journal
+from device_sim.fleet.journal import DOWN, LEVELS, UP, Journal
 from device_sim.fleet.link import Arrived, Link, LinkError
 from device_sim.fleet.watches import Watches
 from device_sim.identities import FleetPhone
@@ -34,7 +35,6 @@ from device_sim.phone.events import (
 from device_sim.phone.phone import Phone, Stage
 from device_sim.phone.step import step
 from device_sim.phone.storage import Storage, StorageError
-from device_sim.phone.words import held
 from lock_protocol.imei import Imei
 from lock_protocol.levels import Level, Signals
 
@@ -60,10 +60,12 @@ class SimulatedPhone:
     was, and the agent is started again from what is stored, a second later or with the next connection.
     """
 
-    __slots__ = ("_around", "_core", "_link", "_refused", "handset", "login")
+    __slots__ = ("_around", "_core", "_link", "_refused", "handset", "imei", "login")
 
     def __init__(self, login: FleetPhone, around: Surroundings) -> None:
         self.login = login
+        self.imei: Imei = login.imei
+        """Its name."""
         self.handset = Handset()
         # Most phones never refuse anything, and a Counter is as large as the rest of this object.
         self._refused: Counter[str] | None = None
@@ -72,11 +74,6 @@ class SimulatedPhone:
         self._link: Link | None = None
 
     # --- what it is ---
-
-    @property
-    def imei(self) -> Imei:
-        """Its name."""
-        return self.login.imei
 
     @property
     def online(self) -> bool:
@@ -101,8 +98,8 @@ class SimulatedPhone:
     @property
     def order(self) -> tuple[int, int]:
         """Epoch and version of the state it holds; zeros for none."""
-        holding = held(self._core)
-        return holding.epoch, holding.version
+        holding = self._core.memory.holding
+        return (0, 0) if holding is None else (holding.epoch, holding.version)
 
     @property
     def next_root(self) -> int:
@@ -227,33 +224,22 @@ class SimulatedPhone:
         Raises:
             StorageError: its write failed.
         """
-        core, effects = step(self._core, event)
-        for effect in effects:
-            self._keep(effect)
-        self._core = core
-        for effect in effects:
-            self._perform(effect)
+        before = self._core
+        self._core, effects = step(before, event)
+        try:
+            for effect in effects:
+                _PERFORM[type(effect)](self, effect)
+        except StorageError:
+            # What has to be durable comes first, so nothing else has been done.
+            self._core = before
+            raise
         self._around.watches.changed(self)
 
-    def _keep(self, effect: Effect) -> None:
-        match effect:
-            case Persist(memory):
-                self._around.storage.save(self.imei, memory)
-            case Wipe():
-                self._around.storage.wipe(self.imei)
+    def _save(self, persist: Persist) -> None:
+        self._around.storage.save(self.imei, persist.memory)
 
-    def _perform(self, effect: Effect) -> None:
-        match effect:
-            case Apply():
-                self._apply(effect)
-            case Publish(topic, envelope) if self._link is not None:
-                self._link.publish(topic, envelope)
-            case SubscribeRoot(version) if self._link is not None:
-                self._link.subscribe_root(version)
-            case Wake(at):
-                self._around.alarms.set(self.imei, at)
-            case Observed():
-                self._observe(effect)
+    def _wipe(self, _: Wipe) -> None:
+        self._around.storage.wipe(self.imei)
 
     def _apply(self, apply: Apply) -> None:
         self._around.counters.count_level(self.handset.applied, apply.level)
@@ -261,8 +247,16 @@ class SimulatedPhone:
         if self.handset.apply(apply.level, apply.condition, self.order):
             self._note_level()
 
-    def _note_level(self) -> None:
-        self._around.journal.note(self.imei, self.handset.level.name.lower(), self.order[1])
+    def _publish(self, publish: Publish) -> None:
+        if self._link is not None:
+            self._link.publish(publish.topic, publish.envelope)
+
+    def _subscribe_root(self, subscribe: SubscribeRoot) -> None:
+        if self._link is not None:
+            self._link.subscribe_root(subscribe.root_version)
+
+    def _set_alarm(self, wake: Wake) -> None:
+        self._around.alarms.set(self.imei, wake.at)
 
     def _observe(self, observed: Observed) -> None:
         self._around.counters.count(observed)
@@ -270,8 +264,23 @@ class SimulatedPhone:
             self._refused = Counter() if self._refused is None else self._refused
             self._refused[observed.refusal] += 1
 
+    def _note_level(self) -> None:
+        self._around.journal.note(self.imei, LEVELS[self.handset.level], self.order[1])
+
     def _crash(self) -> None:
         self._around.counters.storage_failures += 1
         self._core = Phone.switched_off(self.login.identity)
         self._around.alarms.set(self.imei, time.monotonic() + _BOOT_AGAIN_S)
         self._around.watches.changed(self)
+
+
+_PERFORM: Mapping[type[Effect], Callable[[SimulatedPhone, Any], None]] = {
+    Persist: SimulatedPhone._save,  # noqa: SLF001 - the table of this very class
+    Wipe: SimulatedPhone._wipe,  # noqa: SLF001
+    Apply: SimulatedPhone._apply,  # noqa: SLF001
+    Publish: SimulatedPhone._publish,  # noqa: SLF001
+    SubscribeRoot: SimulatedPhone._subscribe_root,  # noqa: SLF001
+    Wake: SimulatedPhone._set_alarm,  # noqa: SLF001
+    Observed: SimulatedPhone._observe,  # noqa: SLF001
+}
+"""How each effect is brought about."""

@@ -7,6 +7,7 @@ nothing is shown or said that is not durable.
 from dataclasses import dataclass
 from enum import StrEnum
 
+from lock_protocol.compiling import quick
 from lock_protocol.levels import Condition, Level
 from lock_protocol.messages import Notice
 from lock_protocol.topics import PhoneTopic
@@ -33,6 +34,7 @@ class Wipe(Effect):
     __slots__ = ()
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Apply(Effect):
     """Make the phone be at this level and show this. No level touches emergency calls, incoming calls or alerts."""

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from lock_protocol.compiling import quick
 from lock_protocol.levels import Signals
 from lock_protocol.topics import PhoneTopic
 
@@ -70,6 +71,7 @@ class Disconnected(Event):
     __slots__ = ()
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessageArrived(AskingEvent):
     """Bytes arrived on one of the phone's own two downward topics.

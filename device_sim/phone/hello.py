@@ -1,7 +1,6 @@
 """When to say hello: on every connect, when asked to, now and then, and again until it is answered."""
 
-from dataclasses import replace
-
+from lock_protocol.compiling import compile_replace
 from lock_protocol.levels import Level
 
 from device_sim.phone.events import AskingEvent, Event
@@ -18,6 +17,8 @@ OPEN_EVERY_S = 6 * 3600
 # what they are, the least and the most.
 _REPEAT_SPREAD = 0.5
 _REGULAR_SPREAD = 0.1
+
+_changed = compile_replace(Dialogue)
 
 
 def start_asking(turn: Turn[AskingEvent]) -> None:
@@ -57,7 +58,7 @@ def note_confirmed(turn: Turn[AskingEvent]) -> None:
 
 def note_disappointed(turn: Turn[AskingEvent]) -> None:
     """Ask anew: what was answered is not what is held. At once the first time, then as patiently as if unanswered."""
-    dialogue = replace(turn.phone.dialogue, nonce=None, disappointed=True)
+    dialogue = _changed(turn.phone.dialogue, nonce=None, disappointed=True)
     first = not turn.phone.dialogue.disappointed
     turn.become(dialogue=dialogue)
     if first:
@@ -69,7 +70,7 @@ def ask_sooner_when_closed(turn: Turn[Event]) -> None:
     if turn.phone.stage is Stage.ONLINE:
         due = turn.event.monotonic + _interval(turn)
         if due < turn.phone.dialogue.due:
-            turn.become(dialogue=replace(turn.phone.dialogue, due=due))
+            turn.become(dialogue=_changed(turn.phone.dialogue, due=due))
 
 
 def _ask(turn: Turn[AskingEvent]) -> None:
@@ -78,7 +79,7 @@ def _ask(turn: Turn[AskingEvent]) -> None:
     # 2**5 is past the longest wait already; without the bound a week without answers would compute huge numbers.
     wait = min(FIRST_REPEAT_S * 2 ** min(dialogue.asked, 5), LAST_REPEAT_S) * (1 + _REPEAT_SPREAD * turn.event.jitter)
     due = turn.event.monotonic + wait
-    turn.become(dialogue=replace(dialogue, nonce=nonce, asked=dialogue.asked + 1, due=due))
+    turn.become(dialogue=_changed(dialogue, nonce=nonce, asked=dialogue.asked + 1, due=due))
     say_hello(turn, nonce)
 
 

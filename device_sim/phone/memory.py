@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Annotated
 
-from lock_protocol.acceptance import Floor, Holding
+from lock_protocol.acceptance import Floor
 from lock_protocol.codec import decode, encode
 from lock_protocol.envelope import MAX_ENVELOPE_BYTES
 from lock_protocol.levels import Level, Signals
@@ -49,9 +49,9 @@ class Memory:
     signals: Signals = NO_SIGNALS
 
     @property
-    def holding(self) -> Holding:
-        """What is held, as the protocol judges it."""
-        return Holding(state=self.state, confirmed=self.confirmed, provisional_until=self.provisional_until or 0)
+    def holding(self) -> Floor | None:
+        """The floor that tells which state is held. One without its state (kept through a reset) holds nothing."""
+        return None if self.state is None else self.floor
 
     @property
     def released(self) -> bool:

@@ -78,7 +78,7 @@ class Phone:
 
     def effective(self, trusted_now: int) -> tuple[Level, Condition]:
         """Return the level that this phone has to be at, and the condition that goes with it."""
-        return effective_level(self.memory.holding, self.root, trusted_now)
+        return effective_level(self.memory, self.root, trusted_now)
 
     def standing(self, trusted_now: int) -> PhoneStanding:
         """Return what the acceptance rules judge by."""

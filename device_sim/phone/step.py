@@ -101,14 +101,14 @@ def _boot(turn: Turn[Booted]) -> None:
 
 
 def _lose_power(turn: Turn[PowerCut]) -> None:
-    turn.phone = Phone.switched_off(turn.phone.identity)
+    turn.start_over(Phone.switched_off(turn.phone.identity))
 
 
 def _factory_reset(turn: Turn[FactoryReset]) -> None:
     identity = turn.phone.identity
     left = turn.phone.memory.after_factory_reset(hardware_floor=identity.hardware_floor)
     turn.do(Wipe() if left is None else Persist(left))
-    turn.phone = Phone.switched_off(identity)
+    turn.start_over(Phone.switched_off(identity))
 
 
 # --- the rest ------------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ goes on above it, so that no number is ever used twice.
 
 from dataclasses import dataclass
 
+from lock_protocol.compiling import quick
 from lock_protocol.envelope import HELLO, REPORTED, M, MessageType, seal
 from lock_protocol.levels import Result
 from lock_protocol.messages import NO_HASH, NO_LENDER, Hello, LenderId, Reported, StateHash
@@ -20,6 +21,7 @@ from device_sim.phone.turn import Turn
 SEQUENCE_BLOCK = 64
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class About:
     """Which message a report is about, as far as that can be read; zeros for none."""
@@ -33,11 +35,11 @@ ABOUT_NOTHING = About()
 
 
 def held(phone: Phone) -> About:
-    """Return the state that the phone holds. A floor without its state (kept through a reset) holds nothing."""
-    memory = phone.memory
-    if memory.state is None or memory.floor is None:
+    """Return the state that the phone holds."""
+    holding = phone.memory.holding
+    if holding is None:
         return ABOUT_NOTHING
-    return About(epoch=memory.floor.epoch, version=memory.floor.version, hash=memory.floor.state_hash)
+    return About(epoch=holding.epoch, version=holding.version, hash=holding.state_hash)
 
 
 def say_hello(turn: Turn[Event], nonce: bytes) -> None:

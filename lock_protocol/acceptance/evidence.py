@@ -5,19 +5,18 @@ A rule reads only what the rules before it have vouched for. The reading itself 
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import InitVar, dataclass
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
-from lock_protocol.codec import is_encoding_of, read_first
+from lock_protocol.codec import is_canonical, is_encoding_of, read_first
+from lock_protocol.compiling import compile_make
 from lock_protocol.envelope import DELEGATION, Envelope, MessageType, ShapeError, open_envelope, read_envelope
 from lock_protocol.keys import KeyId, PublicKey
-from lock_protocol.messages import Delegation, StateHash
-from lock_protocol.schema import Message, schema_of
+from lock_protocol.messages import NO_HASH, Delegation, StateHash
+from lock_protocol.schema import Message
 
 B = TypeVar("B", bound=Message)
-
-_VERIFIER = object()
 
 # The same few delegations come with every message; the bound only keeps hostile ones from piling up.
 _REMEMBERED = 256
@@ -63,14 +62,14 @@ class Verified(Generic[B]):
     delegation_hash: StateHash
     repeated: bool
     """Whether this very state had been accepted before: apply it again, report it again, move nothing."""
-    made_by: InitVar[object]
-    """Not kept, so that `dataclasses.replace` cannot pass it on to a message that nobody has verified."""
 
-    def __post_init__(self, made_by: object) -> None:
-        """Refuse to be made anywhere else."""
-        if made_by is not _VERIFIER:
-            msg = "only the acceptance rules make a Verified message"
-            raise TypeError(msg)
+    def __post_init__(self) -> None:
+        """Refuse to be made by anybody, `dataclasses.replace` too: `Evidence.verified` does not come this way."""
+        msg = "only the acceptance rules make a Verified message"
+        raise TypeError(msg)
+
+
+_make_verified = compile_make(Verified)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +81,8 @@ class DelegationEvidence:
     public_keys: Mapping[KeyId, PublicKey]
     ops: Mapping[KeyId, int]
     """What each key may sign: the bits of `Ops`."""
+    hosts: frozenset[str]
+    """Which hosts links may name."""
 
 
 class Evidence(Generic[B]):
@@ -99,6 +100,16 @@ class Evidence(Generic[B]):
         except ShapeError as error:
             return str(error)
         return None
+
+    def payload_fault(self) -> str | None:
+        """Return what keeps the payload from being canonical, or None: then it is not read again."""
+        payload = self.envelope.payload
+        try:
+            values = self.values = read_first(payload)
+        except ValueError as error:
+            return str(error)
+        self.is_sound = is_encoding_of(self.kind.schema, payload, values)
+        return None if self.is_sound or is_canonical(payload, values) else "not in canonical form"
 
     @_Once
     def envelope(self) -> Envelope:
@@ -119,13 +130,13 @@ class Evidence(Generic[B]):
     @_Once
     def is_sound(self) -> bool:
         """Whether the payload canonically encodes values that fit the table; two rules tell which of them it is not."""
-        return is_encoding_of(schema_of(self.kind.message), self.envelope.payload, self.values)
+        return is_encoding_of(self.kind.schema, self.envelope.payload, self.values)
 
     @_Once
     def message(self) -> B:
         """The payload's message. Vouched for by `BadSchema`."""
         try:
-            return schema_of(self.kind.message).assemble(self.values)
+            return self.kind.schema.assemble(self.values)
         except (ValueError, TypeError) as error:
             raise UnreadableError(str(error)) from error
 
@@ -141,15 +152,14 @@ class Evidence(Generic[B]):
 
     def verified(self, *, repeated: bool = False) -> Verified[B]:
         """Return the message as verified; for `rules` alone, after its whole table has passed."""
-        carries = self.kind.carries_delegation
-        return Verified(
+        delegation = self.delegation if self.kind.carries_delegation else None
+        return _make_verified(
             self.message,
             self.payload_hash,
             self.data,
-            self.delegation.message if carries else None,
-            self.delegation.payload_hash if carries else StateHash(bytes(32)),
+            None if delegation is None else delegation.message,
+            NO_HASH if delegation is None else delegation.payload_hash,
             repeated,
-            _VERIFIER,
         )
 
 
@@ -168,6 +178,7 @@ def _read_delegation(data: bytes) -> DelegationEvidence:
             evidence.payload_hash,
             {key_id: key.public for key_id, key in keys.items()},
             {key_id: int(key.ops) for key_id, key in keys.items()},
+            frozenset(evidence.message.hosts),
         )
     except (ValueError, TypeError, AttributeError) as error:
         raise UnreadableError(str(error)) from error

@@ -3,11 +3,13 @@
 from dataclasses import dataclass, replace
 
 from lock_protocol.acceptance.evidence import Verified
+from lock_protocol.compiling import quick
 from lock_protocol.messages import NO_HASH, DesiredState, Fresh, LenderId, StateHash
 
 MAX_VERSION_JUMP = 2**20
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Floor:
     """The newest delegation and state accepted from one lender.

@@ -4,7 +4,7 @@ A phone that was reset has no floor, so an old opening that somebody kept looks 
 with the phone's own nonce confirms what it holds, an opening counts only for the root's `provisional_s`.
 """
 
-from dataclasses import dataclass
+from typing import Protocol
 
 from lock_protocol.acceptance.evidence import Verified
 from lock_protocol.acceptance.floor import Floor
@@ -13,15 +13,23 @@ from lock_protocol.levels import Condition, Level
 from lock_protocol.messages import DesiredState, Fresh, Root
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Holding:
+class Holding(Protocol):
     """The state a phone holds, and how far it may be believed."""
 
-    state: DesiredState | None = None
-    confirmed: bool = False
-    """Whether it is known not to be an old one: a `Fresh` said so, and no factory reset has come since."""
-    provisional_until: int = 0
-    """Trusted time at which an unconfirmed opening gives way, in seconds; 0 when its time is over, or none has come."""
+    @property
+    def state(self) -> DesiredState | None:
+        """The state, if there is one."""
+
+    @property
+    def confirmed(self) -> bool:
+        """Whether it is known not to be an old one: a `Fresh` said so, and no factory reset has come since."""
+
+    @property
+    def provisional_until(self) -> int | None:
+        """Trusted time at which an unconfirmed opening gives way, in seconds.
+
+        0 when its time is over, None when none has come.
+        """
 
 
 def effective_level(holding: Holding, root: Root, trusted_now: int) -> tuple[Level, Condition]:
@@ -31,7 +39,7 @@ def effective_level(holding: Holding, root: Root, trusted_now: int) -> tuple[Lev
         return root.provisional_level, Condition.PROVISIONAL
     level = lease_level(state, trusted_now)
     if not holding.confirmed and level < root.provisional_level:
-        waiting = trusted_now < holding.provisional_until
+        waiting = trusted_now < (holding.provisional_until or 0)
         return (level if waiting else root.provisional_level), Condition.PROVISIONAL
     return level, Condition.LEASE_FIRED if lease_fired(state, trusted_now) else Condition.APPLIED
 

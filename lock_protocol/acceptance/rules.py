@@ -6,11 +6,12 @@ would do is judged last. `docs/protocol.md` tells the same table in words; `vect
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Generic, TypeVar
 
-from lock_protocol.acceptance.evidence import B, Evidence, UnreadableError, Verified
+from lock_protocol.acceptance.evidence import B, Evidence, Verified
 from lock_protocol.acceptance.floor import MAX_VERSION_JUMP, Floor
-from lock_protocol.codec import is_canonical
+from lock_protocol.compiling import quick
 from lock_protocol.envelope import (
     DESIRED,
     ENVELOPE_VERSION,
@@ -52,10 +53,10 @@ from lock_protocol.refusals import (
     WrongNonce,
     WrongPhone,
 )
-from lock_protocol.schema import schema_of
 from lock_protocol.trust import verify_delegation
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhoneStanding:
     """What a phone knows when it judges a message from the bridge."""
@@ -69,6 +70,7 @@ class PhoneStanding:
     """The nonce of the one outstanding hello, if there is one."""
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeviceStanding:
     """What the bridge knows when it judges a message from a phone."""
@@ -161,8 +163,9 @@ def _delegation_rollback(evidence: Evidence[Any], standing: PhoneStanding) -> st
     return f"delegation {version}, this phone has accepted {floor.delegation_version}"
 
 
-def _device(standing: DeviceStanding) -> Mapping[KeyId, PublicKey]:
-    return {key_id(standing.device_key): standing.device_key}
+@lru_cache(maxsize=1)  # two rules ask in a row
+def _device(key: PublicKey) -> Mapping[KeyId, PublicKey]:
+    return {key_id(key): key}
 
 
 def _unknown_signer(evidence: Evidence[Any], keys: Mapping[KeyId, PublicKey], whose: str) -> str | None:
@@ -190,27 +193,22 @@ def _bad_signature(evidence: Evidence[Any], _: PhoneStanding) -> str | None:
 
 
 def _unknown_device_key(evidence: Evidence[Any], standing: DeviceStanding) -> str | None:
-    return _unknown_signer(evidence, _device(standing), "this phone's")
+    return _unknown_signer(evidence, _device(standing.device_key), "this phone's")
 
 
 def _bad_device_signature(evidence: Evidence[Any], standing: DeviceStanding) -> str | None:
-    return _broken_signature(evidence, _device(standing))
+    return _broken_signature(evidence, _device(standing.device_key))
 
 
 # --- payload -------------------------------------------------------------------------------------------------------
 
 
 def _non_canonical(evidence: Evidence[Any], _: object) -> str | None:
-    payload = evidence.envelope.payload
-    try:
-        values = evidence.values
-    except UnreadableError as error:
-        return str(error)
-    return None if evidence.is_sound or is_canonical(payload, values) else "not in canonical form"
+    return evidence.payload_fault()
 
 
 def _bad_schema(evidence: Evidence[Any], _: object) -> str | None:
-    fault = None if evidence.is_sound else schema_of(evidence.kind.message).fault(evidence.values)
+    fault = None if evidence.is_sound else evidence.kind.schema.fault(evidence.values)
     return fault or evidence.message.contradiction()
 
 
@@ -344,7 +342,7 @@ def _lease(evidence: Evidence[DesiredState], _: PhoneStanding) -> str | None:
 
 
 def _notice(evidence: Evidence[DesiredState], _: PhoneStanding) -> str | None:
-    foreign = evidence.message.notice.hosts() - set(evidence.delegation.message.hosts)
+    foreign = evidence.message.notice.hosts() - evidence.delegation.hosts
     return f"links to {', '.join(sorted(foreign))}" if foreign else None
 
 

@@ -130,5 +130,5 @@ def read_counts(page: str, at: float) -> Counts:
 
 def _pause_s(left: int, done: int, in_s: float) -> float:
     """Return when to look again: shortly before what is waited for is expected. Looking costs the bridge time."""
-    expected = left * in_s / done if done else _LATEST_S
+    expected = left * in_s / done if done else _SOONEST_S
     return min(max(_SHORTLY * expected, _SOONEST_S), _LATEST_S)

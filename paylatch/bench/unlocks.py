@@ -92,12 +92,12 @@ async def measure_unlocks(lender: Lender, book: Book, phones: ShardedControl, mo
 
 
 async def _pay_idle(till: Till, payments: Sequence[Planned]) -> list[int]:
-    """Pay for one phone after the other, each once the one before is open; return the waits."""
+    """Pay for one phone after the other, each once the one before has proven that it is open; return the waits."""
     for payment in payments:
-        async with asyncio.TaskGroup() as tasks:
-            # Asked first: a fleet that reads this question while the state comes would make the phone wait.
-            tasks.create_task(till.phones.await_levels({payment.imei: Level.UNLOCKED}, OPENS_IN_S), name="until open")
-            await till.pay(payment)
+        await till.pay(payment)
+        # The bridge is asked, which has it only now that it is over, and not the fleet, which would have to read the
+        # question while the state comes. Until then the bridge is busy with the report.
+        await till.lender.proven()
     return await till.waits()
 
 

@@ -26,6 +26,11 @@ class LinkSession:
     incoming: Incoming
     token: str | None
 
+    async def heard(self) -> tuple[str, bytes, bool]:
+        """Return the topic and the payload of the next message, and whether it was retained."""
+        received = await self.incoming.get()
+        return received.topic, received.payload, received.retained
+
 
 @dataclass
 class RunningLink:

@@ -11,7 +11,6 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from broker_bridge.app.canary import encode_canary
-from broker_bridge.app.hear import Received
 from broker_bridge.app.ports import BrokerUnavailableError, PublishRefusedError
 from device_sim.identities import simulated_imei
 from lock_protocol.topics import PhoneTopic
@@ -82,7 +81,7 @@ async def test_it_hears_foreign_states_and_not_its_own(own_broker: RealBroker) -
         await session.broker.publish(DESIRED, b"own", retain=True)
         await intruder.publish(DESIRED, b"foreign", qos=1, retain=True)
         async with asyncio.timeout(PATIENCE_S):
-            assert await session.incoming.get() == Received(DESIRED, b"foreign", retained=False)
+            assert await session.heard() == (DESIRED, b"foreign", False)
 
 
 async def test_it_tells_a_retained_word_from_a_live_one(own_broker: RealBroker) -> None:
@@ -91,7 +90,7 @@ async def test_it_tells_a_retained_word_from_a_live_one(own_broker: RealBroker) 
         for retain in (True, False):
             await phone.publish(HELLO, b"word", qos=1, retain=retain)
             async with asyncio.timeout(PATIENCE_S):
-                assert await session.incoming.get() == Received(HELLO, b"word", retained=retain)
+                assert await session.heard() == (HELLO, b"word", retain)
 
 
 async def test_what_was_retained_before_is_not_heard_at_all(own_broker: RealBroker) -> None:
@@ -192,7 +191,7 @@ async def test_packets_that_are_mostly_properties_never_reach_the_bridge(own_bro
         async with own_broker.phone(IMEI) as phone:
             await phone.publish(HELLO, b"plain", qos=1)
         async with asyncio.timeout(PATIENCE_S):
-            assert await session.incoming.get() == Received(HELLO, b"plain", retained=False)
+            assert await session.heard() == (HELLO, b"plain", False)
 
 
 async def test_what_auditors_hear_does_not_let_them_end_the_bridges_session(own_broker: RealBroker) -> None:

@@ -24,7 +24,7 @@ from paylatch.ports import LOOPBACK
 from tests.broker.bridge_rig import PATIENCE_S, TOPICS
 from tests.conftest import RealBroker
 from tests.transport.peer import Peer, serving
-from tests.transport.scripted import LOGIN, Outcomes, message
+from tests.transport.scripted import LOGIN, Outcomes, message, packets_of
 
 TOPIC = TOPICS.root(78)
 
@@ -213,16 +213,18 @@ async def test_a_farewell_to_a_server_that_reads_nothing_is_cut_short(monkeypatc
         assert ear.ended.done()
 
 
-async def test_what_is_sent_in_one_turn_goes_out_in_one_write(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_what_finds_nothing_on_its_way_goes_out_at_once_and_what_follows_in_one_write(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     async with serving(Peer()) as peer:
         connection, writes = await connect(peer, Ear()), list[bytes]()
         assert connection._transport is not None
         monkeypatch.setattr(connection._transport, "write", writes.append)
         for _ in range(10):
             connection.send(TOPIC, b"x", retain=False, on_done=Outcomes())
-        assert writes == []
+        assert [len(packets_of(write)) for write in writes] == [1]
         await asyncio.sleep(0)
-        assert len(writes) == 1
+        assert [len(packets_of(write)) for write in writes] == [1, 9]
 
 
 def test_small_packets_go_out_at_once_on_either_loop() -> None:

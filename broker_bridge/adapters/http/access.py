@@ -6,10 +6,12 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 from http import HTTPStatus
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any, Final, Protocol
 
 from fastapi import Request, Security
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer, SecurityScopes
+from fastapi.openapi.models import HTTPBearer
+from fastapi.security.base import SecurityBase
+from fastapi.security.utils import get_authorization_scheme_param
 
 from broker_bridge.adapters.http.problems import ProblemError
 from broker_bridge.app.ports import Clock, Log, StoreUnavailableError
@@ -60,35 +62,35 @@ class Access:
     store: KeyBook
     clock: Clock
     log: Log
-    _believed: dict[bytes, tuple[ApiKey, float]] = field(default_factory=dict)
-    """Keys that the database has confirmed, and until when (monotonic seconds) that is believed."""
+    _believed: dict[bytes, tuple[Caller, float]] = field(default_factory=dict)
+    """Whose keys the database has confirmed, by their hashes, and until when (monotonic seconds) that is believed."""
     _uses: dict[KeyId, int] = field(default_factory=dict)
     """What is still to be written: at most one entry a key, and only keys that exist."""
     _used: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def caller(self, key: str) -> Caller | None:
         """Return whose key this is; None for one that is unknown or revoked."""
-        found = await self._working_key(api_key_hash(key))
-        if found is None:
-            return None
-        self._uses[found.key_id] = self.clock.now()
-        self._used.set()
-        return Caller(lender=found.lender, key_id=found.key_id, scopes=effective(found.scopes))
+        caller = await self._holder_of(api_key_hash(key))
+        if caller is not None:
+            self._uses[caller.key_id] = self.clock.now()
+            self._used.set()
+        return caller
 
-    async def _working_key(self, key_hash: bytes) -> ApiKey | None:
+    async def _holder_of(self, key_hash: bytes) -> Caller | None:
         """Look a key up, at most once in a while: only keys that exist are remembered."""
         now = self.clock.monotonic()
-        key, until = self._believed.get(key_hash, (None, now))
+        caller, until = self._believed.get(key_hash, (None, now))
         if now < until:
-            return key
+            return caller
         key = await self.store.working_key(key_hash)
         if key is None:
             self._believed.pop(key_hash, None)
-        else:
-            if len(self._believed) >= MAX_BELIEVED:
-                self._believed.clear()
-            self._believed[key_hash] = (key, now + KEY_BELIEVED_S)
-        return key
+            return None
+        if len(self._believed) >= MAX_BELIEVED:
+            self._believed.clear()
+        caller = Caller(lender=key.lender, key_id=key.key_id, scopes=effective(key.scopes))
+        self._believed[key_hash] = (caller, now + KEY_BELIEVED_S)
+        return caller
 
     async def run(self) -> None:
         """Write when keys were last used: soon after the first use, and then at most once a minute."""
@@ -111,34 +113,41 @@ class Access:
             self._used.set()
 
 
-_bearer = HTTPBearer(
-    auto_error=False,
-    scheme_name="api_key",
+class _ApiKey(SecurityBase):
+    """The dependency of a route that a caller with any one of some scopes may use.
+
+    One for all of it: the framework takes as long for each dependency of a dependency as the key itself does.
+    """
+
+    def __init__(self, scopes: Collection[Scope]) -> None:
+        self.model = _SCHEME
+        self.scheme_name = "api_key"
+        self._scopes = tuple(scopes)
+
+    async def __call__(self, request: Request) -> Caller:
+        """Return who has sent a request."""
+        access: Access = request.app.state.access
+        scheme, key = get_authorization_scheme_param(request.headers.get("Authorization"))
+        caller = await access.caller(key) if key and scheme.lower() == "bearer" else None
+        if caller is None:
+            # One answer for a missing, an unknown and a revoked key: whoever guesses learns nothing.
+            raise ProblemError(
+                HTTPStatus.UNAUTHORIZED, "unauthorized", "send a valid API key: 'Authorization: Bearer <key>'"
+            )
+        if caller.scopes.isdisjoint(self._scopes):
+            raise forbidden(self._scopes, "for this")
+        return caller
+
+
+_SCHEME: Final = HTTPBearer(
     bearerFormat="pl_…",
     description="An API key of a lender, made by `paylatch lender add`, `paylatch key create` or `POST /v1/keys`.",
 )
 
 
-async def _authorized(
-    request: Request,
-    needed: SecurityScopes,
-    credentials: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)],
-) -> Caller:
-    access: Access = request.app.state.access
-    caller = None if credentials is None else await access.caller(credentials.credentials)
-    if caller is None:
-        # One answer for a missing, an unknown and a revoked key: whoever guesses learns nothing.
-        raise ProblemError(
-            HTTPStatus.UNAUTHORIZED, "unauthorized", "send a valid API key: 'Authorization: Bearer <key>'"
-        )
-    if caller.scopes.isdisjoint(map(Scope, needed.scopes)):
-        raise forbidden(needed.scopes, "for this")
-    return caller
-
-
 def _with(*scopes: Scope) -> Any:
     """Return the dependency of a route that a caller with any one of these scopes may use."""
-    return Security(_authorized, scopes=[scope.value for scope in scopes])
+    return Security(_ApiKey(scopes), scopes=[scope.value for scope in scopes])
 
 
 PhoneReader = Annotated[Caller, _with(Scope.PHONES_READ)]

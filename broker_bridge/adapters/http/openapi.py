@@ -71,6 +71,8 @@ class PaylatchApi(FastAPI):
             redoc_url=None,
             # A path that is not there is not there: a POST that is sent on may be sent twice.
             redirect_slashes=False,
+            # The bridge counts and times its requests itself; looking for someone else who would costs each of them.
+            telemetry={"tracing": False, "metrics": False, "logs": False},
             generate_unique_id_function=_operation_id,
         )
 

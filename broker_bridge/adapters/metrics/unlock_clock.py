@@ -32,15 +32,16 @@ class UnlockClock:
     def follow(self, moved: Iterable[Command]) -> None:
         """Take note of commands that a commit has brought into another status."""
         for command in moved:
-            match command.lane, command.status:
-                case Lane.CLOSING, Status.QUEUED:
-                    self._running.pop(command.imei, None)
-                case Lane.OPENING, Status.QUEUED if command.decision_id is not None:
-                    self._start(command.imei)
-                case Lane.OPENING, Status.SUCCEEDED:
-                    self._stop(command)
-                case _:
-                    pass
+            if command.status is Status.QUEUED:
+                self._queued(command)
+            elif command.status is Status.SUCCEEDED and command.lane is Lane.OPENING:
+                self._stop(command)
+
+    def _queued(self, command: Command) -> None:
+        if command.lane is Lane.CLOSING:
+            self._running.pop(command.imei, None)
+        elif command.lane is Lane.OPENING and command.decision_id is not None:
+            self._start(command.imei)
 
     def _start(self, imei: Imei) -> None:
         if imei in self._running:

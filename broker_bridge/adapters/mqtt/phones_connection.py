@@ -7,7 +7,6 @@ broken connection has lost: the session starts clean, and phones say again what 
 """
 
 import asyncio
-from collections import Counter
 from functools import partial
 
 from broker_bridge.app.hear import MAX_OF_ONE_PHONE, MAX_UNDER_WAY, Received
@@ -27,22 +26,24 @@ class Incoming(asyncio.Queue[Received]):
 
     def __init__(self) -> None:
         super().__init__()
-        self._unread: Counter[str] = Counter()
+        self._unread: dict[str, int] = {}
 
     def offer(self, received: Received) -> None:
         """Have a message wait to be read, or drop it."""
-        says = received.topic.endswith((PhoneTopic.HELLO, PhoneTopic.REPORTED))
-        if says and self._unread[received.topic] >= MAX_OF_ONE_PHONE:
+        unread = self._unread.get(received.topic, 0)
+        if unread >= MAX_OF_ONE_PHONE and received.topic.endswith((PhoneTopic.HELLO, PhoneTopic.REPORTED)):
             received.acknowledge()
             return
-        self._unread[received.topic] += 1
+        self._unread[received.topic] = unread + 1
         self.put_nowait(received)
 
     def _get(self) -> Received:
         """Take the next message out, as asyncio's queue asks its subclasses to."""
         received = super()._get()
-        self._unread[received.topic] -= 1
-        if not self._unread[received.topic]:
+        left = self._unread[received.topic] - 1
+        if left:
+            self._unread[received.topic] = left
+        else:
             del self._unread[received.topic]
         return received
 

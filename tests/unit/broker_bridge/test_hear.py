@@ -1,12 +1,12 @@
-"""Hearing more at once than is committed together."""
+"""Hearing more at once than is committed together, and again after a connection that ended in between."""
 
 import asyncio
 from collections.abc import Sequence
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from broker_bridge.app.deliver import Deliverer
-from broker_bridge.app.hear import MAX_TOGETHER, Listener, Received
+from broker_bridge.app.hear import MAX_OF_ONE_PHONE, MAX_TOGETHER, Listener, Received
 from device_sim.identities import simulated_imei
 from lock_protocol.topics import PhoneTopic, Topics
 
@@ -25,6 +25,32 @@ class ReadyStore:
         return [None] * len(jobs)
 
 
+class SlowStore:
+    """A store whose commits do not end."""
+
+    def __init__(self) -> None:
+        self.asked = asyncio.Event()
+
+    async def commit_each(self, jobs: Sequence[object]) -> Sequence[None]:
+        del jobs
+        self.asked.set()
+        await asyncio.get_running_loop().create_future()
+        raise AssertionError("nobody sets it")
+
+
+def listener_with(store: Any) -> Listener:
+    unused: Any = None
+    deliverer = Deliverer(
+        store=store, outbox=unused, topics=TOPICS, judge=unused, clock=unused, log=unused, new_token=unused
+    )
+    return Listener(store, deliverer, unused)
+
+
+async def end(task: "asyncio.Task[None]") -> None:
+    task.cancel()
+    await asyncio.wait([task])
+
+
 async def test_every_message_is_committed_and_acknowledged_however_many_come_at_once() -> None:
     acknowledged, done = list[int](), asyncio.Event()
 
@@ -38,14 +64,22 @@ async def test_every_message_is_committed_and_acknowledged_however_many_come_at_
         topic = TOPICS.phone(simulated_imei(number), PhoneTopic.REPORTED)
         told = Received(topic, b"", retained=False, acknowledge=partial(acknowledge, number))
         messages.put_nowait(told)
-    store: Any = ReadyStore()
-    unused: Any = None
-    deliverer = Deliverer(
-        store=store, outbox=unused, topics=TOPICS, judge=unused, clock=unused, log=unused, new_token=unused
-    )
-    listening = asyncio.create_task(Listener(store, deliverer, unused).session(unused, messages))
+    store, line = ReadyStore(), cast("Any", None)
+    listening = asyncio.create_task(listener_with(store).session(line, messages))
     await asyncio.wait_for(done.wait(), 10)
-    listening.cancel()
-    await asyncio.wait([listening])
+    await end(listening)
     assert sorted(acknowledged) == list(range(COUNT))
     assert (sum(store.batches), max(store.batches)) == (COUNT, MAX_TOGETHER)
+
+
+async def test_what_a_connection_had_under_way_when_it_ended_is_no_flood_on_the_next_ones() -> None:
+    store, line = SlowStore(), cast("Any", None)
+    listener = listener_with(store)
+    for _ in range(MAX_OF_ONE_PHONE + 1):
+        messages: asyncio.Queue[Received] = asyncio.Queue()
+        messages.put_nowait(Received(TOPICS.phone(simulated_imei(1), PhoneTopic.REPORTED), b"", retained=False))
+        store.asked.clear()
+        listening = asyncio.create_task(listener.session(line, messages))
+        await asyncio.wait_for(store.asked.wait(), 10)
+        await end(listening)
+    assert not listener.refusals

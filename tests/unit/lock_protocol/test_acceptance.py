@@ -1,5 +1,6 @@
 """Every golden message through the functions that the two sides call."""
 
+from dataclasses import dataclass
 from typing import cast
 
 import pytest
@@ -20,7 +21,7 @@ from lock_protocol.acceptance import (
     raised_by_fresh,
     raised_by_state,
 )
-from lock_protocol.acceptance.freshness import Holding, effective_level
+from lock_protocol.acceptance.freshness import effective_level
 from lock_protocol.codec import decode
 from lock_protocol.messages import DesiredState, Fresh, Hello, Reported
 from lock_protocol.refusals import Refusal
@@ -30,6 +31,13 @@ from tests.unit.lock_protocol.golden import Vector, floor_of, message_of, standi
 
 BOOTS = [one for one in golden.read("time") if "checkpoint" in one]
 RAISED = [one for one in golden.read("time") if "standing" in one]
+
+
+@dataclass(frozen=True)
+class Held:
+    state: DesiredState | None
+    confirmed: bool
+    provisional_until: int | None
 
 
 def phone(vector: Vector) -> PhoneStanding:
@@ -135,7 +143,7 @@ def test_what_is_accepted_raises_trusted_time(vector: Vector) -> None:
 @golden.every("effective")
 def test_a_phone_takes_the_level_that_its_holding_gives_it(vector: Vector) -> None:
     state = None if vector["state"] is None else decode(DesiredState, bytes.fromhex(vector["state"]))
-    holding = Holding(state=state, confirmed=vector["confirmed"], provisional_until=vector["provisional_until"])
+    holding = Held(state=state, confirmed=vector["confirmed"], provisional_until=vector["provisional_until"])
     root = pinned_root(bytes.fromhex(vector["root"]))
     level, condition = effective_level(holding, root, vector["trusted_now"])
     assert {"level": level, "condition": condition} == vector["result"]

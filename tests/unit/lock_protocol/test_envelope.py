@@ -90,7 +90,7 @@ class TestSealing:
             self.sealed("hello", delegation=b"x")
 
     def test_nothing_is_sealed_without_a_key(self) -> None:
-        with pytest.raises(ValueError, match=r"array of 1\.\.10"):
+        with pytest.raises(ValueError, match="nobody has signed"):
             self.sealed("hello", keys=[])
 
     def test_a_fresh_has_one_signature(self) -> None:

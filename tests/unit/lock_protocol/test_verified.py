@@ -18,12 +18,12 @@ def parts_of(verified: Verified[Any]) -> dict[str, Any]:
 
 def test_a_verified_message_cannot_be_made_from_its_parts() -> None:
     with pytest.raises(TypeError, match="only the acceptance rules"):
-        Verified(**parts_of(state_in(GOOD)), made_by=object())
+        Verified(**parts_of(state_in(GOOD)))
 
 
-def test_the_mark_is_not_kept_where_it_could_be_copied() -> None:
+def test_a_verified_message_cannot_be_changed_into_another_one() -> None:
     forged: dict[str, Any] = {"message": None}
-    with pytest.raises(ValueError, match="made_by"):
+    with pytest.raises(TypeError, match="only the acceptance rules"):
         replace(state_in(GOOD), **forged)
 
 

@@ -13,6 +13,8 @@ from lock_protocol.imei import Imei
 
 AWAIT_WORD_S = 0.5
 """How long a PUBACK waits for the phone's word: longer than a commit of a busy bridge, and nobody looks for less."""
+MOST = 10_000
+"""So many wait here at most before nothing but openings goes out: the database does not keep up, and memory ends."""
 
 
 @dataclass(slots=True)
@@ -21,6 +23,11 @@ class Acknowledged:
 
     _since: dict[Ack, float] = field(default_factory=dict)
     _newest: dict[Imei, Ack] = field(default_factory=dict)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether nothing should be added but what cannot wait."""
+        return len(self._since) >= MOST
 
     def add(self, ack: Ack, now: float) -> None:
         """Take a PUBACK that came `now`, by the monotonic clock."""

@@ -138,12 +138,15 @@ class Deliverer:
         """Publish whenever the outbox has something to give. The connection's end is told to whoever made it."""
         while True:
             self._work.clear()
-            while (state := self.outbox.take(self.clock.monotonic())) is not None:
+            while (state := self._next()) is not None:
                 number = self.numbers.take()
                 topic = self.topics.phone(state.imei, PhoneTopic.DESIRED)
                 booked = partial(self._book, state, number)
                 broker.send(topic, state.envelope, retain=True, on_published=booked)
             await self._wait_for_work()
+
+    def _next(self) -> Outgoing | None:
+        return self.outbox.take(self.clock.monotonic(), only_openings=self.acknowledged.is_full)
 
     async def _wait_for_work(self) -> None:
         wake = self.outbox.next_wake()
@@ -193,8 +196,11 @@ class Deliverer:
 
     def marked(self, acks: Sequence[Ack]) -> None:
         """Note that acknowledgements are durable."""
+        was_full = self.acknowledged.is_full
         for ack in self.acknowledged.durable(acks):
             self.numbers.settle(ack.number)
+        if was_full:
+            self._work.set()
 
     async def _mark_sent(self) -> None:
         """Commit acknowledgements that no phone's word has come for, as many at a time as there are."""

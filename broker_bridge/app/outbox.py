@@ -77,14 +77,15 @@ class Outbox:
         self._wait(_Entry(state))
         return True
 
-    def take(self, now: float) -> Outgoing | None:
+    def take(self, now: float, *, only_openings: bool = False) -> Outgoing | None:
         """Return the state to publish now and count it as in flight, or None when there is none or no room."""
+        slow = 0 if only_openings else self.window // 2
         if self._later:
             self._wake(now)
         if len(self._in_flight) >= self.window:
             return None
         for lane, turns in self._turns.items():
-            if lane is not Lane.OPENING and self._slow_in_flight >= self.window // 2:
+            if lane is not Lane.OPENING and self._slow_in_flight >= slow:
                 return None
             entry = self._next_of(lane, turns) if turns else None
             if entry is not None:

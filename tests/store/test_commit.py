@@ -223,10 +223,10 @@ async def test_more_phones_than_a_statement_may_have_parameters_are_read_at_once
 async def test_a_row_that_cannot_be_read_fails_only_who_asks_for_it(store: SqlStore, office: Office) -> None:
     for imei in IMEIS[:2]:
         await store.commit(office.enrol(imei))
-    garbled = tables.phones.update().where(tables.phones.c.imei == IMEIS[0]).values(envelope=b"garbled")
+    garbled = tables.phones.update().where(tables.phones.c.imei == IMEIS[0]).values(holds="garbled")
     await store._write(lambda connection: connection.execute(garbled))
     answers = await together(store, *(office.decide(overdue(90, at=1, imei=imei)) for imei in IMEIS[:2]))
-    assert isinstance(answers[0], ValueError | TypeError)
+    assert isinstance(answers[0], ValueError)
     assert isinstance(answers[1], Decided)
 
 

@@ -1,4 +1,4 @@
-"""Hot statements: what every commit writes, compiled once for each database and then run by position.
+"""Hot statements: what every commit reads and writes, compiled once for each database and then run by position.
 
 SQLAlchemy compiles and names the parameters of a statement at each execution, and passes each value through its type.
 For one row that is nothing; for a commit of hundreds it was more than all the rest. So these are compiled once by the
@@ -6,19 +6,29 @@ same SQLAlchemy, from the same tables, and run on the driver with plain tuples.
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import lru_cache
 from itertools import compress, count
 from operator import ne
 from typing import Any
 
-from sqlalchemy import Column, Compiled, Connection, Dialect, Table, bindparam, insert, update
+from sqlalchemy import Column, Compiled, Connection, Dialect, Select, Table, bindparam, insert, update
 
 from broker_bridge.adapters.store.rows import Values
 
 _KEY = "key_"
 _REMEMBERED = 256
 """How many statements are kept: few of all sets of columns ever change together."""
+
+
+Statement = Callable[[Dialect], Select[Any]]
+"""Makes a question for a database; its parameters are `bindparam`s, in the order in which they are given."""
+
+
+def read_rows(connection: Connection, statement: Statement, *parameters: object) -> list[Values]:
+    """Return the rows that answer a question, each as the driver has it: a boolean can be a number."""
+    text = _read(connection.dialect, statement)
+    return [tuple(row) for row in connection.exec_driver_sql(text, parameters)]
 
 
 def insert_rows(connection: Connection, table: Table, rows: Sequence[Values], *, but: Collection[str] = ()) -> None:
@@ -42,6 +52,11 @@ def update_rows(connection: Connection, table: Table, pairs: Iterable[tuple[Valu
             changes[changed].append((*compress(after, differs), after[0]))
     for changed, rows in changes.items():
         connection.exec_driver_sql(_update(connection.dialect, table, changed), rows)
+
+
+@lru_cache(maxsize=_REMEMBERED)
+def _read(dialect: Dialect, statement: Statement) -> str:
+    return str(statement(dialect).compile(dialect=dialect))
 
 
 @lru_cache(maxsize=_REMEMBERED)

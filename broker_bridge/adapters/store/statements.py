@@ -6,9 +6,11 @@ from typing import Any
 
 from sqlalchemy import (
     BigInteger,
+    BindParameter,
     Column,
     ColumnElement,
     Connection,
+    Dialect,
     String,
     Table,
     any_,
@@ -16,6 +18,7 @@ from sqlalchemy import (
     cast,
     func,
     select,
+    type_coerce,
 )
 from sqlalchemy.dialects import postgresql, sqlite
 
@@ -29,11 +32,23 @@ def among(connection: Connection, column: Column[Any], texts: Iterable[str]) -> 
     One parameter holds them all: PostgreSQL takes no more than 65,535, and a statement whose text does not depend on
     their number is prepared once.
     """
-    values = list(texts)
-    if connection.dialect.name == POSTGRESQL:
-        return column == any_(bindparam(None, values, postgresql.ARRAY(String)))
-    each = func.json_each(json.dumps(values)).table_valued("value")
-    return column.in_(select(each.c.value))
+    return _among(connection.dialect, column, bindparam(None, packed(connection.dialect, texts)))
+
+
+def among_given(dialect: Dialect, column: Column[Any]) -> ColumnElement[bool]:
+    """Return the condition that a text column has one of the values that are given, `packed`, when it is run."""
+    return _among(dialect, column, bindparam("texts"))
+
+
+def packed(dialect: Dialect, texts: Iterable[str]) -> list[str] | str:
+    """Return texts as the one parameter that holds them all."""
+    return list(texts) if dialect.name == POSTGRESQL else json.dumps(list(texts))
+
+
+def _among(dialect: Dialect, column: Column[Any], texts: BindParameter[Any]) -> ColumnElement[bool]:
+    if dialect.name == POSTGRESQL:
+        return column == any_(type_coerce(texts, postgresql.ARRAY(String)))
+    return column.in_(select(func.json_each(texts).table_valued("value").c.value))
 
 
 def insert_missing(connection: Connection, table: Table, **values: object) -> None:

@@ -4,10 +4,10 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection, Table, and_, case, insert, select, update
+from sqlalchemy import Connection, Dialect, Select, Table, and_, bindparam, case, insert, select, update
 
 from broker_bridge.adapters.store import tables
-from broker_bridge.adapters.store.hot import insert_rows, update_rows
+from broker_bridge.adapters.store.hot import Statement, insert_rows, read_rows, update_rows
 from broker_bridge.adapters.store.rows import (
     Values,
     audit_values,
@@ -20,7 +20,7 @@ from broker_bridge.adapters.store.rows import (
     policy_row,
     result_values,
 )
-from broker_bridge.adapters.store.statements import among, raise_fact
+from broker_bridge.adapters.store.statements import among_given, packed, raise_fact
 from broker_bridge.app.ports import (
     AuditEntry,
     Command,
@@ -143,8 +143,8 @@ class SharedTransaction:
     def last_signed_at(self) -> int:
         """Return the newest time that was ever signed with."""
         if self._last_signed_at is None:
-            query = select(tables.facts.c.value).where(tables.facts.c.name == _LAST_SIGNED_AT)
-            self._last_signed_at = int(self._connection.execute(query).scalar() or 0)
+            found = read_rows(self._connection, _fact, _LAST_SIGNED_AT)
+            self._last_signed_at = int(found[0][0]) if found else 0
         return self._last_signed_at
 
     def put_last_signed_at(self, at: int) -> None:
@@ -221,30 +221,21 @@ class SharedTransaction:
     # --- reading ---
 
     def _read_phones(self, imeis: set[Imei]) -> dict[Imei, Phone]:
-        if not imeis:
-            return {}
-        wanted = among(self._connection, tables.phones.c.imei, sorted(imeis))
-        query = select(tables.phones).where(wanted).order_by(tables.phones.c.imei).with_for_update()
-        rows = self._connection.execute(query).all()
-        self._stored_phones = {row.imei: tuple(row) for row in rows}
+        self._stored_phones = {row[0]: row for row in self._rows(_phones, sorted(imeis))}
         return {imei: phone_of(values) for imei, values in self._stored_phones.items()}
 
     def _read_decisions(
         self, keys: set[tuple[LenderId, DecisionId]]
     ) -> dict[tuple[LenderId, DecisionId], RecordedDecision]:
-        if not keys:
-            return {}
-        wanted = among(self._connection, tables.decisions.c.decision_id, {key[1] for key in keys})
-        query = select(tables.decisions).where(wanted)
-        return {(row.lender, row.decision_id): decision_of(row) for row in self._connection.execute(query)}
+        records = map(decision_of, self._rows(_decisions, {key[1] for key in keys}))
+        return {(record.lender, record.decision_id): record for record in records}
 
     def _read_commands(self, ids: set[CommandId]) -> dict[CommandId, Command]:
-        if not ids:
-            return {}
-        query = select(tables.commands).where(among(self._connection, tables.commands.c.command_id, ids))
-        rows = self._connection.execute(query).all()
-        self._stored_commands = {row.command_id: tuple(row) for row in rows}
+        self._stored_commands = {row[0]: row for row in self._rows(_commands, ids)}
         return {command_id: command_of(values) for command_id, values in self._stored_commands.items()}
+
+    def _rows(self, statement: Statement, texts: Collection[str]) -> list[Values]:
+        return read_rows(self._connection, statement, packed(self._connection.dialect, texts)) if texts else []
 
     # --- undoing ---
 
@@ -278,13 +269,36 @@ def read_lender(connection: Connection, lender: LenderId) -> LenderRecord:
     Raises:
         UnknownLenderError: there is no such lender.
     """
+    found = read_rows(connection, _lender, lender)
+    if not found:
+        raise UnknownLenderError(f"there is no lender {lender}")
+    policy_version, document, heard_at = found[0]
+    return LenderRecord(lender=lender, policy_version=policy_version, policy_document=document or "", heard_at=heard_at)
+
+
+# --- what every commit asks -----------------------------------------------------------------------------------------
+
+
+def _phones(dialect: Dialect) -> Select[Any]:
+    imei = tables.phones.c.imei
+    return select(tables.phones).where(among_given(dialect, imei)).order_by(imei).with_for_update()
+
+
+def _decisions(dialect: Dialect) -> Select[Any]:
+    return select(tables.decisions).where(among_given(dialect, tables.decisions.c.decision_id))
+
+
+def _commands(dialect: Dialect) -> Select[Any]:
+    return select(tables.commands).where(among_given(dialect, tables.commands.c.command_id))
+
+
+def _fact(_: Dialect) -> Select[Any]:
+    return select(tables.facts.c.value).where(tables.facts.c.name == bindparam("name"))
+
+
+def _lender(_: Dialect) -> Select[Any]:
     lenders, policies = tables.lenders, tables.policies
     in_force = and_(policies.c.lender == lenders.c.lender, policies.c.version == lenders.c.policy_version)
     columns = (lenders.c.policy_version, policies.c.document, lenders.c.heard_at)
-    query = select(*columns).select_from(lenders.outerjoin(policies, in_force)).where(lenders.c.lender == lender)
-    row = connection.execute(query).first()
-    if row is None:
-        raise UnknownLenderError(f"there is no lender {lender}")
-    return LenderRecord(
-        lender=lender, policy_version=row.policy_version, policy_document=row.document or "", heard_at=row.heard_at
-    )
+    query = select(*columns).select_from(lenders.outerjoin(policies, in_force))
+    return query.where(lenders.c.lender == bindparam("lender_"))

@@ -3,15 +3,18 @@
 import asyncio
 from collections.abc import Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from broker_bridge.app.acknowledged import MOST
+from broker_bridge.app.confirm import Ack
 from broker_bridge.app.deliver import Deliverer
 from broker_bridge.app.outbox import Outbox
 from broker_bridge.app.ports import OnPublished, Outgoing
 from broker_bridge.domain.lanes import Lane
+from device_sim.identities import simulated_imei
 from lock_protocol.imei import luhn_digit, parse_imei
 from lock_protocol.messages import LenderId
 from lock_protocol.topics import Topics
@@ -64,12 +67,14 @@ class WillingBroker:
 
     def __init__(self) -> None:
         self.acknowledged = asyncio.Event()
+        self.states: list[bytes] = []
 
     async def publish(self, topic: str, payload: bytes, *, retain: bool) -> None:
         del topic, payload, retain
 
     def send(self, topic: str, payload: bytes, *, retain: bool, on_published: OnPublished) -> None:
-        del topic, payload, retain
+        del topic, retain
+        self.states.append(payload)
         on_published(None)
         self.acknowledged.set()
 
@@ -84,9 +89,8 @@ async def connected(deliverer: Deliverer) -> "AsyncIterator[WillingBroker]":
         await session
 
 
-async def test_what_a_lost_broker_acknowledged_is_committed_before_asking_what_it_lost() -> None:
-    store: Any = SlowStore()
-    deliverer = Deliverer(
+def delivering(store: Any) -> Deliverer:
+    return Deliverer(
         store=store,
         outbox=Outbox(window=2, lane_limit=2),
         topics=Topics(),
@@ -95,6 +99,11 @@ async def test_what_a_lost_broker_acknowledged_is_committed_before_asking_what_i
         log=KeptLog(),
         new_token=lambda: "token",
     )
+
+
+async def test_what_a_lost_broker_acknowledged_is_committed_before_asking_what_it_lost() -> None:
+    store: Any = SlowStore()
+    deliverer = delivering(store)
     async with connected(deliverer) as broker:
         deliverer.offer(STATE)
         await broker.acknowledged.wait()
@@ -104,3 +113,21 @@ async def test_what_a_lost_broker_acknowledged_is_committed_before_asking_what_i
         store.may_commit.set()
         await store.was_asked_what_is_lost.wait()
     assert store.asked[:2] == ["commit", "what is lost"]
+
+
+async def test_a_database_that_does_not_keep_up_holds_up_all_but_openings() -> None:
+    store: Any = SlowStore()
+    deliverer = delivering(store)
+    acks = [Ack(simulated_imei(number), (1, 1), deliverer.numbers.take()) for number in range(MOST)]
+    async with connected(deliverer) as broker:
+        await store.was_asked_what_is_lost.wait()
+        for ack in acks:
+            deliverer.acknowledged.add(ack, deliverer.clock.monotonic())
+        deliverer.offer(replace(STATE, lane=Lane.CLOSING, imei=simulated_imei(MOST), envelope=b"lock"))
+        deliverer.offer(replace(STATE, envelope=b"opening"))
+        await broker.acknowledged.wait()
+        assert broker.states == [b"opening"]
+        broker.acknowledged.clear()
+        deliverer.marked(acks[:2])
+        await broker.acknowledged.wait()
+        assert broker.states == [b"opening", b"lock"]

@@ -59,7 +59,8 @@ from broker_bridge.settings import (
 )
 from lock_protocol.topics import Topics
 
-LANE_LIMIT = 10_000
+LANE_LIMIT = 4_000
+"""States in memory a lane. More wait in the database: as many are read at a time, which holds up everything else."""
 KEEP_ALIVE_S = 75
 """How long an idle HTTP connection stays open: longer than lenders' clients and proxies keep theirs (5 to 60 s).
 

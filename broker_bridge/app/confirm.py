@@ -289,7 +289,7 @@ class MarkSent:
 
 def mark_sent(tx: Transaction, phone: Phone, ack: Ack, now: int) -> Phone:
     """Write a PUBACK down, once: it may come by itself and with the phone's word. Return the phone."""
-    if phone.desired.order != ack.order or phone.publish_number >= ack.number:
+    if phone.desired.order != ack.order or phone.publish_number == ack.number:
         return phone  # a newer state was queued meanwhile, or this is known
     marked = changed_phone(phone, publish_number=ack.number)
     tx.put_phone(marked)

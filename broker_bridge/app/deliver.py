@@ -8,7 +8,7 @@ import asyncio
 import itertools
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
@@ -45,6 +45,8 @@ TIMED_OUT_S = 900
 CANARY_S = 0.25
 RECONCILE_PAGE = 500
 MARK_BATCH = 500
+OFFERED_TOGETHER = 200
+"""So many states are offered before the event loop goes on with other things: a payment, say."""
 
 
 class Outcome(StrEnum):
@@ -272,7 +274,7 @@ class Deliverer:
             return
         if len(due) == self.outbox.lane_limit:
             self.outbox.overflowed.add(lane)
-        self._offer_due(due)
+        await self._offer_due(due)
 
     async def _repeat_openings(self) -> None:
         try:
@@ -280,12 +282,15 @@ class Deliverer:
         except StoreUnavailableError as error:
             self.log.warning("sweep_failed", error=str(error))
             return
-        self._offer_due(due)
+        await self._offer_due(due)
 
-    def _offer_due(self, due: Iterable[Outgoing]) -> None:
-        for state in due:
-            if not self.acknowledged.has(state.imei, state.order):
+    async def _offer_due(self, due: Sequence[Outgoing]) -> None:
+        """Offer what the database takes for due, but for what has gone out since; now and then it is others' turn."""
+        for number, state in enumerate(due, 1):
+            if not (self.acknowledged.has(state.imei, state.order) or self.outbox.has_gone(state)):
                 self.offer(state)
+            if number % OFFERED_TOGETHER == 0:
+                await asyncio.sleep(0)
 
     async def _time_out(self) -> None:
         before = self.clock.now() - TIMED_OUT_S

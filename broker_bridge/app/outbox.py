@@ -129,6 +129,10 @@ class Outbox:
         newer = self._went_out.get(state.imei, state.order) > state.order
         return newer and state.imei not in self._in_flight and state.imei not in self._waiting
 
+    def has_gone(self, state: Outgoing) -> bool:
+        """Return whether this state has been published and need not be again. Openings are, until they are proven."""
+        return state.lane is not Lane.OPENING and self._went_out.get(state.imei) == state.order
+
     def is_set_aside(self, imei: Imei) -> bool:
         """Return whether the broker refuses this phone's state, so that nobody should wait for it."""
         entry = self._waiting.get(imei)

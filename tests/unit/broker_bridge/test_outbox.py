@@ -99,6 +99,15 @@ def test_one_lenders_states_go_in_the_order_in_which_they_came() -> None:
     assert drain(outbox(*states)) == states
 
 
+@pytest.mark.parametrize(("lane", "gone"), [(OPENING, False), (KEEPING, True), (CLOSING, True)])
+def test_what_has_gone_out_need_not_go_again_but_for_openings(lane: Lane, gone: bool) -> None:  # noqa: FBT001
+    box = outbox(state(1, lane))
+    assert not box.has_gone(state(1, lane))
+    drain(box)
+    assert box.has_gone(state(1, lane)) is gone
+    assert not box.has_gone(state(1, lane, version=2))
+
+
 @pytest.mark.parametrize(("window", "lane_limit"), [(1, 10), (0, 10), (10, 9)])
 def test_a_window_that_cannot_be_halved_or_filled_is_refused(window: int, lane_limit: int) -> None:
     with pytest.raises(ValueError, match="must be at least"):

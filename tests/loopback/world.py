@@ -91,7 +91,7 @@ class InlineStore(SqlStore):
         return _in_transaction(self._writing, query)
 
     def close(self) -> None:
-        self._engine.dispose()
+        self._dispose()
 
 
 class LoopClock(SetClock):

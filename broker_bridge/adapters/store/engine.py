@@ -4,6 +4,7 @@ How the two databases differ, and why, is told in docs/adr/0007-two-databases.md
 """
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,9 @@ FORGOTTEN_S = 30
 one must not hold its phones' rows against the bridge that took over."""
 READERS = 32
 """At most so many threads ask at once, beside the writer."""
+
+WRITERS_CACHE_KIB = 32 * 1024
+"""How much of an SQLite file whoever writes keeps in memory: the upper pages of all indexes of a million phones."""
 
 _DRIVER = "postgresql+psycopg"
 
@@ -63,7 +67,7 @@ def database_url(text: str) -> URL:
 
 
 def engines(url: URL) -> tuple[Engine, Engine]:
-    """Return the engine for short reads and the one for writing. They share their connections; dispose of either.
+    """Return the engine for short reads and the one for writing. Dispose of both.
 
     Args:
         url: from `database_url`.
@@ -79,13 +83,14 @@ def is_empty(url: URL) -> bool:
     """
     if url.get_backend_name() == SQLITE and not Path(str(url.database)).exists():
         return True
-    engine, _ = engines(url)
+    engine, writing = engines(url)
     try:
         return not inspect(engine).get_table_names()
     except DBAPIError as error:
         raise StoreUnavailableError(f"the database does not answer: {error.orig}") from error
     finally:
         engine.dispose()
+        writing.dispose()
 
 
 def make_file(url: URL) -> None:
@@ -111,23 +116,33 @@ def make_file(url: URL) -> None:
 
 
 def _sqlite(url: URL) -> tuple[Engine, Engine]:
+    # One connection for all that is written. SQLite drops its pages of the file whenever another connection has written
+    # to it, and a pool that is shared hands out one connection after the other.
+    writing = _sqlite_engine(url, "BEGIN IMMEDIATE", (*_DURABLE, _PAGES), pool_size=1, max_overflow=0)
+    return _sqlite_engine(url, "BEGIN", _DURABLE, max_overflow=READERS), writing
+
+
+_DURABLE = ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON")
+_PAGES = f"cache_size=-{WRITERS_CACHE_KIB}"
+
+
+def _sqlite_engine(url: URL, begin: str, pragmas: Sequence[str], **pool: int) -> Engine:
+    """Return an engine. A writer begins with the lock: one that reads first can be refused without waiting."""
     arguments = {"isolation_level": None, "check_same_thread": False, "timeout": WAIT_S}
-    engine = create_engine(url, connect_args=arguments, max_overflow=READERS, hide_parameters=True)
+    engine = create_engine(url, connect_args=arguments, hide_parameters=True, pool_timeout=WAIT_S, **pool)
 
     @event.listens_for(engine, "connect")
-    def _durable(connection: Any, _: object) -> None:
+    def _set(connection: Any, _: object) -> None:
         cursor = connection.cursor()
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
+        for pragma in pragmas:
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        # A writer takes the lock at once: one that reads first and writes then can be refused without waiting.
-        writing = connection.get_execution_options().get("writing")
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writing else "BEGIN")
+        connection.exec_driver_sql(begin)
 
-    return engine, engine.execution_options(writing=True)
+    return engine
 
 
 def _postgresql(url: URL) -> tuple[Engine, Engine]:
@@ -155,4 +170,4 @@ def _postgresql(url: URL) -> tuple[Engine, Engine]:
             raise StoreUnavailableError(f"the database's encoding is {encoding}; make it with: createdb -E UTF8")
 
     # One statement is one snapshot anyway: no BEGIN and no COMMIT, each of which would be a round trip.
-    return engine.execution_options(isolation_level="AUTOCOMMIT"), engine.execution_options(writing=True)
+    return engine.execution_options(isolation_level="AUTOCOMMIT"), engine

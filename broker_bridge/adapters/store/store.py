@@ -195,7 +195,11 @@ class SqlStore:
     async def _close(self) -> None:
         """Close all connections, once what has begun is over: who asked may be gone, its question is still asked."""
         await asyncio.to_thread(self._short.shutdown)
+        self._dispose()
+
+    def _dispose(self) -> None:
         self._engine.dispose()
+        self._writing.dispose()
 
     async def revisions(self) -> tuple[str | None, str | None]:
         """Return the revision that the database is at (None: it is new), and the newest that there is.
@@ -210,7 +214,7 @@ class SqlStore:
         try:
             return await self._write(writable_revision), newest_revision()
         finally:
-            self._engine.dispose()
+            self._dispose()
 
     def on_committed(self, publish: Callable[[Outgoing], object]) -> None:
         """Say who takes the states that committed jobs want published."""

@@ -34,7 +34,7 @@ ImeiText = Annotated[
     str, Field(pattern="^[0-9]{15}$", json_schema_extra={"format": "imei"}, examples=["001017000000003"])
 ]
 Hash = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
-CommandName = Annotated[str, Field(examples=["cmd_00qpsdhg4kj2n8m6t0v1r5c7e3"])]
+CommandName = Annotated[str, Field(examples=["cmd_0069263f80a1c94e07d2b85f3a6e"])]
 KeyName = Annotated[str, Field(examples=["key_3f9a0c51d2e47b86"])]
 NextPage = Annotated[str | None, Field(description="What to hand back as `page_token`; null on the last page.")]
 

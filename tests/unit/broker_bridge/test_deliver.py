@@ -38,12 +38,10 @@ class SlowStore:
     """A store that tells in which order it was asked, and commits nothing before it is let."""
 
     asked: list[str] = field(default_factory=list)
-    committing: asyncio.Event = field(default_factory=asyncio.Event)
     may_commit: asyncio.Event = field(default_factory=asyncio.Event)
     was_asked_what_is_lost: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def commit(self, _: object) -> None:
-        self.committing.set()
         await self.may_commit.wait()
         self.asked.append("commit")
 

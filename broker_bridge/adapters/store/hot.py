@@ -1,18 +1,22 @@
 """Hot statements: what every commit reads and writes, compiled once for each database and then run by position.
 
-SQLAlchemy compiles and names the parameters of a statement at each execution, and passes each value through its type.
-For one row that is nothing; for a commit of hundreds it was more than all the rest. So these are compiled once by the
-same SQLAlchemy, from the same tables, and run on the driver with plain tuples.
+SQLAlchemy compiles and names the parameters of a statement at each execution, passes each value through its type, and
+makes a result that knows each column's name. For one question that is nothing; for a commit it was more than all the
+rest: a payment's has eleven statements. So these are compiled once by the same SQLAlchemy, from the same tables, and
+run by the driver's own cursor with plain tuples; what the driver raises becomes SQLAlchemy's error of the same name.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from itertools import compress, count
 from operator import ne
 from typing import Any
 
-from sqlalchemy import Column, Compiled, Connection, Dialect, Select, Table, bindparam, insert, update
+from sqlalchemy import ClauseElement, Column, Compiled, Connection, Dialect, Table, bindparam, insert, update
+from sqlalchemy.engine.interfaces import DBAPICursor
+from sqlalchemy.exc import DBAPIError
 
 from broker_bridge.adapters.store.rows import Values
 
@@ -21,21 +25,31 @@ _REMEMBERED = 256
 """How many statements are kept: few of all sets of columns ever change together."""
 
 
-Statement = Callable[[Dialect], Select[Any]]
-"""Makes a question for a database; its parameters are `bindparam`s, in the order in which they are given."""
+Statement = Callable[[Dialect], ClauseElement]
+"""Makes a statement for a database; its parameters are `bindparam`s, in the order in which they are given."""
 
 
-def read_rows(connection: Connection, statement: Statement, *parameters: object) -> list[Values]:
+def read_rows(connection: Connection, question: Statement, *parameters: object) -> list[Values]:
     """Return the rows that answer a question, each as the driver has it: a boolean can be a number."""
-    text = _read(connection.dialect, statement)
-    return [tuple(row) for row in connection.exec_driver_sql(text, parameters)]
+    text = _text(connection.dialect, question)
+    with _cursor(connection, text) as cursor:
+        cursor.execute(text, parameters)
+        rows: list[Values] = cursor.fetchall()  # type: ignore[assignment]  # both drivers make tuples of rows
+        return rows
+
+
+def run(connection: Connection, statement: Statement, *parameters: object) -> None:
+    """Run a statement that answers nothing."""
+    text = _text(connection.dialect, statement)
+    with _cursor(connection, text) as cursor:
+        cursor.execute(text, parameters)
 
 
 def insert_rows(connection: Connection, table: Table, rows: Sequence[Values], *, but: Collection[str] = ()) -> None:
     """Insert rows: all of the table's columns in their order, but those that the database fills itself."""
     if rows:
         names = tuple(column.name for column in table.columns if column.name not in but)
-        connection.exec_driver_sql(_insert(connection.dialect, table, names), list(rows))
+        _run_many(connection, _insert(connection.dialect, table, names), rows)
 
 
 def update_rows(connection: Connection, table: Table, pairs: Iterable[tuple[Values, Values]]) -> None:
@@ -51,11 +65,40 @@ def update_rows(connection: Connection, table: Table, pairs: Iterable[tuple[Valu
         if changed:
             changes[changed].append((*compress(after, differs), after[0]))
     for changed, rows in changes.items():
-        connection.exec_driver_sql(_update(connection.dialect, table, changed), rows)
+        _run_many(connection, _update(connection.dialect, table, changed), rows)
+
+
+def _run_many(connection: Connection, text: str, rows: Sequence[Values]) -> None:
+    with _cursor(connection, text) as cursor:
+        cursor.executemany(text, rows)
+
+
+@contextmanager
+def _cursor(connection: Connection, text: str) -> Iterator[DBAPICursor]:
+    """Give the driver's cursor in a connection's transaction, for one statement."""
+    dialect, driven = connection.dialect, connection.connection
+    cursor = driven.cursor()
+    try:
+        yield cursor
+    except dialect.loaded_dbapi.Error as error:
+        gone = dialect.is_disconnect(error, driven.driver_connection, cursor)
+        if gone:
+            connection.invalidate(error)
+        raise DBAPIError.instance(
+            text,
+            None,
+            error,
+            dialect.loaded_dbapi.Error,
+            hide_parameters=True,
+            connection_invalidated=gone,
+            dialect=dialect,
+        ) from error
+    finally:
+        cursor.close()
 
 
 @lru_cache(maxsize=_REMEMBERED)
-def _read(dialect: Dialect, statement: Statement) -> str:
+def _text(dialect: Dialect, statement: Statement) -> str:
     return str(statement(dialect).compile(dialect=dialect))
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import (
     BigInteger,
     BindParameter,
+    ClauseElement,
     Column,
     ColumnElement,
     Connection,
@@ -53,17 +54,19 @@ def _among(dialect: Dialect, column: Column[Any], texts: BindParameter[Any]) -> 
 
 def insert_missing(connection: Connection, table: Table, **values: object) -> None:
     """Insert a row unless its key is there, also when another transaction inserts the same one just now."""
-    connection.execute(_dialect(connection).insert(table).values(**values).on_conflict_do_nothing())
+    connection.execute(_spoken(connection.dialect).insert(table).values(**values).on_conflict_do_nothing())
 
 
-def raise_fact(connection: Connection, name: str, value: int) -> None:
-    """Store a number as one of the bridge's single values, unless a higher one is there: another bridge's, say."""
+def raise_fact(dialect: Dialect) -> ClauseElement:
+    """Make what stores one of the bridge's single values, a number, unless a higher one is there: another bridge's."""
     facts = tables.facts
-    statement = _dialect(connection).insert(facts).values(name=name, value=str(value))
+    statement = _spoken(dialect).insert(facts).values(name=bindparam("fact"), value=bindparam("number"))
     lower = cast(facts.c.value, BigInteger) < cast(statement.excluded.value, BigInteger)
-    replacing = {"value": statement.excluded.value}
-    connection.execute(statement.on_conflict_do_update(index_elements=[facts.c.name], set_=replacing, where=lower))
+    raised: ClauseElement = statement.on_conflict_do_update(
+        index_elements=[facts.c.name], set_={"value": statement.excluded.value}, where=lower
+    )
+    return raised
 
 
-def _dialect(connection: Connection) -> Any:
-    return postgresql if connection.dialect.name == POSTGRESQL else sqlite
+def _spoken(dialect: Dialect) -> Any:
+    return postgresql if dialect.name == POSTGRESQL else sqlite

@@ -7,7 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Dialect, Select, Table, and_, bindparam, case, insert, select, update
 
 from broker_bridge.adapters.store import tables
-from broker_bridge.adapters.store.hot import Statement, insert_rows, read_rows, update_rows
+from broker_bridge.adapters.store.hot import Statement, insert_rows, read_rows, run, update_rows
 from broker_bridge.adapters.store.rows import (
     Values,
     audit_values,
@@ -188,7 +188,7 @@ class SharedTransaction:
         insert_rows(self._connection, tables.import_rows, list(map(result_values, self._row_results)))
         insert_rows(self._connection, tables.audit, list(map(audit_values, self._audit)), but=("entry",))
         for name, value in self._facts.items():
-            raise_fact(self._connection, name, value)
+            run(self._connection, raise_fact, name, str(value))
         self._flush_lenders()
 
     def _flush_lenders(self) -> None:

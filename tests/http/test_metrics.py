@@ -131,6 +131,13 @@ async def test_the_metrics_need_no_key_and_can_be_taken_away(tmp_path: Path) -> 
         assert (await api.of(None).get("/metrics")).status_code == 404
 
 
+async def test_only_the_metrics_that_are_named_are_shown(watched: Watched) -> None:
+    named = {"paylatch_commands_total", "paylatch_outbox_depth"}
+    response = await watched.api.of(None).get("/metrics", params={"name[]": [*named, "invented"]})
+    assert {line.partition("{")[0] for line in response.text.splitlines() if not line.startswith("#")} == named
+    assert not (await watched.api.of(None).get("/metrics", params={"name[]": "invented"})).text
+
+
 async def test_the_metrics_are_shown_without_a_database_but_for_the_ages(
     watched: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:

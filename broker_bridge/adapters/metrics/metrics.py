@@ -1,5 +1,6 @@
 """All metrics together: what is counted, and the page that Prometheus reads."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from prometheus_client import (
@@ -46,10 +47,13 @@ class Metrics:
         build.info({"version": version, "database": parts.store.kind})
         self.registry.register(Live(parts, self.clock, self.meters.unlock_clock, lambda: self._backlog))
 
-    async def page(self) -> bytes:
-        """Return everything in Prometheus' text format. It never fails: what the database does not say is left out."""
+    async def page(self, names: Collection[str] = ()) -> bytes:
+        """Return everything, or what has these names, in Prometheus' text format.
+
+        It never fails: what the database does not say is left out, and so are names that nothing has.
+        """
         await self._ask_for_ages()
-        return generate_latest(self.registry)
+        return generate_latest(self.registry.restricted_registry(names) if names else self.registry)
 
     async def _ask_for_ages(self) -> None:
         now = self.clock.monotonic()

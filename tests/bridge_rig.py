@@ -16,6 +16,7 @@ from broker_bridge.app.reconsider import Reconsider
 from broker_bridge.app.sign import Queue, SigningClock
 from broker_bridge.domain.decisions import Decision, DecisionId
 from broker_bridge.domain.policy import Policy
+from lock_protocol.codec import encode
 from lock_protocol.envelope import FRESH, seal
 from lock_protocol.imei import Imei
 from lock_protocol.keys import PublicKey, SigningKey
@@ -97,7 +98,8 @@ class LenderSigner:
     def delegations(self) -> Sequence[Delegation]:
         return [self.delegation(lender) for lender in self.lenders]
 
-    def sign_state(self, state: DesiredState) -> bytes:
+    def sign_state(self, state: DesiredState, payload: bytes) -> bytes:
+        assert payload == encode(state)
         return self._of(state.lender).sign(state)
 
     def sign_fresh(self, fresh: Fresh) -> bytes:

@@ -57,7 +57,7 @@ class Enrol:
         known = tx.phone(self.imei)
         if known is None:
             phone = self._first_time(tx)
-            tx.publish_after_commit(replace(outgoing(phone), lane=FIRST_LANE))
+            tx.publish_after_commit(outgoing(phone, lane=FIRST_LANE))
         else:
             phone = self._again(tx, known)
             tx.publish_after_commit(outgoing(phone))

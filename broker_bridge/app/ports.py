@@ -173,12 +173,12 @@ class Outgoing:
     """Whether it has to go out even when the same state is in flight: something else may have overwritten that one."""
 
 
-def outgoing(phone: Phone, *, repetition: bool = False) -> Outgoing:
-    """Return a phone's newest state, ready to be published."""
+def outgoing(phone: Phone, *, lane: Lane | None = None, repetition: bool = False) -> Outgoing:
+    """Return a phone's newest state, ready to be published in a lane: by default, in that of its level."""
     return Outgoing(
         lender=phone.lender,
         imei=phone.imei,
-        lane=phone.lane,
+        lane=phone.lane if lane is None else lane,
         order=phone.desired.order,
         envelope=phone.desired.envelope,
         repetition=repetition,
@@ -580,8 +580,8 @@ class Signer(Protocol):
     def delegations(self) -> Sequence[Delegation]:
         """Return the newest delegation of every lender."""
 
-    def sign_state(self, state: DesiredState) -> bytes:
-        """Return the envelope of a state, signed by the keys that its operations need."""
+    def sign_state(self, state: DesiredState, payload: bytes) -> bytes:
+        """Return the envelope of a state, whose encoding `payload` is, signed by the keys that its operations need."""
 
     def sign_fresh(self, fresh: Fresh) -> bytes:
         """Return the envelope of a fresh."""

@@ -4,7 +4,7 @@ Nothing has either before it enters `queued`, and it is made from the phone's ro
 so a lock decided earlier can neither be delivered by accident nor overwrite a newer opening.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import sha256
 
 from broker_bridge.app.ports import AuditEntry, Clock, Command, Signer, Transaction, changed_command, outgoing
@@ -111,7 +111,7 @@ class Queue:
         )
         tx.put_phone(queued)
         if not delay_s:
-            tx.publish_after_commit(replace(outgoing(queued), lane=lane))
+            tx.publish_after_commit(outgoing(queued, lane=lane))
         return queued
 
     def again(self, tx: Transaction, phone: Phone, *, delay_s: int = 0) -> Phone:
@@ -155,8 +155,9 @@ class Queue:
             command_id=command_id,
             notice=wish.notice,
         )
-        state_hash = StateHash(sha256(encode(state)).digest())
-        desired = Desired.signed(state, state_hash, self.signer.sign_state(state))
+        payload = encode(state)
+        state_hash = StateHash(sha256(payload).digest())
+        desired = Desired.signed(state, state_hash, self.signer.sign_state(state, payload))
         now = self.clock.now()
         tx.put_command(
             Command(

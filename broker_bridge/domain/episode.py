@@ -3,9 +3,9 @@
 Measured on the bridge's clock and proven by the phone's own word, so that no lender's date shortens anybody's notice.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
-from lock_protocol.compiling import quick
+from lock_protocol.compiling import compile_replace, quick
 from lock_protocol.levels import Level
 
 
@@ -30,7 +30,7 @@ class Episode:
 
     def begun(self, now: int) -> "Episode":
         """Return the episode, begun now unless it has begun before."""
-        return self if self.arrears_since else replace(self, arrears_since=now)
+        return self if self.arrears_since else _changed(self, arrears_since=now)
 
     def reached(self, level: Level, now: int) -> "Episode":
         """Return the episode after the phone has said that it shows `level` because of it."""
@@ -40,12 +40,15 @@ class Episode:
         reminded = self.reminder_at or (now if level >= Level.REMINDER else 0)
         if (noticed, reminded) == (self.notice_at, self.reminder_at):
             return self
-        return replace(self, notice_at=noticed, reminder_at=reminded)
+        return _changed(self, notice_at=noticed, reminder_at=reminded)
 
     def moved_to(self, level: Level) -> "Episode":
         """Return the episode after arrears have been let up, or have fallen, to `level`."""
         if level > self.granted:
-            return replace(self, granted=level, escalated_from=self.granted)
+            return _changed(self, granted=level, escalated_from=self.granted)
         if level < self.granted:
-            return replace(self, granted=level, escalated_from=min(self.escalated_from, level))
+            return _changed(self, granted=level, escalated_from=min(self.escalated_from, level))
         return self
+
+
+_changed = compile_replace(Episode)

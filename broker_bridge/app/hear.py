@@ -34,7 +34,7 @@ ANSWER_WINDOW = 100
 MAX_UNDER_WAY = 2000
 """How many messages are being judged or answered at a time; more wait in the connection."""
 
-MAX_TOGETHER = 100
+MAX_TOGETHER = 50
 """How many of them share a submission to the store: more would have payments wait longer for their own commit."""
 
 MAX_OF_ONE_PHONE = 8

@@ -76,7 +76,7 @@ from lock_protocol.messages import Delegation, LenderId
 
 T = TypeVar("T")
 
-MAX_BATCH = 200
+MAX_BATCH = 100
 """Jobs in a commit, about: a payment waits for the one under way, then for its own. Larger ones are hardly cheaper."""
 OVERTAKES = 1000
 """How many submissions of many jobs a single job overtakes. A bound, so that lists and reports get on as well."""

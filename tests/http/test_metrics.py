@@ -133,9 +133,9 @@ async def test_the_metrics_need_no_key_and_can_be_taken_away(tmp_path: Path) -> 
 
 async def test_only_the_metrics_that_are_named_are_shown(watched: Watched) -> None:
     named = {"paylatch_commands_total", "paylatch_outbox_depth"}
-    response = await watched.api.of(None).get("/metrics", params={"name[]": [*named, "invented"]})
+    response = await watched.api.of(None).get("/metrics", **{"name[]": [*named, "invented"]})
     assert {line.partition("{")[0] for line in response.text.splitlines() if not line.startswith("#")} == named
-    assert not (await watched.api.of(None).get("/metrics", params={"name[]": "invented"})).text
+    assert not (await watched.api.of(None).get("/metrics", **{"name[]": "invented"})).text
 
 
 async def test_the_metrics_are_shown_without_a_database_but_for_the_ages(

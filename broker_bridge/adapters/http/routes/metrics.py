@@ -8,17 +8,24 @@ from fastapi.responses import PlainTextResponse, Response
 from broker_bridge.adapters.http.gateway import Gateway
 from broker_bridge.adapters.metrics.metrics import CONTENT_TYPE
 
+Names = Annotated[
+    list[str],
+    Query(
+        alias="name[]",
+        default_factory=list,
+        max_length=64,
+        description="Only metrics of these names, like `paylatch_commands_total`; may come several times.",
+    ),
+]
+
 
 def routes(gateway: Gateway) -> APIRouter:
     """Return the routes of this module."""
     router = APIRouter(tags=["Operations"])
 
     @router.get("/metrics", response_class=PlainTextResponse)
-    async def show_metrics(names: Annotated[list[str] | None, Query(alias="name[]", max_length=64)] = None) -> Response:
-        """Show what the bridge counts and times, in Prometheus' text format; docs/metrics.md has the catalogue.
-
-        `?name[]=`, which may be given several times, asks for these alone, as with every Prometheus client.
-        """
-        return Response(await gateway.metrics.page(names or ()), media_type=CONTENT_TYPE)
+    async def show_metrics(names: Names) -> Response:
+        """Show what the bridge counts and times, in Prometheus' text format; docs/metrics.md has the catalogue."""
+        return Response(await gateway.metrics.page(names), media_type=CONTENT_TYPE)
 
     return router

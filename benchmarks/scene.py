@@ -119,12 +119,12 @@ def set_scene(directory: Path) -> Scene:
     phone, asked = step(phone, Connected(monotonic=2.0, entropy=_ENTROPY))
     fresh = signer.sign_fresh(_answer(_published(asked), locked))
     events: list[Event] = [
-        _arrival(3.0, PhoneTopic.DESIRED, signer.sign_state(locked, encode(locked))),
+        _arrival(3.0, PhoneTopic.DESIRED, signer.sign_state(locked)),
         _arrival(4.0, PhoneTopic.FRESH, fresh),
     ]
     for event in events:
         phone, _ = step(phone, event)
-    envelope = signer.sign_state(opened, encode(opened))
+    envelope = signer.sign_state(opened)
     return Scene(
         signer=signer,
         phone=phone,

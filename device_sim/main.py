@@ -118,7 +118,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run a fleet as the command line says; return the exit code."""
     # Thousands of connections are hundreds of thousands of objects that live long: looking through all of them as
     # often as by default costs a fifth of the processor while the fleet connects. The first number is small, as phones
-    # stand still meanwhile: at 50,000 it was a tenth of a second, which the lender's benchmark took for the bridge's.
+    # stand still meanwhile: at 50,000 that was a tenth of a second, and looked as if the bridge had taken it.
     gc.set_threshold(*_GC_THRESHOLDS)
     try:
         settings = _settings(_parser().parse_args(argv))

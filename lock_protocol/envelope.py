@@ -113,15 +113,7 @@ def seal(kind: MessageType[M], message: M, keys: Iterable[SigningKey], delegatio
     Raises:
         ValueError: a number of signatures, or a delegation, that this kind does not have.
     """
-    return seal_payload(kind, encode(message), keys, delegation)
-
-
-def seal_payload(kind: MessageType[M], payload: bytes, keys: Iterable[SigningKey], delegation: bytes = b"") -> bytes:
-    """Return the same of a message that has been encoded already.
-
-    Raises:
-        ValueError: as above.
-    """
+    payload = encode(message)
     signed = pre_authentication(kind.media_type, payload)
     return _enclose(kind, payload, [(key.id, key.sign(signed)) for key in keys], delegation)
 

@@ -16,7 +16,6 @@ from broker_bridge.app.reconsider import Reconsider
 from broker_bridge.app.sign import Queue, SigningClock
 from broker_bridge.domain.decisions import Decision, DecisionId
 from broker_bridge.domain.policy import Policy
-from lock_protocol.codec import encode
 from lock_protocol.envelope import FRESH, seal
 from lock_protocol.imei import Imei
 from lock_protocol.keys import PublicKey, SigningKey
@@ -98,8 +97,7 @@ class LenderSigner:
     def delegations(self) -> Sequence[Delegation]:
         return [self.delegation(lender) for lender in self.lenders]
 
-    def sign_state(self, state: DesiredState, payload: bytes) -> bytes:
-        assert payload == encode(state)
+    def sign_state(self, state: DesiredState) -> bytes:
         return self._of(state.lender).sign(state)
 
     def sign_fresh(self, fresh: Fresh) -> bytes:

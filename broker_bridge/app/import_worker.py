@@ -8,7 +8,6 @@ of several groups, and are found anew if that did not come about.
 
 import asyncio
 import json
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -30,7 +29,7 @@ from broker_bridge.app.ports import (
 )
 from broker_bridge.app.sign import ClockSuspectError
 from broker_bridge.domain.decisions import Decision
-from broker_bridge.domain.imports import Counts, Format, Import, ImportId, ImportState, Outcome, RowResult
+from broker_bridge.domain.imports import Counts, Import, ImportId, ImportState, Outcome, RowResult
 from lock_protocol.messages import LenderId
 
 GROUP = 50
@@ -38,7 +37,7 @@ GROUP = 50
 GROUPS = 10
 """How many groups are read and counted together: each question to the database has the commits wait."""
 READ_TOGETHER = 50
-"""How many rows are read through without a pause, where a file is read to its end."""
+"""How many rows are read without a pause before an import begins, when its file is read to its end."""
 PAUSE_S = 0.001
 """How long that pause is. Python runs one thread at a time, and gives the next one its turn after 5 ms only: a payment,
 whose way has a dozen turns, waited for most of the reading."""
@@ -149,11 +148,11 @@ class ImportWorker:
         import_id, kind = one.import_id, one.upload.format
         if one.state is ImportState.QUEUED:
             # Read to its end first: a file that is broken somewhere is applied in no part.
-            rows = await asyncio.to_thread(_length, self.spool, import_id, kind)
+            rows = await _length(self.spool.rows(import_id, kind))
             await self.imports.start(import_id, rows, self.clock.now())
         counts = await self.imports.counted(import_id)
         rows_of_file = self.spool.rows(import_id, kind)
-        while some := await asyncio.to_thread(_next_of, rows_of_file):
+        while some := await asyncio.to_thread(_next_of, rows_of_file, GROUPS * GROUP):
             await self._do_some(one, some, counts)
         # What is told in the end is counted from the results, whatever became of the counting on the way.
         await self.imports.add(import_id, (), await self.imports.counted(import_id))
@@ -272,14 +271,14 @@ def _pauses() -> Iterator[float]:
         pause = min(2 * pause, LONGEST_PAUSE_S)
 
 
-def _length(spool: Spool, import_id: ImportId, kind: Format) -> int:
-    """Read a file to its end, on a thread, and return how many rows it has."""
+async def _length(rows: Iterator[FileRow]) -> int:
+    """Read a file to its end, and return how many rows it has."""
     length = 0
-    for length, _ in enumerate(spool.rows(import_id, kind), start=1):
-        if length % READ_TOGETHER == 0:
-            time.sleep(PAUSE_S)
+    while some := await asyncio.to_thread(_next_of, rows, READ_TOGETHER):
+        length += len(some)
+        await asyncio.sleep(PAUSE_S)
     return length
 
 
-def _next_of(rows: Iterator[FileRow]) -> list[FileRow]:
-    return list(islice(rows, GROUPS * GROUP))
+def _next_of(rows: Iterator[FileRow], most: int) -> list[FileRow]:
+    return list(islice(rows, most))

@@ -580,8 +580,8 @@ class Signer(Protocol):
     def delegations(self) -> Sequence[Delegation]:
         """Return the newest delegation of every lender."""
 
-    def sign_state(self, state: DesiredState, payload: bytes) -> bytes:
-        """Return the envelope of a state, whose encoding `payload` is, signed by the keys that its operations need."""
+    def sign_state(self, state: DesiredState) -> bytes:
+        """Return the envelope of a state, signed by the keys that its operations need."""
 
     def sign_fresh(self, fresh: Fresh) -> bytes:
         """Return the envelope of a fresh."""

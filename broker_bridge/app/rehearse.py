@@ -40,9 +40,9 @@ class _NoKeys:
         """Return the newest delegation of every lender."""
         return self.signer.delegations()
 
-    def sign_state(self, state: DesiredState, payload: bytes) -> bytes:
+    def sign_state(self, state: DesiredState) -> bytes:
         """Return nothing."""
-        del state, payload
+        del state
         return b""
 
     def sign_fresh(self, fresh: Fresh) -> bytes:

@@ -155,9 +155,8 @@ class Queue:
             command_id=command_id,
             notice=wish.notice,
         )
-        payload = encode(state)
-        state_hash = StateHash(sha256(payload).digest())
-        desired = Desired.signed(state, state_hash, self.signer.sign_state(state, payload))
+        state_hash = StateHash(sha256(encode(state)).digest())
+        desired = Desired.signed(state, state_hash, self.signer.sign_state(state))
         now = self.clock.now()
         tx.put_command(
             Command(

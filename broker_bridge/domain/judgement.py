@@ -84,10 +84,7 @@ def judge(policy: Policy, case: Case, now: int) -> Judgement:
         wish = Wish(level=Level.RELEASED, reason=Reason.SETTLED, notice=notice)
         return Judgement(wish=wish, episode=Episode(), wanted=Level.RELEASED, missing=(), look_at=NOT_AGAIN)
     arrears = _arrears(policy, case, now)
-    demand = arrears.demand
-    for other in (_signalled(policy, case), _lost(policy, case)):
-        if other.level > demand.level:
-            demand = other
+    demand = max((arrears.demand, _signalled(policy, case), _lost(policy, case)), key=lambda one: one.level)
     silent_until = _silence_ends(policy, case)
     if silent_until and now >= silent_until and demand.level > Level.NOTICE and demand.reason is not _LOST:
         demand = _Demand(Level.UNLOCKED, _SILENCE)

@@ -167,11 +167,7 @@ class Policy:
 
     def rung(self, days_overdue: int) -> Level:
         """Return the level that so many days overdue ask for."""
-        asked = Level.UNLOCKED
-        for days, level in self.ladder:
-            if days_overdue < days:
-                break
-            asked = level
+        asked = max((level for days, level in self.ladder if days_overdue >= days), default=Level.UNLOCKED)
         return min(asked, self.max_level)
 
     def announcing_rung(self, days_overdue: int) -> Level:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from broker_bridge.app.ports import PublishedRoot, UnknownLenderError
-from lock_protocol.envelope import DELEGATION, DESIRED, FRESH, ROOT, seal, seal_payload
+from lock_protocol.envelope import DELEGATION, DESIRED, FRESH, ROOT, seal
 from lock_protocol.keys import SEED_BYTES, PublicKey, SigningKey
 from lock_protocol.levels import Level, Ops, operations_required
 from lock_protocol.messages import DelegatedKey, Delegation, DesiredState, Fresh, LenderId, Root
@@ -79,11 +79,11 @@ class FileSigner:
         """Return the newest delegation of every lender."""
         return [lender.delegation for lender in list(self._lenders.values())]
 
-    def sign_state(self, state: DesiredState, payload: bytes) -> bytes:
-        """Return the envelope of a state, whose encoding `payload` is, signed by the keys that its operations need."""
+    def sign_state(self, state: DesiredState) -> bytes:
+        """Return the envelope of a state, signed by the keys that its operations need."""
         lender = self._of(state.lender)
         signers = lender.signers[operations_required(state.level, state.lease_then)]
-        return seal_payload(DESIRED, payload, signers, lender.envelope)
+        return seal(DESIRED, state, signers, lender.envelope)
 
     def sign_fresh(self, fresh: Fresh) -> bytes:
         """Return the envelope of a fresh."""

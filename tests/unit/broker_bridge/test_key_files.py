@@ -10,7 +10,6 @@ import pytest
 from broker_bridge.adapters.signing.keys import FileSigner, KeyFileError, init_development_keys, usable_delegation
 from broker_bridge.app.ports import UnknownLenderError
 from lock_protocol.acceptance import PhoneStanding, accept_state
-from lock_protocol.codec import encode
 from lock_protocol.levels import Level, Ops
 from lock_protocol.messages import LenderId
 from lock_protocol.trust import pinned_root, verify_delegation
@@ -49,7 +48,7 @@ def test_a_phone_accepts_what_is_signed_at_every_level(keys: Path, level: Level)
     signing = signer(keys)
     delegation = signing.delegation(ACME)
     state = Lender(now=EPOCH_BEGIN + 60).state(IMEI, level, delegation_version=delegation.version)
-    envelope = signing.sign_state(state, encode(state))
+    envelope = signing.sign_state(state)
     standing = PhoneStanding(
         imei=IMEI, root=signing.root, floor=None, released=False, trusted_now=EPOCH_BEGIN, nonce=None
     )

@@ -75,9 +75,10 @@ _holds = st.none() | st.builds(Hold, since=st.integers(0, 100), until=_around, c
 
 
 @st.composite
-def cases(draw: st.DrawFn) -> Case:
-    """What a bridge may know of a phone; times lie around `DAY_0`."""
-    days = draw(st.just(0) | st.integers(1, 150))
+def cases(draw: st.DrawFn, *, overdue: bool = False) -> Case:
+    """What a bridge may know of a phone, of one in arrears if so asked; times lie around `DAY_0`."""
+    some = st.integers(1, 150)
+    days = draw(some if overdue else st.just(0) | some)
     heard = draw(st.integers(DAY_0 - 100 * DAY_S, DAY_0))
     loan = Loan(
         days_overdue=days,

@@ -230,10 +230,11 @@ async def _kill_broker(cast: Cast, step: KillBroker, dice: Random) -> None:
     back = time.monotonic()
     _require_all(cast, await cast.fleet.await_connected(step.within), step.within)
     cast.tally.reconnected_s.append(time.monotonic() - back)
-    _require_all(cast, await cast.are_right(step.within), step.within)
+    _require_all(cast, await cast.were_right(step.within), step.within)
     cast.tally.right_again_s.append(time.monotonic() - back)
-    _require_all(cast, await cast.settle(step.within), step.within)
+    _require_all(cast, await cast.were_confirmed(step.within), step.within)
     cast.tally.confirmed_again_s.append(time.monotonic() - back)
+    _require_all(cast, await cast.settle(step.within), step.within)
 
 
 async def _settle(cast: Cast, step: Settle | Replay, dice: Random) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import math
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass
 from random import Random
 from typing import Literal, Protocol
@@ -18,6 +18,8 @@ from paylatch.fleet.tally import Tally
 
 AWHILE_S = 1.0
 """How long phones are waited for by what they had to be when the wait began."""
+GLANCE_S = 0.2
+"""The same where the moment at which they are is what is measured."""
 _BETWEEN_S = 0.02
 
 Pace = float | Literal["at-once"]
@@ -52,6 +54,10 @@ class Deadline:
         return max(self._end - time.monotonic(), 0.0)
 
 
+_Wait = Callable[[Deadline, Collection[Imei] | None], Awaitable[set[Imei]]]
+"""Waits for phones (None: all that are not cut) until the deadline, and returns those that are not as wanted."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cast:
     """Who takes part in one run."""
@@ -82,33 +88,43 @@ class Cast:
             if measured is not None:
                 self.tally.measure(measured.trend, measured.ns)
 
-    async def are_right(self, within_s: float) -> list[Imei]:
-        """Wait until every phone is connected and as it has to be; return those that are not in time."""
-        return await self._until_rest(within_s, self._right)
+    async def were_right(self, within_s: float) -> list[Imei]:
+        """Wait until each phone has been connected and as it had to be at one moment since; return the others.
+
+        Decisions may come all the while, so that there need be no moment at which all phones are right.
+        """
+        return await self._each_once(within_s, self._right)
+
+    async def were_confirmed(self, within_s: float) -> list[Imei]:
+        """Wait until each phone has, beside that, been confirmed by the bridge; return the others."""
+        return await self._each_once(within_s, self._right_and_confirmed)
 
     async def settle(self, within_s: float) -> list[Imei]:
         """Wait until every phone is, beside that, confirmed by the bridge; return those that are not in time."""
-        lacking = await self._until_rest(within_s, self._right_and_confirmed)
-        if not lacking:
-            self.book.rest()
-        return lacking
-
-    async def _until_rest(self, within_s: float, wait: Callable[[Deadline], Awaitable[set[Imei]]]) -> list[Imei]:
         deadline = Deadline(within_s)
         while True:
             required = self.book.required()
             # A while at a time: what is decided meanwhile changes what phones have to be.
-            lacking = await wait(Deadline(min(deadline.left_s, AWHILE_S)))
+            lacking = await self._right_and_confirmed(Deadline(min(deadline.left_s, AWHILE_S)), None)
             await self.follow()
             at_rest = required == self.book.required() and not self.book.under_way
-            if (at_rest and not lacking) or not deadline.left_s:
+            if at_rest and not lacking:
+                self.book.rest()
+                return []
+            if not deadline.left_s:
                 return sorted(lacking)
             await asyncio.sleep(min(deadline.left_s, _BETWEEN_S))
 
-    async def _right(self, deadline: Deadline) -> set[Imei]:
-        lacking = set(await self.fleet.await_connected(deadline.left_s))
-        levels = await self.fleet.await_levels(self.book.required(), deadline.left_s)
+    async def _each_once(self, within_s: float, wait: _Wait) -> list[Imei]:
+        deadline, left = Deadline(within_s), set(self.book.imeis)
+        while left and deadline.left_s:
+            left = await wait(Deadline(min(deadline.left_s, GLANCE_S)), left)
+        return sorted(left)
+
+    async def _right(self, deadline: Deadline, imeis: Collection[Imei] | None) -> set[Imei]:
+        lacking = set(await self.fleet.await_connected(deadline.left_s, imeis))
+        levels = await self.fleet.await_levels(self.book.required(imeis), deadline.left_s)
         return lacking | {one.imei for one in levels}
 
-    async def _right_and_confirmed(self, deadline: Deadline) -> set[Imei]:
-        return await self._right(deadline) | set(await self.fleet.await_settled(deadline.left_s))
+    async def _right_and_confirmed(self, deadline: Deadline, imeis: Collection[Imei] | None) -> set[Imei]:
+        return await self._right(deadline, imeis) | set(await self.fleet.await_settled(deadline.left_s, imeis))

@@ -35,8 +35,8 @@ FIGURES: Mapping[str, str] = MappingProxyType(
         "transitions_per_s": "changes of level, by the seconds in which there were any",
         "connects_per_s": "phones connected at first, by the seconds that it took",
         "reconnected_s": "from when the broker was back until all phones were connected, the worst outage",
-        "right_again_s": "from when the broker was back until all phones were as they should be, the worst outage",
-        "confirmed_again_s": "the same until the bridge had confirmed every phone that it holds the newest state",
+        "right_again_s": "from when the broker was back until each phone had been as it should be, the worst outage",
+        "confirmed_again_s": "the same until the bridge had confirmed to each phone that it holds the newest state",
         "rss_per_phone_bytes": "memory that a phone takes, beside its process itself, the most that was seen",
         "missed_events": "events that were not measured because the generator came too late for them",
     }

@@ -16,8 +16,12 @@ from broker_bridge.adapters.mqtt.client import BrokerAddress
 from broker_bridge.app.ports import BrokerUnavailableError, Log, OverloadedError, StoreUnavailableError
 
 FIRST_PAUSE_S = 0.1
-LONGEST_PAUSE_S = 10.0
+LONGEST_WITHOUT_S = 1.0
+"""The longest pause while no connection comes about. Phones are back at once and say hello once; who pays waits."""
+LONGEST_BETWEEN_S = 10.0
+"""The longest pause between connections that end as soon as they have come about."""
 STOOD_S = 5.0
+"""A connection that lasted so long was a good one."""
 
 
 @dataclass(slots=True)
@@ -56,12 +60,25 @@ class Supervisor:
             await _over(connection)
             address = {"host": self.address.host, "port": self.address.port}
             self.log.warning(self.down, **address, error=_expected_reason(connection))
-            # After a connection that stood the first try comes soon. A broker that refuses is not hammered, and two
-            # bridges that take the client id from each other do not do so without end.
-            stood = self.connected and asyncio.get_running_loop().time() - started >= STOOD_S
-            pause = FIRST_PAUSE_S if stood else min(pause * 2, LONGEST_PAUSE_S)
+            lasted_s = asyncio.get_running_loop().time() - started
+            pause = _next_pause(pause, lasted_s if self.connected else None)
             self._connected.clear()
             await asyncio.sleep(self.random.uniform(0, pause))
+
+
+def _next_pause(before_s: float, lasted_s: float | None) -> float:
+    """Return how long to wait at most until the next try.
+
+    Args:
+        before_s: how long it was before the last one.
+        lasted_s: how long the connection stood that is over; None when none has come about.
+    """
+    if lasted_s is None:
+        return min(before_s * 2, LONGEST_WITHOUT_S)
+    if lasted_s >= STOOD_S:
+        return FIRST_PAUSE_S
+    # Two bridges that take the client id from each other do not do so without end.
+    return min(before_s * 2, LONGEST_BETWEEN_S)
 
 
 async def _over(connection: "asyncio.Task[None]") -> None:

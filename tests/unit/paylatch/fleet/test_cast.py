@@ -21,12 +21,16 @@ IMEI = simulated_imei(1)
 
 
 class Phones(FleetControl):
-    """Phones that are connected, and at these levels; a question is answered when it is true, or too late."""
+    """Phones that are connected, confirmed and at these levels; a question is answered when it is true, or too late."""
 
-    def __init__(self, levels: Mapping[Imei, Level]) -> None:
+    def __init__(self, levels: dict[Imei, Level]) -> None:
         self.levels = levels
 
     async def await_connected(self, timeout_s: float, imeis: Iterable[Imei] | None = None) -> list[Imei]:
+        del timeout_s, imeis
+        return []
+
+    async def await_settled(self, timeout_s: float, imeis: Iterable[Imei] | None = None) -> list[Imei]:
         del timeout_s, imeis
         return []
 
@@ -63,7 +67,7 @@ async def test_a_payment_that_is_answered_for_meanwhile_is_waited_for_and_not_wh
     book = Book({IMEI: Level.LOCKED})
     asked = book.ask(IMEI, Level.UNLOCKED, due_ns=0)
     async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
-        waiting = tasks.create_task(playing(Phones({IMEI: Level.UNLOCKED}), book).are_right(within_s=1000))
+        waiting = tasks.create_task(playing(Phones({IMEI: Level.UNLOCKED}), book).settle(within_s=1000))
         await asyncio.sleep(0)
         book.taken(asked)
     assert waiting.result() == []
@@ -71,4 +75,24 @@ async def test_a_payment_that_is_answered_for_meanwhile_is_waited_for_and_not_wh
 
 async def test_phones_that_are_not_right_in_time_are_named() -> None:
     book = Book({IMEI: Level.LOCKED})
-    assert await playing(Phones({IMEI: Level.UNLOCKED}), book).are_right(within_s=0.05) == [IMEI]
+    assert await playing(Phones({IMEI: Level.UNLOCKED}), book).settle(within_s=0.05) == [IMEI]
+
+
+async def test_each_phone_has_to_be_right_once_and_not_all_at_the_same_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second phone is decided about again as soon as it was right, and so is never right with the first."""
+    monkeypatch.setattr("paylatch.fleet.cast.GLANCE_S", 0.01)
+    other = simulated_imei(2)
+    book, phones = Book({IMEI: Level.UNLOCKED, other: Level.LOCKED}), Phones({IMEI: Level.LOCKED, other: Level.LOCKED})
+    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+        waiting = tasks.create_task(playing(phones, book).were_right(within_s=1000))
+        await asyncio.sleep(0.05)
+        assert not waiting.done()
+        book.taken(book.ask(other, Level.UNLOCKED, due_ns=0))
+        phones.levels[IMEI] = Level.UNLOCKED
+    assert waiting.result() == []
+    assert phones.levels[other] is Level.LOCKED
+
+
+async def test_phones_that_never_were_right_are_named() -> None:
+    book = Book({IMEI: Level.LOCKED})
+    assert await playing(Phones({IMEI: Level.UNLOCKED}), book).were_right(within_s=0.05) == [IMEI]

@@ -1,0 +1,57 @@
+"""How soon a connection is tried again: at once by who has phones waiting, and with patience where two fight for it."""
+
+import asyncio
+import itertools
+from random import Random
+
+from broker_bridge.adapters.mqtt.client import BrokerAddress
+from broker_bridge.adapters.mqtt.supervising import LONGEST_BETWEEN_S, LONGEST_WITHOUT_S, STOOD_S, Supervisor
+from broker_bridge.app.ports import BrokerUnavailableError
+from tests.bridge_rig import KeptLog
+from tests.loopback.virtual_time import VirtualTimeLoop
+
+ADDRESS = BrokerAddress(host="broker", port=1883, username="bridge", password="secret", client_id="bridge")
+WATCHED_S = 600.0
+
+
+def pauses(*, comes_about: bool, stands_s: float = 0.0) -> list[float]:
+    """How long was waited before each try."""
+    loop = VirtualTimeLoop()
+    supervisor = Supervisor("up", "down", ADDRESS, Random(1), KeptLog())  # noqa: S311 - jitter
+    began: list[float] = []
+    ended: list[float] = []
+
+    async def connect() -> None:
+        began.append(loop.time())
+        if comes_about:
+            supervisor.ready()
+            await asyncio.sleep(stands_s)
+        ended.append(loop.time())
+        raise BrokerUnavailableError("gone")
+
+    async def try_for_a_while() -> None:
+        running = asyncio.create_task(supervisor.run(connect))
+        await asyncio.sleep(WATCHED_S)
+        running.cancel()
+        await asyncio.wait([running])
+
+    try:
+        loop.run(try_for_a_while())
+    finally:
+        loop.close()
+    return [after - before for before, after in zip(ended, itertools.islice(began, 1, None), strict=False)]
+
+
+def test_a_broker_that_is_away_is_looked_for_every_second_at_least() -> None:
+    found = pauses(comes_about=False)
+    assert max(found) <= LONGEST_WITHOUT_S
+    assert max(found) > found[0]  # and yet not without a pause
+
+
+def test_a_connection_that_does_not_stand_is_tried_less_and_less() -> None:
+    found = pauses(comes_about=True)
+    assert LONGEST_WITHOUT_S < max(found) <= LONGEST_BETWEEN_S
+
+
+def test_after_a_connection_that_stood_the_next_try_comes_soon() -> None:
+    assert max(pauses(comes_about=True, stands_s=STOOD_S)) <= LONGEST_WITHOUT_S

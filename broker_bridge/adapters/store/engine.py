@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, inspect
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
+from broker_bridge.adapters.store.hot import run_text
 from broker_bridge.app.ports import StoreUnavailableError
 
 SQLITE, POSTGRESQL = "sqlite", "postgresql"
@@ -140,7 +141,7 @@ def _sqlite_engine(url: URL, begin: str, pragmas: Sequence[str], **pool: int) ->
 
     @event.listens_for(engine, "begin")
     def _begin(connection: Connection) -> None:
-        connection.exec_driver_sql(begin)
+        run_text(connection, begin)
 
     return engine
 

@@ -45,6 +45,12 @@ def run(connection: Connection, statement: Statement, *parameters: object) -> No
         cursor.execute(text, parameters)
 
 
+def run_text(connection: Connection, text: str) -> None:
+    """Run a statement that is the database's own word, like `BEGIN IMMEDIATE`."""
+    with _cursor(connection, text) as cursor:
+        cursor.execute(text)
+
+
 def insert_rows(connection: Connection, table: Table, rows: Sequence[Values], *, but: Collection[str] = ()) -> None:
     """Insert rows: all of the table's columns in their order, but those that the database fills itself."""
     if rows:

@@ -109,11 +109,11 @@ async def run(settings: Settings) -> None:
             new_token=lambda: secrets.token_hex(16),
             numbers=PublishNumbers(await store.newest_publish_number()),
         )
-        store.on_committed(deliverer.offer)
+        store.commits.on_committed(deliverer.offer)
         metrics = Metrics(clock)
-        store.on_commit(metrics.meters.committed)
+        store.commits.on_commit(metrics.meters.committed)
         store.on_asked(metrics.meters.asked)
-        store.on_doubt(deliverer.look_again)
+        store.commits.on_doubt(deliverer.look_again)
         signer.load_at_start_only(await store.lenders_with_phones())
         await refuse_unusable_policies(store, policies, development=settings.development)
         await refuse_older_delegations(store, signer)
@@ -164,7 +164,7 @@ async def run(settings: Settings) -> None:
         )
         results = Results(topics, log)
         intake = Intake(topics, store, partial(gateway.decide, way="mqtt"), results, clock, log)
-        store.on_step(intake.tell)
+        store.commits.on_step(intake.tell)
         lenders = LendersLink(address, topics, random=Random(), log=log)  # noqa: S311 - jitter
         parts = Parts(store=store, deliverer=deliverer, listener=listener, link=link, lenders=lenders)
         metrics.watch(parts, version("paylatch"))

@@ -22,7 +22,8 @@ from random import Random
 from broker_bridge.adapters.mqtt.client import BrokerAddress
 from broker_bridge.adapters.mqtt.link import Link
 from broker_bridge.adapters.signing.keys import FileSigner
-from broker_bridge.adapters.store.store import Commit, SqlStore
+from broker_bridge.adapters.store.group_commit import Commit
+from broker_bridge.adapters.store.store import SqlStore
 from broker_bridge.app.canary import PublishNumbers
 from broker_bridge.app.confirm import Judge
 from broker_bridge.app.deliver import Deliverer
@@ -237,8 +238,8 @@ async def measure_stages(database: str, files: Files, ports: Ports, lender: Lend
             numbers=PublishNumbers(await store.newest_publish_number()),
         )
         seen, said, committed = _Seen(), list[Received](), list[Outgoing]()
-        store.on_commit(seen.commit)
-        store.on_committed(committed.append)
+        store.commits.on_commit(seen.commit)
+        store.commits.on_committed(committed.append)
         around = Surroundings(
             storage=MemoryStorage(), alarms=Alarms(lambda _: None), counters=Counters(), watches=Watches()
         )

@@ -53,8 +53,8 @@ class Watched:
         )
         self.listener = Listener(store, self.deliverer, self.judge)
         link = Link(NOWHERE, TOPICS, random=Random(1), log=self.log)  # noqa: S311 - never connects
-        store.on_committed(self.deliverer.offer)
-        store.on_commit(self.api.metrics.meters.committed)
+        store.commits.on_committed(self.deliverer.offer)
+        store.commits.on_commit(self.api.metrics.meters.committed)
         lenders = LendersLink(NOWHERE, TOPICS, random=Random(1), log=self.log)  # noqa: S311 - never connects
         parts = Parts(store=store, deliverer=self.deliverer, listener=self.listener, link=link, lenders=lenders)
         self.api.metrics.watch(parts, version="1.2.3")

@@ -490,11 +490,11 @@ def test_a_store_that_is_away_for_a_while_loses_no_acknowledgement(world: World,
     world.pubacks.clear()
     lock = world.tell(overdue(90, at=1))
     world.run(1)
-    world.store.available = False
+    world.store.commits.available = False
     world.pubacks.set()
     world.run(2)
     assert world.command(lock).status is Status.QUEUED
-    world.store.available = True
+    world.store.commits.available = True
     world.run(2)
     assert world.command(lock).status is Status.SENT
     world.exchange()

@@ -13,10 +13,11 @@ from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar
 
-from sqlalchemy import Executable
+from sqlalchemy import Engine, Executable
 
+from broker_bridge.adapters.store.group_commit import GroupCommit, Submission, Submitted
 from broker_bridge.adapters.store.migrate import upgrade
-from broker_bridge.adapters.store.store import SqlStore, _in_transaction, _Submission, _Submitted
+from broker_bridge.adapters.store.store import SqlStore, _in_transaction
 from broker_bridge.app.canary import PublishNumbers, decode_canary
 from broker_bridge.app.confirm import Judge
 from broker_bridge.app.decide import Decided
@@ -52,16 +53,38 @@ SLICE_S = 0.05
 """All that happens at once on both sides has happened when so much time has passed."""
 
 
-class InlineStore(SqlStore):
-    """The SQL store without its threads: a commit is done when the submitter's turn is over.
+class InlineCommits(GroupCommit):
+    """Commits without a thread: one is done when the submitter's turn is over.
 
-    `at_commit` is called before and after each commit.
+    `at_commit` is called before and after each.
     """
+
+    def __init__(self, engine: Engine) -> None:
+        super().__init__(engine)
+        self.available = True
+        self.at_commit: Callable[[], object] = lambda: None
+
+    async def _submit(self, jobs: Sequence[Submitted], *, overtakes: int = 0) -> None:
+        del overtakes  # nothing waits
+        if not self.available:
+            for submitted in jobs:
+                submitted.error = StoreUnavailableError("the disk is full")
+            return
+        self.at_commit()
+        over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._commit_batch([Submission(jobs, over)])
+        self.at_commit()
+        await over
+
+
+class InlineStore(SqlStore):
+    """The SQL store without its threads."""
+
+    commits: InlineCommits
 
     def __init__(self, url: str) -> None:
         super().__init__(url)
-        self.available = True
-        self.at_commit: Callable[[], object] = lambda: None
+        self.commits = InlineCommits(self._writing)
 
     async def create(self) -> None:
         """Make the tables, and a lender."""
@@ -71,18 +94,6 @@ class InlineStore(SqlStore):
     async def execute(self, statement: Executable) -> None:
         """Change what is stored behind the bridge's back."""
         await self._write(lambda connection: connection.execute(statement))
-
-    async def _submit(self, jobs: Sequence[_Submitted], *, overtakes: int = 0) -> None:
-        del overtakes  # nothing waits
-        if not self.available:
-            for submitted in jobs:
-                submitted.error = StoreUnavailableError("the disk is full")
-            return
-        self.at_commit()
-        over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._commit_batch([_Submission(jobs, over)])
-        self.at_commit()
-        await over
 
     async def _read(self, query: Callable[..., T]) -> T:
         return _in_transaction(self._engine, query)
@@ -210,7 +221,7 @@ class World:
         self.store = InlineStore(f"sqlite:///{self.database}")
         if new:
             self.loop.run(self.store.create())
-        self.store.at_commit = self.at_crossing
+        self.store.commits.at_commit = self.at_crossing
         self.office.queue = Queue(self.office.signer, SigningClock(self.clock), self.clock)
         judge = Judge(self.office.queue, self.clock, self.log)
         self.deliverer = Deliverer(
@@ -223,8 +234,8 @@ class World:
             new_token=lambda: f"token-{next(self._names)}",
             numbers=PublishNumbers(self.loop.run(self.store.newest_publish_number())),
         )
-        self.store.on_committed(self._offer)
-        self.store.on_doubt(self.deliverer.look_again)
+        self.store.commits.on_committed(self._offer)
+        self.store.commits.on_doubt(self.deliverer.look_again)
         self.listener = Listener(self.store, self.deliverer, judge)
         self.connect_bridge()
 

@@ -51,7 +51,7 @@ class Desk:
     def __post_init__(self) -> None:
         self.results = Results(TOPICS, self.log)
         self.intake = self.intake_of(self.decide)
-        self.store.on_step(self.intake.tell)
+        self.store.commits.on_step(self.intake.tell)
 
     async def decide(self, decision: Decision, *, told: bool = True) -> Decided:
         return await self.store.commit(Decide(decision, self.office.reconsider, told=told))

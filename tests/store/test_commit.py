@@ -11,7 +11,8 @@ from sqlalchemy import event, select
 from sqlalchemy.exc import IntegrityError
 
 from broker_bridge.adapters.store import tables
-from broker_bridge.adapters.store.store import MAX_BATCH, OVERTAKES, SqlStore
+from broker_bridge.adapters.store.group_commit import MAX_BATCH, OVERTAKES
+from broker_bridge.adapters.store.store import SqlStore
 from broker_bridge.app.decide import Decided, DecisionConflictError, UnknownPhoneError
 from broker_bridge.app.ports import (
     AuditEntry,
@@ -176,7 +177,7 @@ async def test_a_job_that_raises_drops_its_own_writes_and_no_others(store: SqlSt
 
     before = await store.commit(office.enrol(IMEI))
     published: list[Outgoing] = []
-    store.on_committed(published.append)
+    store.commits.on_committed(published.append)
     _, failed, _ = await together(
         store,
         Work(lambda tx: tx.audit(audit("first"))),
@@ -233,7 +234,7 @@ async def test_a_row_that_cannot_be_read_fails_only_who_asks_for_it(store: SqlSt
 async def test_states_are_handed_over_after_the_commit_and_before_the_answer(store: SqlStore, office: Office) -> None:
     commits = counted_commits(store)
     seen: list[tuple[str, int]] = []
-    store.on_committed(lambda _: seen.append(("published", len(commits))))
+    store.commits.on_committed(lambda _: seen.append(("published", len(commits))))
     await store.commit(office.enrol(IMEI))
     seen.append(("answered", len(commits)))
     assert seen == [("published", 1), ("answered", 1)]
@@ -251,7 +252,7 @@ async def test_a_caller_that_went_away_does_not_undo_what_it_asked_for(store: Sq
 async def test_more_than_the_store_promises_to_hold_is_refused_at_once(
     store: SqlStore, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(store._inbox, "maxsize", 3)
+    monkeypatch.setattr(store.commits._inbox, "maxsize", 3)
     answers = await together(store, *(Work(lambda tx: tx.last_signed_at()) for _ in range(8)))
     assert answers[:3] == [0, 0, 0]
     assert all(isinstance(answer, OverloadedError) for answer in answers[3:])

@@ -122,7 +122,7 @@ async def test_a_killed_postgresql_loses_nothing_acknowledged_and_the_store_goes
     url = own_postgres.create("paylatch")
     doubts: list[None] = []
     async with SqlStore(url) as store:
-        store.on_doubt(lambda: doubts.append(None))
+        store.commits.on_doubt(lambda: doubts.append(None))
         await store.add_lender(ACME, b"k" * 32, at=1)
         load = Load(store, office)
         running = asyncio.create_task(load.run())
@@ -151,8 +151,8 @@ async def test_a_commit_that_was_made_although_its_answer_was_lost_is_found_by_w
         await store.commit(office.enrol(IMEI))
         published: list[Outgoing] = []
         doubts: list[None] = []
-        store.on_committed(published.append)
-        store.on_doubt(lambda: doubts.append(None))
+        store.commits.on_committed(published.append)
+        store.commits.on_doubt(lambda: doubts.append(None))
         lose_the_answer_to_the_next_commit(store, monkeypatch)
         with pytest.raises(StoreUnavailableError, match="the connection ended"):
             await store.commit(office.decide(overdue(90, at=1, imei=IMEI)))

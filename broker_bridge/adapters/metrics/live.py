@@ -9,7 +9,8 @@ from prometheus_client.registry import Collector
 from broker_bridge.adapters.metrics.unlock_clock import UnlockClock
 from broker_bridge.adapters.mqtt.lenders_link import LendersLink
 from broker_bridge.adapters.mqtt.link import Link
-from broker_bridge.adapters.store.store import Backlog, SqlStore
+from broker_bridge.adapters.store.backlog import Backlog
+from broker_bridge.adapters.store.store import SqlStore
 from broker_bridge.app.deliver import Deliverer
 from broker_bridge.app.hear import REFUSED_HERE, Listener
 from broker_bridge.app.ports import Clock
@@ -59,7 +60,7 @@ class Live(Collector):
         yield from self._waiting()
         yield from self._broker()
         yield self._refusals()
-        waiting = self._parts.store.waiting
+        waiting = self._parts.store.commits.waiting
         yield GaugeMetricFamily("paylatch_commit_jobs_waiting", "Submissions that wait for the next commit.", waiting)
 
     def _outbox(self) -> Iterator[Metric]:

@@ -8,7 +8,7 @@ from typing import Final, Literal
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from broker_bridge.adapters.metrics.unlock_clock import UnlockClock
-from broker_bridge.adapters.store.store import Commit
+from broker_bridge.adapters.store.group_commit import Commit
 from broker_bridge.app.ports import Clock
 from broker_bridge.domain.commands import Status
 from broker_bridge.domain.decisions import Decision

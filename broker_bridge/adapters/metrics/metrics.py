@@ -14,7 +14,7 @@ from prometheus_client import (
 
 from broker_bridge.adapters.metrics.live import Live, Parts
 from broker_bridge.adapters.metrics.meters import Meters
-from broker_bridge.adapters.store.store import Backlog
+from broker_bridge.adapters.store.backlog import Backlog
 from broker_bridge.app.ports import Clock, StoreUnavailableError
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST

@@ -1,18 +1,9 @@
-"""The store: SQLite or PostgreSQL behind one writer thread with group commit.
-
-Jobs that come while a commit is under way share the next one. A single commit costs as much as one with fifty jobs, so
-the busier the bridge, the cheaper each decision; and an idle bridge waits for nobody.
-"""
+"""The store: SQLite or PostgreSQL, with jobs in group commits and everything else in short transactions of its own."""
 
 import asyncio
-import itertools
-import math
-import queue
-import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Self, TypeVar, cast
 
@@ -29,27 +20,24 @@ from sqlalchemy import (
     literal_column,
     or_,
     select,
-    text,
     update,
 )
 from sqlalchemy.exc import (
     DataError,
-    DBAPIError,
-    IntegrityError,
-    InternalError,
-    OperationalError,
     SQLAlchemyError,
 )
-from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from broker_bridge.adapters.store import lenders, tables
+from broker_bridge.adapters.store.backlog import Backlog, read_backlog
 from broker_bridge.adapters.store.database_file import is_to_be_made
 from broker_bridge.adapters.store.engine import READERS, database_url, engines, make_file
+from broker_bridge.adapters.store.errors import unavailable, unstorable
+from broker_bridge.adapters.store.group_commit import GroupCommit
 from broker_bridge.adapters.store.imports import SqlImports
 from broker_bridge.adapters.store.migrate import newest_revision, upgrade, writable_revision
 from broker_bridge.adapters.store.rows import audit_of, command_of, decision_of, outgoing_of, phone_of, policy_of
 from broker_bridge.adapters.store.statements import among, insert_missing
-from broker_bridge.adapters.store.transaction import SharedTransaction, read_lender
+from broker_bridge.adapters.store.transaction import read_lender
 from broker_bridge.app.ports import (
     AuditEntry,
     Command,
@@ -57,13 +45,10 @@ from broker_bridge.app.ports import (
     LenderRecord,
     LenderSummary,
     Outgoing,
-    OverloadedError,
     Page,
     PolicyVersion,
     RecordedDecision,
-    StoreUnavailableError,
     Sweep,
-    UnstorableError,
 )
 from broker_bridge.domain.access import ApiKey, KeyId, first_key
 from broker_bridge.domain.commands import Status
@@ -76,11 +61,6 @@ from lock_protocol.messages import Delegation, LenderId
 
 T = TypeVar("T")
 
-MAX_BATCH = 100
-"""Jobs in a commit, about: a payment waits for the one under way, then for its own. Larger ones are hardly cheaper."""
-OVERTAKES = 1000
-"""How many submissions of many jobs a single job overtakes. A bound, so that lists and reports get on as well."""
-MAX_WAITING = 20_000
 CANARIES_KEPT = 1000
 # Written into the statement, as the partial indexes have them: with a parameter in their place PostgreSQL's prepared
 # statements could not know that the index holds what is asked for.
@@ -91,63 +71,6 @@ _NOT_NEWEST = ~exists().where(
 )
 _MAX_DIGITS = 19
 _OPEN_LEVELS = [int(level) for level in Level if level.is_open or level is Level.RELEASED]
-
-
-@dataclass(slots=True)
-class _Submitted:
-    """A job, and what came of it."""
-
-    job: Job[Any]
-    result: Any = None
-    error: Exception | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Submission:
-    """Jobs that were submitted together, and who waits for them."""
-
-    jobs: Sequence[_Submitted]
-    over: "asyncio.Future[None]"
-
-    def settle(self) -> None:
-        """Say that it is over. Runs in the event loop; a submitter that was cancelled does not want to know."""
-        if not self.over.done():
-            self.over.set_result(None)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Commit:
-    """What came of jobs that were committed together."""
-
-    jobs: int
-    duration_s: float
-    failed: bool = False
-    """Whether the database did not take them. A job that raised on its own account is no failure."""
-    in_doubt: bool = False
-    """Whether it may have taken them all the same."""
-    to_publish: Sequence[Outgoing] = ()
-    to_tell: Sequence[Command] = ()
-    moved: Collection[Command] = ()
-    """Commands that are new or in another status now."""
-
-
-@dataclass(frozen=True, slots=True)
-class Oldest:
-    """How long the commands of a lane have waited. Seconds UTC; None where there is none."""
-
-    pending_since: int | None
-    """When the oldest command that is still pending was made."""
-    due_since: int | None
-    """When the command that is due for longest was to be published."""
-
-
-@dataclass(frozen=True, slots=True)
-class Backlog:
-    """How far the bridge is behind."""
-
-    commands: Mapping[Lane, Oldest]
-    to_judge_since: int | None
-    """When the phone that waits for longest was to be judged again, seconds UTC; it may lie ahead."""
 
 
 class SqlStore:
@@ -161,14 +84,8 @@ class SqlStore:
         """
         self._url = database_url(url)
         self._engine, self._writing = engines(self._url)
-        self._inbox: queue.PriorityQueue[tuple[float, int, _Submission | None]] = queue.PriorityQueue(MAX_WAITING)
-        self._numbers = itertools.count()
+        self.commits = GroupCommit(self._writing)
         self._short = ThreadPoolExecutor(READERS, thread_name_prefix="store.short")
-        self._writer = threading.Thread(target=self._write_until_closed, name="store.writer", daemon=True)
-        self._on_committed: Callable[[Outgoing], object] = lambda _: None
-        self._on_doubt: Callable[[], object] = lambda: None
-        self._on_step: Callable[[Command], object] = lambda _: None
-        self._on_commit: Callable[[Commit], object] = lambda _: None
         self._on_asked: Callable[[float], object] = lambda _: None
 
     async def __aenter__(self) -> Self:
@@ -183,13 +100,12 @@ class SqlStore:
         except BaseException:
             await self._close()
             raise
-        self._writer.start()
+        self.commits.start()
         return self
 
     async def __aexit__(self, *_: object) -> None:
         """Finish what has been submitted and close."""
-        await asyncio.to_thread(self._inbox.put, (math.inf, next(self._numbers), None))
-        await asyncio.to_thread(self._writer.join)
+        await self.commits.close()
         await self._close()
 
     async def _close(self) -> None:
@@ -216,26 +132,6 @@ class SqlStore:
         finally:
             self._dispose()
 
-    def on_committed(self, publish: Callable[[Outgoing], object]) -> None:
-        """Say who takes the states that committed jobs want published."""
-        self._on_committed = publish
-
-    def on_doubt(self, look_again: Callable[[], object]) -> None:
-        """Say who is told that a commit has failed in a way that leaves open whether it was made.
-
-        A connection may end between PostgreSQL's commit and its answer. What it wrote is there then, waits to be
-        published, and nobody has offered it.
-        """
-        self._on_doubt = look_again
-
-    def on_step(self, tell: Callable[[Command], object]) -> None:
-        """Say who takes each committed change of a command's status whose lender is told of it."""
-        self._on_step = tell
-
-    def on_commit(self, observe: Callable[[Commit], object]) -> None:
-        """Say who is told of every commit, in the event loop, when it is over."""
-        self._on_commit = observe
-
     def on_asked(self, observe: Callable[[float], object]) -> None:
         """Say who is told how long each question and each small write took, waiting for its turn included (seconds)."""
         self._on_asked = observe
@@ -246,137 +142,17 @@ class SqlStore:
         return self._url.get_backend_name()
 
     @property
-    def waiting(self) -> int:
-        """How many submissions wait for the next commit."""
-        return self._inbox.qsize()
-
-    @property
     def imports(self) -> SqlImports:
         """The imports in this database."""
         return SqlImports(self._read, self._write)
 
-    # --- writing ---
-
     async def commit(self, job: Job[T]) -> T:
         """Run a job and return its result once it is durable."""
-        submitted = _Submitted(job)
-        await self._submit([submitted], overtakes=OVERTAKES)
-        if submitted.error is not None:
-            raise submitted.error
-        return cast("T", submitted.result)
+        return await self.commits.commit(job)
 
     async def commit_each(self, jobs: Sequence[Job[T]]) -> list[T | Exception]:
         """Run jobs in their order, and return the result of each, or its error, once all that succeeded is durable."""
-        submitted = [_Submitted(job) for job in jobs]
-        if submitted:
-            await self._submit(submitted)
-        return [one.result if one.error is None else one.error for one in submitted]
-
-    async def _submit(self, jobs: Sequence[_Submitted], *, overtakes: int = 0) -> None:
-        over: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        try:
-            number = next(self._numbers)
-            self._inbox.put_nowait((number - overtakes, number, _Submission(jobs, over)))
-        except queue.Full:
-            raise OverloadedError(f"{MAX_WAITING} submissions are waiting for the database") from None
-        await over
-
-    def _write_until_closed(self) -> None:
-        while True:
-            batch, closing = self._next_batch()
-            if batch:
-                self._commit_batch(batch)
-            if closing:
-                return
-
-    def _next_batch(self) -> tuple[list[_Submission], bool]:
-        """Wait for a submission and take with it all that have come meanwhile; tell whether the store is closing."""
-        batch: list[_Submission] = []
-        jobs = 0
-        *_, submission = self._inbox.get()
-        while submission is not None:
-            batch.append(submission)
-            jobs += len(submission.jobs)
-            if jobs >= MAX_BATCH:
-                return batch, False
-            try:
-                *_, submission = self._inbox.get_nowait()
-            except queue.Empty:
-                return batch, False
-        return batch, True
-
-    def _commit_batch(self, batch: list[_Submission]) -> None:
-        jobs = [submitted for submission in batch for submitted in submission.jobs]
-        started = time.perf_counter()
-        try:
-            commit = self._run_together(jobs, started)
-        except _AWAY as error:
-            if len(jobs) > 1 and _is_about_rows(error):
-                self._commit_alone(batch)
-                return
-            self._hand_over(batch, [_in_doubt(jobs, error, started)])
-        except Exception:  # noqa: BLE001 - the writer outlives whatever a batch holds
-            # One of them has a row that cannot be read, or wrote what the database will not take: a phone that another
-            # bridge has enrolled meanwhile, say. Alone, and knowing that by then, each answers for itself.
-            self._commit_alone(batch)
-        else:
-            self._hand_over(batch, [commit])
-
-    def _commit_alone(self, batch: list[_Submission]) -> None:
-        for submission in batch:
-            self._hand_over([submission], [self._commit_one(submitted) for submitted in submission.jobs])
-
-    def _commit_one(self, submitted: _Submitted) -> Commit:
-        started = time.perf_counter()
-        try:
-            return self._run_together([submitted], started)
-        except _AWAY as error:
-            return _in_doubt([submitted], error, started)
-        except IntegrityError as error:
-            submitted.error = error
-        except (DataError, OverflowError) as error:  # the first is PostgreSQL's, the second SQLite's
-            submitted.error = _unstorable(error)
-        except SQLAlchemyError as error:
-            submitted.error = _unavailable(error)
-        except Exception as error:  # noqa: BLE001 - the same
-            submitted.error = error
-        return Commit(jobs=1, duration_s=0, failed=True)
-
-    def _run_together(self, jobs: Sequence[_Submitted], started: float) -> Commit:
-        with self._writing.begin() as connection:
-            tx = SharedTransaction(connection, [submitted.job for submitted in jobs])
-            for submitted in jobs:
-                submitted.result, submitted.error = None, None
-                try:
-                    submitted.result = tx.run(submitted.job)
-                except SQLAlchemyError:
-                    raise
-                except Exception as error:  # noqa: BLE001 - whatever a job raises is its submitter's answer
-                    submitted.error = error
-            tx.flush()
-        return Commit(
-            jobs=len(jobs),
-            duration_s=time.perf_counter() - started,
-            to_publish=tx.to_publish,
-            moved=tx.moved(),
-            to_tell=tx.to_tell,
-        )
-
-    def _hand_over(self, batch: Sequence[_Submission], commits: Sequence[Commit]) -> None:
-        batch[0].over.get_loop().call_soon_threadsafe(self._settle, batch, commits)
-
-    def _settle(self, batch: Sequence[_Submission], commits: Sequence[Commit]) -> None:
-        for commit in commits:
-            if commit.in_doubt:
-                self._on_doubt()
-            for state in commit.to_publish:
-                self._on_committed(state)
-            for step in commit.to_tell:
-                self._on_step(step)
-        for submission in batch:
-            submission.settle()
-        for commit in commits:
-            self._on_commit(commit)
+        return await self.commits.commit_each(jobs)
 
     # --- reading ---
 
@@ -519,7 +295,7 @@ class SqlStore:
 
     async def backlog(self) -> Backlog:
         """Return how far the bridge is behind: a look at the beginning of a few indexes."""
-        return await self._read(_backlog)
+        return await self._read(read_backlog)
 
     async def sent_before(self, at: int, limit: int) -> Sequence[Imei]:
         """Return phones whose newest command was sent before `at` and is still `sent`."""
@@ -681,45 +457,14 @@ def _entry_number(token: str) -> int:
     return int(token) if token.isascii() and token.isdecimal() and len(token) < _MAX_DIGITS else 0
 
 
-# The database itself, not what it was given: each job of a batch would meet the same.
-_AWAY = (OperationalError, InternalError, PoolTimeoutError, StoreUnavailableError)
-
-
-_ROWS_HELD = frozenset({"55P03", "40P01", "40001"})
-"""lock_not_available, deadlock_detected, serialization_failure: somebody else holds rows of some of the jobs."""
-
-
-def _is_about_rows(error: Exception) -> bool:
-    """Return whether the database is there, and only what some jobs need is held by somebody else."""
-    return isinstance(error, DBAPIError) and getattr(error.orig, "sqlstate", None) in _ROWS_HELD
-
-
-def _in_doubt(jobs: Sequence[_Submitted], error: SQLAlchemyError | StoreUnavailableError, started: float) -> Commit:
-    for submitted in jobs:
-        submitted.error = _unavailable(error)
-    return Commit(jobs=len(jobs), duration_s=time.perf_counter() - started, failed=True, in_doubt=True)
-
-
 def _in_transaction(engine: Engine, query: Callable[[Connection], T]) -> T:
     try:
         with engine.begin() as connection:
             return query(connection)
     except DataError as error:
-        raise _unstorable(error) from error
+        raise unstorable(error) from error
     except SQLAlchemyError as error:
-        raise _unavailable(error) from error
-
-
-def _unstorable(error: DataError | OverflowError) -> UnstorableError:
-    return UnstorableError(f"the database cannot hold this: {error.orig if isinstance(error, DataError) else error}")
-
-
-def _unavailable(error: SQLAlchemyError | StoreUnavailableError) -> StoreUnavailableError:
-    """Return an error in the database's own words, without the statement and its parameters."""
-    if isinstance(error, StoreUnavailableError):
-        return error
-    reason = error.orig if isinstance(error, DBAPIError) else error
-    return StoreUnavailableError(f"the database does not answer: {reason}")
+        raise unavailable(error) from error
 
 
 def _first(connection: Connection, query: Any, make: Callable[..., T]) -> T | None:
@@ -729,18 +474,3 @@ def _first(connection: Connection, query: Any, make: Callable[..., T]) -> T | No
 
 def _all(connection: Connection, query: Any, make: Callable[..., T]) -> list[T]:
     return [make(row) for row in connection.execute(query)]
-
-
-def _backlog(connection: Connection) -> Backlog:
-    # The conditions of these indexes stand here as text, for the planner to know them again.
-    to_judge = select(func.min(tables.phones.c.look_at)).where(text("look_at > 0"))
-    lanes = {lane: _oldest_of(connection, lane) for lane in Lane}
-    return Backlog(lanes, connection.execute(to_judge).scalar())
-
-
-def _oldest_of(connection: Connection, lane: Lane) -> Oldest:
-    table = tables.commands
-    mine = table.c.lane == int(lane)
-    pending = select(func.min(table.c.created_at)).where(mine, text("finished_at = 0"))
-    due = select(func.min(table.c.due_at)).where(mine, text("due_at > 0"))
-    return Oldest(connection.execute(pending).scalar(), connection.execute(due).scalar())

@@ -1,0 +1,18 @@
+"""What the database says when it does not take something, in the words of `broker_bridge.app.ports`."""
+
+from sqlalchemy.exc import DataError, DBAPIError, SQLAlchemyError
+
+from broker_bridge.app.ports import StoreUnavailableError, UnstorableError
+
+
+def unstorable(error: DataError | OverflowError) -> UnstorableError:
+    """Return the error of a value that the database cannot hold, in its own words."""
+    return UnstorableError(f"the database cannot hold this: {error.orig if isinstance(error, DataError) else error}")
+
+
+def unavailable(error: SQLAlchemyError | StoreUnavailableError) -> StoreUnavailableError:
+    """Return an error in the database's own words, without the statement and its parameters."""
+    if isinstance(error, StoreUnavailableError):
+        return error
+    reason = error.orig if isinstance(error, DBAPIError) else error
+    return StoreUnavailableError(f"the database does not answer: {reason}")

@@ -16,7 +16,7 @@ from broker_bridge.adapters.signing.keys import FileSigner, init_development_key
 from broker_bridge.adapters.store.store import SqlStore
 from broker_bridge.app.confirm import Ack, HearReport, Judge, MarkSent
 from broker_bridge.app.decide import Decide
-from broker_bridge.app.ports import Job
+from broker_bridge.app.ports.store import Job
 from broker_bridge.app.reconsider import Reconsider
 from broker_bridge.domain.decisions import Decision, DecisionId, DecisionType, Payment
 from broker_bridge.domain.phones import Phone

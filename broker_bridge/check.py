@@ -14,7 +14,8 @@ from broker_bridge.adapters.mqtt.broker_conf import exposures
 from broker_bridge.adapters.mqtt.probe import probe
 from broker_bridge.adapters.signing.keys import KeyFileError, lenders_in, trusted_roots, usable_delegation
 from broker_bridge.adapters.store.store import SqlStore
-from broker_bridge.app.ports import BrokerUnavailableError, StoreUnavailableError
+from broker_bridge.app.ports.broker import BrokerUnavailableError
+from broker_bridge.app.ports.store import StoreUnavailableError
 from broker_bridge.settings import ENV_PREFIX, Settings, SettingsError, broker_password, unsafe
 from lock_protocol.messages import Delegation, LenderId
 

@@ -40,7 +40,7 @@ from broker_bridge.app.deliver import Deliverer
 from broker_bridge.app.hear import Listener
 from broker_bridge.app.outbox import Outbox
 from broker_bridge.app.policies import Policies, refuse_unusable_policies
-from broker_bridge.app.ports import Log
+from broker_bridge.app.ports.surroundings import Log
 from broker_bridge.app.reconsider import Reconsider
 from broker_bridge.app.resign import refuse_older_delegations, sign_all_again
 from broker_bridge.app.results import Results

@@ -6,7 +6,8 @@ from collections.abc import Collection, Sequence
 from broker_bridge.adapters.http.access import new_key
 from broker_bridge.adapters.mqtt.passwords import SERVICE_USERS
 from broker_bridge.adapters.store.store import SqlStore
-from broker_bridge.app.ports import LenderSummary, UnknownLenderError
+from broker_bridge.app.ports.signing import UnknownLenderError
+from broker_bridge.app.records import LenderSummary
 from broker_bridge.domain.access import ApiKey, KeyId, Scope
 from broker_bridge.settings import Settings, SettingsError
 from lock_protocol.messages import LenderId

@@ -130,7 +130,7 @@ def demo(
 
     Exits with 0 only if every phone was, at the end of every month, what its history requires.
     """
-    from broker_bridge.app.ports import StoreUnavailableError  # noqa: PLC0415 - see the module's docstring
+    from broker_bridge.app.ports.store import StoreUnavailableError  # noqa: PLC0415 - see the module's docstring
     from device_sim.fleet.control_client import FleetControlError  # noqa: PLC0415
     from paylatch.broker_process import BrokerError  # noqa: PLC0415
     from paylatch.client import PaylatchError  # noqa: PLC0415
@@ -203,7 +203,7 @@ def bridge_run(
         "broker": {"host": broker_host, "port": broker_port},
     }
     from broker_bridge.adapters.signing.keys import KeyFileError  # noqa: PLC0415 - see the module's docstring
-    from broker_bridge.app.ports import StoreUnavailableError  # noqa: PLC0415
+    from broker_bridge.app.ports.store import StoreUnavailableError  # noqa: PLC0415
     from broker_bridge.app.resign import DelegationBehindError  # noqa: PLC0415
     from broker_bridge.domain.policy import PolicyError  # noqa: PLC0415
     from broker_bridge.main import run  # noqa: PLC0415

@@ -11,7 +11,8 @@ from broker_bridge.adapters.policies.reading import read_policy
 from broker_bridge.app.decide import Decide
 from broker_bridge.app.enrol import Enrol
 from broker_bridge.app.policies import Policies
-from broker_bridge.app.ports import Transaction, UnknownLenderError
+from broker_bridge.app.ports.signing import UnknownLenderError
+from broker_bridge.app.ports.store import Transaction
 from broker_bridge.app.reconsider import Reconsider
 from broker_bridge.app.sign import Queue, SigningClock
 from broker_bridge.domain.decisions import Decision, DecisionId

@@ -8,7 +8,9 @@ something which is not its newest state gets its newest state again, over whatev
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from broker_bridge.app.ports import AuditEntry, Clock, Log, Transaction, changed_command, outgoing
+from broker_bridge.app.ports.store import Transaction
+from broker_bridge.app.ports.surroundings import Clock, Log
+from broker_bridge.app.records import AuditEntry, changed_command, outgoing
 from broker_bridge.app.sign import ClockSuspectError, Queue
 from broker_bridge.domain.authority import NotDelegatedError
 from broker_bridge.domain.commands import Event, Status, after

@@ -4,8 +4,9 @@ import json
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from broker_bridge.app.ports import AuditEntry, RecordedDecision, Transaction
+from broker_bridge.app.ports.store import Transaction
 from broker_bridge.app.reconsider import Reconsider
+from broker_bridge.app.records import AuditEntry, RecordedDecision
 from broker_bridge.domain.authority import require_link
 from broker_bridge.domain.decisions import Decision, DecisionId
 from broker_bridge.domain.gates import Condition, Missing

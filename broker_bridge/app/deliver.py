@@ -18,19 +18,10 @@ from broker_bridge.app.acknowledged import Acknowledged
 from broker_bridge.app.canary import PublishNumbers, encode_canary
 from broker_bridge.app.confirm import Ack, Judge, MarkSent, TimeOut
 from broker_bridge.app.outbox import Outbox
-from broker_bridge.app.ports import (
-    Broker,
-    BrokerUnavailableError,
-    Clock,
-    Job,
-    Log,
-    Outgoing,
-    OverloadedError,
-    PhonesLine,
-    PublishRefusedError,
-    Store,
-    StoreUnavailableError,
-)
+from broker_bridge.app.ports.broker import Broker, BrokerUnavailableError, PhonesLine, PublishRefusedError
+from broker_bridge.app.ports.store import Job, OverloadedError, Store, StoreUnavailableError
+from broker_bridge.app.ports.surroundings import Clock, Log
+from broker_bridge.app.records import Outgoing
 from broker_bridge.domain.lanes import Lane
 from lock_protocol.imei import Imei
 from lock_protocol.topics import PhoneTopic, Topics

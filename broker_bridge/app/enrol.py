@@ -3,8 +3,9 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
-from broker_bridge.app.ports import AuditEntry, Transaction, outgoing
+from broker_bridge.app.ports.store import Transaction
 from broker_bridge.app.reconsider import Reconsider
+from broker_bridge.app.records import AuditEntry, outgoing
 from broker_bridge.domain.decisions import DecisionId
 from broker_bridge.domain.judgement import lease_look
 from broker_bridge.domain.lanes import FIRST_LANE

@@ -11,17 +11,9 @@ from typing import NamedTuple
 
 from broker_bridge.app.confirm import HearHello, HearReport, HelloAnswer, Judge, OnePhone, UnknownDeviceError
 from broker_bridge.app.deliver import Deliverer
-from broker_bridge.app.ports import (
-    Broker,
-    BrokerUnavailableError,
-    Job,
-    OverloadedError,
-    PublishRefusedError,
-    Store,
-    StoreUnavailableError,
-    Transaction,
-    outgoing,
-)
+from broker_bridge.app.ports.broker import Broker, BrokerUnavailableError, PublishRefusedError
+from broker_bridge.app.ports.store import Job, OverloadedError, Store, StoreUnavailableError, Transaction
+from broker_bridge.app.records import outgoing
 from broker_bridge.domain.phones import Phone
 from lock_protocol.imei import Imei
 from lock_protocol.messages import Fresh

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from broker_bridge.app.decide import Decided
-from broker_bridge.app.ports import FileRow, Job, Transaction, UnreadableFileError
+from broker_bridge.app.ports.imports import FileRow, UnreadableFileError
+from broker_bridge.app.ports.store import Job, Transaction
 from broker_bridge.domain.decisions import Decision, DecisionId
 from broker_bridge.domain.imports import ImportId, Outcome, RowResult
 from lock_protocol.imei import Imei

@@ -16,17 +16,9 @@ from typing import Any
 
 from broker_bridge.app.import_rows import Desk, ImportedDecision, JudgedError, refused
 from broker_bridge.app.imports import Intake
-from broker_bridge.app.ports import (
-    Clock,
-    FileRow,
-    Imports,
-    Log,
-    OverloadedError,
-    Spool,
-    Store,
-    StoreUnavailableError,
-    UnreadableFileError,
-)
+from broker_bridge.app.ports.imports import FileRow, Imports, Spool, UnreadableFileError
+from broker_bridge.app.ports.store import OverloadedError, Store, StoreUnavailableError
+from broker_bridge.app.ports.surroundings import Clock, Log
 from broker_bridge.app.sign import ClockSuspectError
 from broker_bridge.domain.decisions import Decision
 from broker_bridge.domain.imports import Counts, Import, ImportId, ImportState, Outcome, RowResult

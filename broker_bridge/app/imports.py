@@ -10,7 +10,8 @@ from collections.abc import AsyncIterable, Callable
 from dataclasses import dataclass, field
 from itertools import count
 
-from broker_bridge.app.ports import Clock, Imports, Spool
+from broker_bridge.app.ports.imports import Imports, Spool
+from broker_bridge.app.ports.surroundings import Clock
 from broker_bridge.domain.imports import Import, ImportId, ImportState, Upload
 
 MAX_UNFINISHED = 20

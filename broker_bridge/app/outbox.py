@@ -15,7 +15,7 @@ import heapq
 from collections import OrderedDict, deque
 from dataclasses import dataclass
 
-from broker_bridge.app.ports import Outgoing
+from broker_bridge.app.records import Outgoing
 from broker_bridge.domain.lanes import Lane
 from lock_protocol.imei import Imei
 from lock_protocol.messages import LenderId

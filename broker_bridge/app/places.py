@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from broker_bridge.app.ports import OverloadedError
+from broker_bridge.app.ports.store import OverloadedError
 from broker_bridge.domain.decisions import Decision
 from lock_protocol.messages import LenderId
 

@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from broker_bridge.app.ports import LenderRecord, Store
+from broker_bridge.app.ports.store import Store
+from broker_bridge.app.records import LenderRecord
 from broker_bridge.domain.policy import Policy, PolicyError
 from lock_protocol.messages import LenderId
 

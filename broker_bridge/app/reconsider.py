@@ -7,7 +7,9 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
 from broker_bridge.app.policies import Policies
-from broker_bridge.app.ports import Clock, LenderRecord, Transaction
+from broker_bridge.app.ports.store import Transaction
+from broker_bridge.app.ports.surroundings import Clock
+from broker_bridge.app.records import LenderRecord
 from broker_bridge.app.sign import ClockSuspectError, Queue
 from broker_bridge.domain.authority import NotDelegatedError, within
 from broker_bridge.domain.decisions import DecisionId

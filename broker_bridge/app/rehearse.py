@@ -6,7 +6,8 @@ What comes out is valid for nothing; whoever rehearses sees to it that none of i
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from broker_bridge.app.ports import Signer, Transaction
+from broker_bridge.app.ports.signing import Signer
+from broker_bridge.app.ports.store import Transaction
 from broker_bridge.app.sign import Queue, SigningClock
 from broker_bridge.domain.lanes import Lane
 from lock_protocol.messages import Delegation, DesiredState, Fresh, LenderId

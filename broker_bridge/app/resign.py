@@ -8,7 +8,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from broker_bridge.app.confirm import OnePhone
-from broker_bridge.app.ports import Log, OverloadedError, Signer, Store, StoreUnavailableError, Transaction
+from broker_bridge.app.ports.signing import Signer
+from broker_bridge.app.ports.store import OverloadedError, Store, StoreUnavailableError, Transaction
+from broker_bridge.app.ports.surroundings import Log
 from broker_bridge.app.sign import Queue
 from lock_protocol.imei import Imei
 from lock_protocol.messages import Delegation

@@ -8,7 +8,8 @@ lender that misses a result sends its decision again, and is told what became of
 import asyncio
 from dataclasses import dataclass, field
 
-from broker_bridge.app.ports import Broker, Log, PublishRefusedError
+from broker_bridge.app.ports.broker import Broker, PublishRefusedError
+from broker_bridge.app.ports.surroundings import Log
 from broker_bridge.app.turns import Turns
 from lock_protocol.messages import LenderId
 from lock_protocol.topics import Topics

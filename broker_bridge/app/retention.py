@@ -8,7 +8,8 @@ import asyncio
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from broker_bridge.app.ports import Clock, Log, Store, StoreUnavailableError
+from broker_bridge.app.ports.store import Store, StoreUnavailableError
+from broker_bridge.app.ports.surroundings import Clock, Log
 from broker_bridge.domain.commands import Status
 
 DAY_S = 86_400

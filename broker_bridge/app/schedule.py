@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from broker_bridge.app.confirm import OnePhone
-from broker_bridge.app.ports import Log, OverloadedError, Store, StoreUnavailableError, Transaction
+from broker_bridge.app.ports.store import OverloadedError, Store, StoreUnavailableError, Transaction
+from broker_bridge.app.ports.surroundings import Log
 from broker_bridge.app.reconsider import POSTPONE_S, Reconsider
 from lock_protocol.imei import Imei
 

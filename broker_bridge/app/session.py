@@ -6,7 +6,9 @@ from dataclasses import dataclass
 
 from broker_bridge.app.deliver import Deliverer
 from broker_bridge.app.hear import Listener, Received
-from broker_bridge.app.ports import PhonesLine, PublishedRoot, Store
+from broker_bridge.app.ports.broker import PhonesLine
+from broker_bridge.app.ports.signing import PublishedRoot
+from broker_bridge.app.ports.store import Store
 
 
 @dataclass(frozen=True, slots=True)

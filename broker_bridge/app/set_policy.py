@@ -4,8 +4,10 @@ import asyncio
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from broker_bridge.app.ports import AuditEntry, LenderRecord, Page, PolicyVersion, Signer, Store, Transaction
+from broker_bridge.app.ports.signing import Signer
+from broker_bridge.app.ports.store import Store, Transaction
 from broker_bridge.app.reconsider import Reconsider, case_of
+from broker_bridge.app.records import AuditEntry, LenderRecord, Page, PolicyVersion
 from broker_bridge.domain.authority import within
 from broker_bridge.domain.decisions import DecisionId
 from broker_bridge.domain.gates import Missing

@@ -7,7 +7,10 @@ so a lock decided earlier can neither be delivered by accident nor overwrite a n
 from dataclasses import dataclass
 from hashlib import sha256
 
-from broker_bridge.app.ports import AuditEntry, Clock, Command, Signer, Transaction, changed_command, outgoing
+from broker_bridge.app.ports.signing import Signer
+from broker_bridge.app.ports.store import Transaction
+from broker_bridge.app.ports.surroundings import Clock
+from broker_bridge.app.records import AuditEntry, Command, changed_command, outgoing
 from broker_bridge.domain.authority import require_authority, within
 from broker_bridge.domain.clock import SigningTime, signing_time
 from broker_bridge.domain.commands import Event, Status, after

@@ -29,8 +29,9 @@ from broker_bridge.app.confirm import Judge
 from broker_bridge.app.deliver import Deliverer
 from broker_bridge.app.hear import Listener, Received
 from broker_bridge.app.outbox import Outbox
-from broker_bridge.app.ports import BrokerUnavailableError, OnPublished, Outgoing, PhonesLine, PublishRefusedError
+from broker_bridge.app.ports.broker import BrokerUnavailableError, OnPublished, PhonesLine, PublishRefusedError
 from broker_bridge.app.reconsider import Reconsider
+from broker_bridge.app.records import Outgoing
 from broker_bridge.domain.commands import Status
 from broker_bridge.main import LANE_LIMIT, SystemClock
 from device_sim.adapters.storage import MemoryStorage

@@ -20,7 +20,8 @@ from broker_bridge.adapters.metrics.metrics import Metrics
 from broker_bridge.adapters.store.store import SqlStore
 from broker_bridge.app.import_rows import Desk
 from broker_bridge.app.import_worker import DAY_S
-from broker_bridge.app.ports import Job, Log
+from broker_bridge.app.ports.store import Job
+from broker_bridge.app.ports.surroundings import Log
 from broker_bridge.app.reconsider import Reconsider
 from broker_bridge.domain.imports import Format, Import, Upload
 from lock_protocol.messages import LenderId

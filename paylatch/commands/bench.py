@@ -39,7 +39,7 @@ def bench(
 
     Exits with 0 only if an audit of every phone finds nothing lost.
     """
-    from broker_bridge.app.ports import StoreUnavailableError  # noqa: PLC0415 - see the package's docstring
+    from broker_bridge.app.ports.store import StoreUnavailableError  # noqa: PLC0415 - see the package's docstring
     from device_sim.fleet.control_client import FleetControlError  # noqa: PLC0415
     from paylatch.bench.options import BenchError, Options  # noqa: PLC0415
     from paylatch.bench.run import run  # noqa: PLC0415

@@ -33,7 +33,8 @@ def create(
 ) -> None:
     """Make an API key. It is printed this once; only its hash is stored."""
     from broker_bridge.adapters.http.answers import api_key_answer  # noqa: PLC0415 - see the package's docstring
-    from broker_bridge.app.ports import StoreUnavailableError, UnknownLenderError  # noqa: PLC0415
+    from broker_bridge.app.ports.signing import UnknownLenderError  # noqa: PLC0415
+    from broker_bridge.app.ports.store import StoreUnavailableError  # noqa: PLC0415
     from broker_bridge.tenants import create_key  # noqa: PLC0415
 
     owner, called, scopes = lender_named(lender), _name(name), [_scope(one) for one in scope]
@@ -52,7 +53,8 @@ def create(
 def list_all(lender: LenderArgument, *, config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """List a lender's API keys, the oldest first, revoked ones too. None of them is shown itself."""
     from broker_bridge.adapters.http.answers import api_key_answer  # noqa: PLC0415 - see the package's docstring
-    from broker_bridge.app.ports import StoreUnavailableError, UnknownLenderError  # noqa: PLC0415
+    from broker_bridge.app.ports.signing import UnknownLenderError  # noqa: PLC0415
+    from broker_bridge.app.ports.store import StoreUnavailableError  # noqa: PLC0415
     from broker_bridge.tenants import keys_of  # noqa: PLC0415
 
     work = keys_of(settings_from(config), lender_named(lender))
@@ -76,7 +78,7 @@ def revoke(
 ) -> None:
     """Revoke an API key: a second later a running bridge refuses it. Takes even the lender's last admin key."""
     from broker_bridge.adapters.http.answers import api_key_answer  # noqa: PLC0415 - see the package's docstring
-    from broker_bridge.app.ports import StoreUnavailableError  # noqa: PLC0415
+    from broker_bridge.app.ports.store import StoreUnavailableError  # noqa: PLC0415
     from broker_bridge.domain.access import KeyId  # noqa: PLC0415
     from broker_bridge.tenants import revoke_key  # noqa: PLC0415
 

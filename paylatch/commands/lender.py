@@ -11,7 +11,7 @@ from paylatch.commands.outcome import finish
 from paylatch.commands.show import show_json, show_table
 
 if TYPE_CHECKING:
-    from broker_bridge.app.ports import LenderSummary
+    from broker_bridge.app.records import LenderSummary
 
 app = typer.Typer(help="The lenders that may use a bridge.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -22,7 +22,7 @@ def add(name: LenderArgument, *, config: ConfigOption = None, as_json: JsonOptio
 
     The key has the scope `admin`: with it the lender makes keys that may do less.
     """
-    from broker_bridge.app.ports import StoreUnavailableError  # noqa: PLC0415 - see the package's docstring
+    from broker_bridge.app.ports.store import StoreUnavailableError  # noqa: PLC0415 - see the package's docstring
     from broker_bridge.settings import SettingsError  # noqa: PLC0415
     from broker_bridge.tenants import LenderExistsError, add_lender  # noqa: PLC0415
 
@@ -40,7 +40,7 @@ def add(name: LenderArgument, *, config: ConfigOption = None, as_json: JsonOptio
 @app.command("list", epilog="Example: paylatch lender list --config bridge.toml")
 def list_all(*, config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """List the lenders, what they have, and whether the bridge can sign for them, until when."""
-    from broker_bridge.app.ports import StoreUnavailableError  # noqa: PLC0415 - see the package's docstring
+    from broker_bridge.app.ports.store import StoreUnavailableError  # noqa: PLC0415 - see the package's docstring
     from broker_bridge.tenants import lenders  # noqa: PLC0415
 
     settings = settings_from(config)

@@ -11,7 +11,7 @@ from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
 from broker_bridge.app.canary import encode_canary
-from broker_bridge.app.ports import BrokerUnavailableError, PublishRefusedError
+from broker_bridge.app.ports.broker import BrokerUnavailableError, PublishRefusedError
 from device_sim.identities import simulated_imei
 from lock_protocol.topics import PhoneTopic
 from tests.broker.bridge_rig import PATIENCE_S, TOPICS, LinkSession, running_link

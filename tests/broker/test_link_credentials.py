@@ -10,7 +10,7 @@ import pytest
 
 from broker_bridge.adapters.mqtt.credentials import CredentialsError, PasswordFile
 from broker_bridge.adapters.store.store import SqlStore
-from broker_bridge.app.ports import StoreUnavailableError
+from broker_bridge.app.ports.store import StoreUnavailableError
 from device_sim.identities import simulated_imei
 from lock_protocol.imei import Imei
 from tests.bridge_rig import ACME, KeptLog, Office

@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from broker_bridge.adapters.http.access import KEY_BELIEVED_S, USES_WRITTEN_EVERY_S, Access
 from broker_bridge.adapters.store.tables import metadata
-from broker_bridge.app.ports import StoreUnavailableError
+from broker_bridge.app.ports.store import StoreUnavailableError
 from broker_bridge.domain.access import ApiKey, KeyId, Scope, first_key
 from broker_bridge.domain.decisions import DecisionType
 from tests.bridge_rig import ACME, KeptLog, SetClock

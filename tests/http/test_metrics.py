@@ -16,7 +16,7 @@ from broker_bridge.app.confirm import Ack, Judge, MarkSent
 from broker_bridge.app.deliver import Deliverer
 from broker_bridge.app.hear import Listener
 from broker_bridge.app.outbox import Outbox
-from broker_bridge.app.ports import StoreUnavailableError, Transaction
+from broker_bridge.app.ports.store import StoreUnavailableError, Transaction
 from broker_bridge.domain.commands import Event
 from tests.bridge_rig import ACME, KeptLog, Office, Work
 from tests.broker.bridge_rig import TOPICS

@@ -7,7 +7,8 @@ import pytest
 from sqlalchemy import update
 
 from broker_bridge.adapters.store.tables import phones
-from broker_bridge.app.ports import Outgoing, StoreUnavailableError
+from broker_bridge.app.ports.store import StoreUnavailableError
+from broker_bridge.app.records import Outgoing
 from broker_bridge.domain.commands import Status
 from broker_bridge.domain.lanes import Lane
 from device_sim.identities import simulated_imei

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from broker_bridge.app.decide import Decided
-from broker_bridge.app.ports import Transaction
+from broker_bridge.app.ports.store import Transaction
 from broker_bridge.app.sign import ClockSuspectError
 from broker_bridge.domain.authority import LinkNotDelegatedError, NotDelegatedError
 from broker_bridge.domain.decisions import Decision, DecisionId, DecisionType, Payment

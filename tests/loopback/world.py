@@ -24,14 +24,9 @@ from broker_bridge.app.decide import Decided
 from broker_bridge.app.deliver import Deliverer
 from broker_bridge.app.hear import Listener, Received
 from broker_bridge.app.outbox import Outbox
-from broker_bridge.app.ports import (
-    BrokerUnavailableError,
-    Command,
-    OnPublished,
-    Outgoing,
-    PublishRefusedError,
-    StoreUnavailableError,
-)
+from broker_bridge.app.ports.broker import BrokerUnavailableError, OnPublished, PublishRefusedError
+from broker_bridge.app.ports.store import StoreUnavailableError
+from broker_bridge.app.records import Command, Outgoing
 from broker_bridge.app.session import Bridge
 from broker_bridge.app.sign import Queue, SigningClock
 from broker_bridge.domain.decisions import Decision

@@ -9,7 +9,7 @@ from broker_bridge.adapters.http.bodies import decision_of
 from broker_bridge.adapters.mqtt.intake import MAX_UNDER_WAY, MAX_WAITING
 from broker_bridge.app.confirm import Ack, Judge, MarkSent
 from broker_bridge.app.decide import Decided
-from broker_bridge.app.ports import StoreUnavailableError, Transaction
+from broker_bridge.app.ports.store import StoreUnavailableError, Transaction
 from broker_bridge.app.schedule import JudgeAgain
 from broker_bridge.domain.commands import Event
 from broker_bridge.domain.decisions import Decision

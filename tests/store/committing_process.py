@@ -11,7 +11,7 @@ from itertools import count
 from pathlib import Path
 
 from broker_bridge.adapters.store.store import SqlStore
-from broker_bridge.app.ports import StoreUnavailableError
+from broker_bridge.app.ports.store import StoreUnavailableError
 from device_sim.identities import simulated_imei
 from tests.bridge_rig import ACME, Office
 from tests.unit.broker_bridge.facts import overdue

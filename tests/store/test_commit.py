@@ -14,15 +14,8 @@ from broker_bridge.adapters.store import tables
 from broker_bridge.adapters.store.group_commit import MAX_BATCH, OVERTAKES
 from broker_bridge.adapters.store.store import SqlStore
 from broker_bridge.app.decide import Decided, DecisionConflictError, UnknownPhoneError
-from broker_bridge.app.ports import (
-    AuditEntry,
-    Job,
-    Outgoing,
-    OverloadedError,
-    StoreUnavailableError,
-    Transaction,
-    UnstorableError,
-)
+from broker_bridge.app.ports.store import Job, OverloadedError, StoreUnavailableError, Transaction, UnstorableError
+from broker_bridge.app.records import AuditEntry, Outgoing
 from broker_bridge.domain.commands import Status
 from device_sim.identities import simulated_imei
 from lock_protocol.imei import Imei

@@ -11,7 +11,8 @@ import pytest
 from sqlalchemy import text
 
 from broker_bridge.adapters.store.store import SqlStore
-from broker_bridge.app.ports import Outgoing, StoreUnavailableError
+from broker_bridge.app.ports.store import StoreUnavailableError
+from broker_bridge.app.records import Outgoing
 from broker_bridge.domain.lanes import Lane
 from device_sim.identities import simulated_imei
 from lock_protocol.imei import Imei

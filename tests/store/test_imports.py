@@ -14,7 +14,8 @@ from broker_bridge.adapters.imports.spool import DirectorySpool
 from broker_bridge.adapters.metrics.metrics import Metrics
 from broker_bridge.adapters.store.store import SqlStore
 from broker_bridge.app.import_worker import ImportWorker
-from broker_bridge.app.ports import Job, OverloadedError, StoreUnavailableError, TooManyImportsError, Transaction
+from broker_bridge.app.ports.imports import TooManyImportsError
+from broker_bridge.app.ports.store import Job, OverloadedError, StoreUnavailableError, Transaction
 from broker_bridge.app.sign import ClockSuspectError
 from broker_bridge.domain.imports import Format, Import, ImportId, ImportState, Outcome, RowResult, Upload, no_rows
 from device_sim.identities import simulated_imei

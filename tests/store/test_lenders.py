@@ -7,7 +7,7 @@ from sqlalchemy import create_engine, text
 
 from broker_bridge.adapters.store.migrate import upgrade
 from broker_bridge.adapters.store.store import SqlStore
-from broker_bridge.app.ports import UnknownLenderError
+from broker_bridge.app.ports.signing import UnknownLenderError
 from broker_bridge.domain.access import ApiKey, KeyId, LastAdminKeyError, Scope, first_key, key_id_of
 from lock_protocol.messages import LenderId
 from tests.bridge_rig import ACME

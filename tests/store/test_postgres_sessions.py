@@ -4,7 +4,7 @@ import psycopg
 import pytest
 
 from broker_bridge.adapters.store.store import SqlStore
-from broker_bridge.app.ports import StoreUnavailableError
+from broker_bridge.app.ports.store import StoreUnavailableError
 from paylatch import postgres_process
 from paylatch.postgres_process import PostgresProcess
 

@@ -10,7 +10,7 @@ from broker_bridge.adapters.store import tables
 from broker_bridge.adapters.store.store import SqlStore
 from broker_bridge.app import retention
 from broker_bridge.app.decide import Decided
-from broker_bridge.app.ports import Transaction
+from broker_bridge.app.ports.store import Transaction
 from broker_bridge.app.retention import DAY_S, Retention
 from broker_bridge.domain.commands import Event, after
 from broker_bridge.domain.phones import CommandId

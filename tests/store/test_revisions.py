@@ -20,7 +20,7 @@ from sqlalchemy import Connection, LargeBinary, MetaData, Table, create_engine, 
 from broker_bridge.adapters.store.engine import POSTGRESQL
 from broker_bridge.adapters.store.migrate import config, upgrade
 from broker_bridge.adapters.store.store import SqlStore
-from broker_bridge.app.ports import StoreUnavailableError
+from broker_bridge.app.ports.store import StoreUnavailableError
 from broker_bridge.app.retention import DAY_S
 from broker_bridge.domain.commands import Status
 from broker_bridge.domain.phones import PhoneStatus

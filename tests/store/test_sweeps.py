@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from broker_bridge.adapters.store.store import SqlStore
-from broker_bridge.app.ports import Transaction
+from broker_bridge.app.ports.store import Transaction
 from broker_bridge.app.schedule import PAGE, Scheduler
 from device_sim.identities import simulated_imei
 from tests.bridge_rig import ACME, KeptLog, Office, Work

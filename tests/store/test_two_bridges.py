@@ -10,7 +10,7 @@ import pytest
 from broker_bridge.adapters.store.store import SqlStore
 from broker_bridge.app.decide import DecisionConflictError
 from broker_bridge.app.enrol import EnrolmentConflictError
-from broker_bridge.app.ports import Transaction
+from broker_bridge.app.ports.store import Transaction
 from broker_bridge.domain.phones import Phone
 from device_sim.identities import simulated_imei
 from lock_protocol.keys import SigningKey

@@ -8,7 +8,7 @@ import aiomqtt
 
 from broker_bridge.adapters.mqtt.client import BrokerAddress, Client, Session, entered
 from broker_bridge.adapters.mqtt.phones_connection import PhonesConnection
-from broker_bridge.app.ports import Broker, BrokerUnavailableError
+from broker_bridge.app.ports.broker import Broker, BrokerUnavailableError
 from mqtt_transport import Connector, Login
 
 WINDOW = 5

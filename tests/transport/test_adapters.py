@@ -9,7 +9,7 @@ import mqtt5
 import pytest
 
 from broker_bridge.adapters.mqtt.client import BrokerAddress
-from broker_bridge.app.ports import Broker, BrokerUnavailableError, PublishRefusedError
+from broker_bridge.app.ports.broker import Broker, BrokerUnavailableError, PublishRefusedError
 from paylatch.ports import LOOPBACK
 from tests.broker.bridge_rig import PATIENCE_S, TOPICS, address_of
 from tests.conftest import RealBroker

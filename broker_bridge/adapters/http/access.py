@@ -14,7 +14,8 @@ from fastapi.security.base import SecurityBase
 from fastapi.security.utils import get_authorization_scheme_param
 
 from broker_bridge.adapters.http.problems import ProblemError
-from broker_bridge.app.ports import Clock, Log, StoreUnavailableError
+from broker_bridge.app.ports.store import StoreUnavailableError
+from broker_bridge.app.ports.surroundings import Clock, Log
 from broker_bridge.domain.access import ApiKey, KeyId, Scope, effective, key_id_of, may_decide
 from broker_bridge.domain.decisions import DecisionType
 from lock_protocol.messages import LenderId

@@ -21,7 +21,7 @@ from broker_bridge.adapters.http.schemas import (
     WouldChangeAnswer,
 )
 from broker_bridge.app.decide import Decided
-from broker_bridge.app.ports import AuditEntry, Command, PolicyVersion
+from broker_bridge.app.records import AuditEntry, Command, PolicyVersion
 from broker_bridge.app.set_policy import WouldChange
 from broker_bridge.domain.access import ApiKey
 from broker_bridge.domain.gates import Missing, earliest_of

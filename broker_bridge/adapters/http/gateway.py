@@ -20,7 +20,8 @@ from broker_bridge.app.decide import Decide, Decided
 from broker_bridge.app.enrol import Enrol
 from broker_bridge.app.import_worker import ImportWorker
 from broker_bridge.app.places import Places
-from broker_bridge.app.ports import Clock, Store
+from broker_bridge.app.ports.store import Store
+from broker_bridge.app.ports.surroundings import Clock
 from broker_bridge.app.reconsider import Reconsider
 from broker_bridge.app.set_policy import PolicyDesk
 from broker_bridge.domain.decisions import Decision

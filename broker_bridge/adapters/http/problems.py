@@ -18,16 +18,9 @@ from broker_bridge.adapters.mqtt.credentials import CredentialsError
 from broker_bridge.app.decide import DecisionConflictError, FutureDecisionError, UnknownPhoneError
 from broker_bridge.app.enrol import EnrolmentConflictError
 from broker_bridge.app.imports import ImportConflictError, UploadRunningError
-from broker_bridge.app.ports import (
-    FileTooLargeError,
-    OverloadedError,
-    SpoolFullError,
-    StoreUnavailableError,
-    TooManyImportsError,
-    UnknownLenderError,
-    UnstorableError,
-    UploadCutError,
-)
+from broker_bridge.app.ports.imports import FileTooLargeError, SpoolFullError, TooManyImportsError, UploadCutError
+from broker_bridge.app.ports.signing import UnknownLenderError
+from broker_bridge.app.ports.store import OverloadedError, StoreUnavailableError, UnstorableError
 from broker_bridge.app.set_policy import PolicyRefusedError
 from broker_bridge.app.sign import ClockSuspectError
 from broker_bridge.domain.access import LastAdminKeyError

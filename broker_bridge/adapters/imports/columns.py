@@ -7,7 +7,7 @@ from typing import Any
 
 from broker_bridge.adapters.http.bodies import DECISION_BODIES
 from broker_bridge.adapters.http.problems import shortened
-from broker_bridge.app.ports import UnreadableFileError
+from broker_bridge.app.ports.imports import UnreadableFileError
 
 _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,18})", re.ASCII)
 _BOOLEANS = {"true": True, "false": False}

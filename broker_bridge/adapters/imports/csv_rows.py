@@ -13,7 +13,7 @@ from typing import BinaryIO
 from broker_bridge.adapters.http.problems import ProblemError
 from broker_bridge.adapters.imports.columns import check_header, readers
 from broker_bridge.adapters.imports.lines import MAX_LINE_BYTES, Line, lines_of
-from broker_bridge.app.ports import FileRow, UnreadableFileError
+from broker_bridge.app.ports.imports import FileRow, UnreadableFileError
 
 _SHORTENED_NUMBER = re.compile(r"[0-9](?:[.,][0-9]+)?E\+?[0-9]+", re.ASCII | re.IGNORECASE)
 

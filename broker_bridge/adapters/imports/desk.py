@@ -13,7 +13,9 @@ from broker_bridge.app.decide import Decide
 from broker_bridge.app.import_rows import Desk
 from broker_bridge.app.import_worker import ImportWorker
 from broker_bridge.app.imports import Intake
-from broker_bridge.app.ports import Imports, Log, Spool, Store, UnreadableFileError
+from broker_bridge.app.ports.imports import Imports, Spool, UnreadableFileError
+from broker_bridge.app.ports.store import Store
+from broker_bridge.app.ports.surroundings import Log
 from broker_bridge.app.reconsider import Reconsider
 from broker_bridge.app.rehearse import rehearsal_of
 

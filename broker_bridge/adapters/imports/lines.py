@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from broker_bridge.app.ports import UnreadableFileError
+from broker_bridge.app.ports.imports import UnreadableFileError
 
 MAX_LINE_BYTES = 16_384
 """A decision takes some hundred bytes."""

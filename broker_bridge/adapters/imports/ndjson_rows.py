@@ -7,7 +7,7 @@ from typing import BinaryIO
 from broker_bridge.adapters.http.problems import ProblemError
 from broker_bridge.adapters.imports.lines import MAX_LINE_BYTES, Line, lines_of
 from broker_bridge.adapters.strict_json import NotJsonError, parse_json
-from broker_bridge.app.ports import FileRow
+from broker_bridge.app.ports.imports import FileRow
 
 
 def ndjson_rows(file: BinaryIO) -> Iterator[FileRow]:

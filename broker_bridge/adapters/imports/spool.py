@@ -11,7 +11,13 @@ from typing import BinaryIO
 
 from broker_bridge.adapters.imports.csv_rows import csv_rows
 from broker_bridge.adapters.imports.ndjson_rows import ndjson_rows
-from broker_bridge.app.ports import FileRow, FileTooLargeError, SpoolFullError, UnreadableFileError, UploadCutError
+from broker_bridge.app.ports.imports import (
+    FileRow,
+    FileTooLargeError,
+    SpoolFullError,
+    UnreadableFileError,
+    UploadCutError,
+)
 from broker_bridge.domain.imports import Format, ImportId
 
 _BLOCK_BYTES = 1024 * 1024
@@ -20,7 +26,7 @@ _READERS = {Format.CSV: csv_rows, Format.NDJSON: ndjson_rows}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DirectorySpool:
-    """The `Spool` of `broker_bridge.app.ports`."""
+    """The `Spool` of `broker_bridge.app.ports.imports`."""
 
     directory: Path
     max_bytes: int

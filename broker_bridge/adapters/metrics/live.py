@@ -13,7 +13,7 @@ from broker_bridge.adapters.store.backlog import Backlog
 from broker_bridge.adapters.store.store import SqlStore
 from broker_bridge.app.deliver import Deliverer
 from broker_bridge.app.hear import REFUSED_HERE, Listener
-from broker_bridge.app.ports import Clock
+from broker_bridge.app.ports.surroundings import Clock
 from broker_bridge.domain.lanes import Lane
 from lock_protocol.refusals import Refusal
 

@@ -9,7 +9,7 @@ from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from broker_bridge.adapters.metrics.unlock_clock import UnlockClock
 from broker_bridge.adapters.store.group_commit import Commit
-from broker_bridge.app.ports import Clock
+from broker_bridge.app.ports.surroundings import Clock
 from broker_bridge.domain.commands import Status
 from broker_bridge.domain.decisions import Decision
 

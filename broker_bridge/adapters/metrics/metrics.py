@@ -15,7 +15,8 @@ from prometheus_client import (
 from broker_bridge.adapters.metrics.live import Live, Parts
 from broker_bridge.adapters.metrics.meters import Meters
 from broker_bridge.adapters.store.backlog import Backlog
-from broker_bridge.app.ports import Clock, StoreUnavailableError
+from broker_bridge.app.ports.store import StoreUnavailableError
+from broker_bridge.app.ports.surroundings import Clock
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 disable_created_metrics()  # type: ignore[no-untyped-call]  # when each counter began: half the page, and nobody reads it

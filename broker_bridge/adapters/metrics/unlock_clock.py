@@ -2,7 +2,8 @@
 
 from collections.abc import Callable, Iterable
 
-from broker_bridge.app.ports import Clock, Command
+from broker_bridge.app.ports.surroundings import Clock
+from broker_bridge.app.records import Command
 from broker_bridge.domain.commands import Status
 from broker_bridge.domain.lanes import Lane
 from lock_protocol.imei import Imei

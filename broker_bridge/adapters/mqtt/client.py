@@ -15,7 +15,7 @@ from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
-from broker_bridge.app.ports import BrokerUnavailableError, PublishRefusedError
+from broker_bridge.app.ports.broker import BrokerUnavailableError, PublishRefusedError
 
 T = TypeVar("T")
 
@@ -39,7 +39,7 @@ class BrokerAddress:
 
 
 class Session:
-    """One connection. Implements the `Broker` of `broker_bridge.app.ports`."""
+    """One connection. Implements the `Broker` of `broker_bridge.app.ports.broker`."""
 
     def __init__(self, client: "Client") -> None:
         """Take a connected client."""

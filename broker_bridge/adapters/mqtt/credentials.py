@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from broker_bridge.adapters.mqtt.passwords import password_line, reload_broker, replacing
-from broker_bridge.app.ports import Log, Store, StoreUnavailableError
+from broker_bridge.app.ports.store import Store, StoreUnavailableError
+from broker_bridge.app.ports.surroundings import Log
 
 T = TypeVar("T")
 

@@ -20,7 +20,9 @@ from broker_bridge.adapters.mqtt.wording import decided_message, refused_message
 from broker_bridge.adapters.strict_json import NotJsonError, parse_json
 from broker_bridge.app.decide import Decided
 from broker_bridge.app.hear import Received
-from broker_bridge.app.ports import Clock, Command, Log, OverloadedError, Store, StoreUnavailableError
+from broker_bridge.app.ports.store import OverloadedError, Store, StoreUnavailableError
+from broker_bridge.app.ports.surroundings import Clock, Log
+from broker_bridge.app.records import Command
 from broker_bridge.app.results import Results
 from broker_bridge.app.turns import Turns
 from broker_bridge.domain.decisions import Decision, DecisionId

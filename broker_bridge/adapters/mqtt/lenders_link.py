@@ -18,7 +18,8 @@ from paho.mqtt.client import MQTTMessage
 from broker_bridge.adapters.mqtt.client import LIVE, BrokerAddress, Client, Session, answered, entered
 from broker_bridge.adapters.mqtt.supervising import Supervisor
 from broker_bridge.app.hear import Received
-from broker_bridge.app.ports import Broker, BrokerUnavailableError, Log
+from broker_bridge.app.ports.broker import Broker, BrokerUnavailableError
+from broker_bridge.app.ports.surroundings import Log
 from broker_bridge.app.results import RESULT_WINDOW
 from lock_protocol.topics import Topics
 

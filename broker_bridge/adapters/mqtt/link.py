@@ -13,7 +13,7 @@ from broker_bridge.adapters.mqtt.client import BrokerAddress, answered
 from broker_bridge.adapters.mqtt.phones_connection import RECEIVE_MAXIMUM, Incoming, PhonesConnection
 from broker_bridge.adapters.mqtt.supervising import Supervisor
 from broker_bridge.app.canary import decode_canary
-from broker_bridge.app.ports import Log
+from broker_bridge.app.ports.surroundings import Log
 from lock_protocol.topics import PhoneTopic, Topics
 from mqtt_transport import Connector, Login, Subscription, Will
 

@@ -10,7 +10,7 @@ import asyncio
 from functools import partial
 
 from broker_bridge.app.hear import MAX_OF_ONE_PHONE, MAX_UNDER_WAY, Received
-from broker_bridge.app.ports import BrokerUnavailableError, OnPublished, PublishRefusedError
+from broker_bridge.app.ports.broker import BrokerUnavailableError, OnPublished, PublishRefusedError
 from lock_protocol.topics import PhoneTopic
 from mqtt_transport import Connection, ConnectionEndedError, Connector, Login, RefusedError, Subscription
 
@@ -49,7 +49,7 @@ class Incoming(asyncio.Queue[Received]):
 
 
 class PhonesConnection:
-    """One connection. Implements the `PhonesLine` of `broker_bridge.app.ports`, and is the transport's `Receiver`."""
+    """One connection: the `PhonesLine` of `broker_bridge.app.ports.broker`, and the transport's `Receiver`."""
 
     _connection: Connection
 

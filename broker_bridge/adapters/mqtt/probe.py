@@ -2,7 +2,7 @@
 
 import aiomqtt
 
-from broker_bridge.app.ports import BrokerUnavailableError
+from broker_bridge.app.ports.broker import BrokerUnavailableError
 
 PATIENCE_S = 5
 

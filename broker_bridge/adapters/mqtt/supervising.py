@@ -13,7 +13,9 @@ from typing import Any
 import aiomqtt
 
 from broker_bridge.adapters.mqtt.client import BrokerAddress
-from broker_bridge.app.ports import BrokerUnavailableError, Log, OverloadedError, StoreUnavailableError
+from broker_bridge.app.ports.broker import BrokerUnavailableError
+from broker_bridge.app.ports.store import OverloadedError, StoreUnavailableError
+from broker_bridge.app.ports.surroundings import Log
 
 FIRST_PAUSE_S = 0.1
 LONGEST_WITHOUT_S = 1.0

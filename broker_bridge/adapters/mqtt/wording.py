@@ -9,7 +9,7 @@ from typing import Any
 from broker_bridge.adapters.http.answers import command_answer, decided_answer
 from broker_bridge.adapters.http.problems import ProblemError
 from broker_bridge.app.decide import Decided
-from broker_bridge.app.ports import Command
+from broker_bridge.app.records import Command
 
 
 def decided_message(decided: Decided) -> bytes:

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from broker_bridge.app.ports import PublishedRoot, UnknownLenderError
+from broker_bridge.app.ports.signing import PublishedRoot, UnknownLenderError
 from lock_protocol.envelope import DELEGATION, DESIRED, FRESH, ROOT, seal
 from lock_protocol.keys import SEED_BYTES, PublicKey, SigningKey
 from lock_protocol.levels import Level, Ops, operations_required
@@ -48,7 +48,7 @@ class _Lender:
 
 
 class FileSigner:
-    """The `Signer` of `broker_bridge.app.ports`."""
+    """The `Signer` of `broker_bridge.app.ports.signing`."""
 
     def __init__(self, directory: Path, *, development: bool) -> None:
         """Load and check everything below `directory`.

@@ -5,7 +5,7 @@ from tempfile import TemporaryFile
 
 from sqlalchemy.engine import URL
 
-from broker_bridge.app.ports import StoreUnavailableError
+from broker_bridge.app.ports.store import StoreUnavailableError
 
 
 def is_to_be_made(url: URL) -> bool:

@@ -13,7 +13,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
 from broker_bridge.adapters.store.hot import run_text
-from broker_bridge.app.ports import StoreUnavailableError
+from broker_bridge.app.ports.store import StoreUnavailableError
 
 SQLITE, POSTGRESQL = "sqlite", "postgresql"
 WAIT_S = 10

@@ -1,8 +1,8 @@
-"""What the database says when it does not take something, in the words of `broker_bridge.app.ports`."""
+"""What the database says when it does not take something, in the words of `broker_bridge.app.ports.store`."""
 
 from sqlalchemy.exc import DataError, DBAPIError, SQLAlchemyError
 
-from broker_bridge.app.ports import StoreUnavailableError, UnstorableError
+from broker_bridge.app.ports.store import StoreUnavailableError, UnstorableError
 
 
 def unstorable(error: DataError | OverflowError) -> UnstorableError:

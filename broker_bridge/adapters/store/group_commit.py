@@ -27,7 +27,8 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from broker_bridge.adapters.store.errors import unavailable, unstorable
 from broker_bridge.adapters.store.transaction import SharedTransaction
-from broker_bridge.app.ports import Command, Job, Outgoing, OverloadedError, StoreUnavailableError
+from broker_bridge.app.ports.store import Job, OverloadedError, StoreUnavailableError
+from broker_bridge.app.records import Command, Outgoing
 
 T = TypeVar("T")
 

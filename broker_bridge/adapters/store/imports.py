@@ -9,7 +9,8 @@ from sqlalchemy import Connection, Select, Update, and_, delete, func, insert, s
 from broker_bridge.adapters.store.hot import insert_rows
 from broker_bridge.adapters.store.rows import import_of, import_row, result_of, result_values
 from broker_bridge.adapters.store.tables import import_rows, imports
-from broker_bridge.app.ports import Page, TooManyImportsError
+from broker_bridge.app.ports.imports import TooManyImportsError
+from broker_bridge.app.records import Page
 from broker_bridge.domain.imports import Counts, Import, ImportId, ImportState, Outcome, RowResult, no_rows
 from lock_protocol.messages import LenderId
 
@@ -27,7 +28,7 @@ class _Run(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SqlImports:
-    """The `Imports` of `broker_bridge.app.ports`."""
+    """The `Imports` of `broker_bridge.app.ports.imports`."""
 
     _read: _Run
     _write: _Run

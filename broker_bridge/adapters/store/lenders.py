@@ -7,7 +7,8 @@ from sqlalchemy import Connection, RowMapping, bindparam, exists, func, insert, 
 
 from broker_bridge.adapters.store.statements import insert_missing
 from broker_bridge.adapters.store.tables import api_keys, lenders, phones
-from broker_bridge.app.ports import LenderSummary, UnknownLenderError
+from broker_bridge.app.ports.signing import UnknownLenderError
+from broker_bridge.app.records import LenderSummary
 from broker_bridge.domain.access import ApiKey, KeyId, LastAdminKeyError, Scope
 from lock_protocol.messages import LenderId
 

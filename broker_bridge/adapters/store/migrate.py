@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Row, func, select, text
 
 from broker_bridge.adapters.store.engine import POSTGRESQL
 from broker_bridge.adapters.store.tables import metadata
-from broker_bridge.app.ports import StoreUnavailableError
+from broker_bridge.app.ports.store import StoreUnavailableError
 
 _LOCK = 0x7061796C61746368
 """Names the advisory lock of migrations: "paylatch" in ASCII."""

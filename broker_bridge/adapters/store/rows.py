@@ -13,7 +13,7 @@ from sqlalchemy import Row as SelectedRow
 from sqlalchemy import RowMapping
 
 from broker_bridge.adapters.store.arrears import NOTHING, episode_of, episode_text, holds_of, holds_text
-from broker_bridge.app.ports import AuditEntry, Command, Outgoing, PolicyVersion, RecordedDecision
+from broker_bridge.app.records import AuditEntry, Command, Outgoing, PolicyVersion, RecordedDecision
 from broker_bridge.domain.commands import Status
 from broker_bridge.domain.imports import Format, Import, ImportState, Outcome, RowResult, Upload
 from broker_bridge.domain.lanes import Lane, lane_of

@@ -38,10 +38,10 @@ from broker_bridge.adapters.store.migrate import newest_revision, upgrade, writa
 from broker_bridge.adapters.store.rows import audit_of, command_of, decision_of, outgoing_of, phone_of, policy_of
 from broker_bridge.adapters.store.statements import among, insert_missing
 from broker_bridge.adapters.store.transaction import read_lender
-from broker_bridge.app.ports import (
+from broker_bridge.app.ports.store import Job
+from broker_bridge.app.records import (
     AuditEntry,
     Command,
-    Job,
     LenderRecord,
     LenderSummary,
     Outgoing,
@@ -74,7 +74,7 @@ _OPEN_LEVELS = [int(level) for level in Level if level.is_open or level is Level
 
 
 class SqlStore:
-    """The `Store` of `broker_bridge.app.ports`. Open it with `async with`."""
+    """The `Store` of `broker_bridge.app.ports.store`. Open it with `async with`."""
 
     def __init__(self, url: str) -> None:
         """Take a database URL, like `sqlite:///paylatch.db` or `postgresql://paylatch@db.example:5432/paylatch`.

@@ -21,16 +21,9 @@ from broker_bridge.adapters.store.rows import (
     result_values,
 )
 from broker_bridge.adapters.store.statements import among_given, packed, raise_fact
-from broker_bridge.app.ports import (
-    AuditEntry,
-    Command,
-    Job,
-    LenderRecord,
-    Outgoing,
-    PolicyVersion,
-    RecordedDecision,
-    UnknownLenderError,
-)
+from broker_bridge.app.ports.signing import UnknownLenderError
+from broker_bridge.app.ports.store import Job
+from broker_bridge.app.records import AuditEntry, Command, LenderRecord, Outgoing, PolicyVersion, RecordedDecision
 from broker_bridge.domain.decisions import DecisionId
 from broker_bridge.domain.imports import RowResult
 from broker_bridge.domain.phones import CommandId, Phone
@@ -42,7 +35,7 @@ _MISSING = object()
 
 
 class SharedTransaction:
-    """The `Transaction` of `broker_bridge.app.ports`, over one database transaction.
+    """The `Transaction` of `broker_bridge.app.ports.store`, over one database transaction.
 
     Rows of all its jobs' phones are locked at the start, sorted by IMEI, so that two of these never wait for each other
     in a circle. Jobs run one after the other; each sees what the earlier ones have written.

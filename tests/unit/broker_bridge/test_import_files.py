@@ -16,7 +16,7 @@ from broker_bridge.adapters.imports.csv_rows import csv_rows
 from broker_bridge.adapters.imports.lines import MAX_LINE_BYTES
 from broker_bridge.adapters.imports.ndjson_rows import ndjson_rows
 from broker_bridge.adapters.imports.spool import DirectorySpool
-from broker_bridge.app.ports import FileRow, FileTooLargeError, UnreadableFileError, UploadCutError
+from broker_bridge.app.ports.imports import FileRow, FileTooLargeError, UnreadableFileError, UploadCutError
 from broker_bridge.domain.imports import Format, ImportId
 from device_sim.identities import simulated_imei
 from tests.bridge_rig import ACME

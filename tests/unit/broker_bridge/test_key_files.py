@@ -8,7 +8,7 @@ from threading import Barrier
 import pytest
 
 from broker_bridge.adapters.signing.keys import FileSigner, KeyFileError, init_development_keys, usable_delegation
-from broker_bridge.app.ports import UnknownLenderError
+from broker_bridge.app.ports.signing import UnknownLenderError
 from lock_protocol.acceptance import PhoneStanding, accept_state
 from lock_protocol.levels import Level, Ops
 from lock_protocol.messages import LenderId

@@ -3,7 +3,7 @@
 import pytest
 
 from broker_bridge.app.outbox import FIRST_BACKOFF_S, MAX_TRIES, SET_ASIDE_S, Outbox
-from broker_bridge.app.ports import Outgoing
+from broker_bridge.app.records import Outgoing
 from broker_bridge.domain.lanes import Lane
 from device_sim.identities import simulated_imei
 from lock_protocol.messages import LenderId

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from broker_bridge.app.outbox import SET_ASIDE_S, Outbox
-from broker_bridge.app.ports import Outgoing
+from broker_bridge.app.records import Outgoing
 from broker_bridge.domain.lanes import Lane
 from device_sim.identities import simulated_imei
 from lock_protocol.imei import Imei

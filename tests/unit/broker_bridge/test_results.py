@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from broker_bridge.app.ports import BrokerUnavailableError, PublishRefusedError
+from broker_bridge.app.ports.broker import BrokerUnavailableError, PublishRefusedError
 from broker_bridge.app.results import MAX_RESULTS_WAITING, RESULT_WINDOW, Results
 from lock_protocol.messages import LenderId
 from lock_protocol.topics import Topics

@@ -6,7 +6,7 @@ from random import Random
 
 from broker_bridge.adapters.mqtt.client import BrokerAddress
 from broker_bridge.adapters.mqtt.supervising import LONGEST_BETWEEN_S, LONGEST_WITHOUT_S, STOOD_S, Supervisor
-from broker_bridge.app.ports import BrokerUnavailableError
+from broker_bridge.app.ports.broker import BrokerUnavailableError
 from tests.bridge_rig import KeptLog
 from tests.loopback.virtual_time import VirtualTimeLoop
 

@@ -6,7 +6,7 @@ import pytest
 
 from broker_bridge.adapters.metrics import unlock_clock
 from broker_bridge.adapters.metrics.unlock_clock import UnlockClock
-from broker_bridge.app.ports import Command
+from broker_bridge.app.records import Command
 from broker_bridge.domain.commands import Status
 from broker_bridge.domain.decisions import DecisionId
 from broker_bridge.domain.lanes import Lane

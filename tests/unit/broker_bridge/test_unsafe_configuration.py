@@ -8,7 +8,7 @@ import pytest
 from broker_bridge.adapters.mqtt.broker_conf import exposures
 from broker_bridge.adapters.signing.keys import FileSigner, KeyFileError, init_development_keys
 from broker_bridge.adapters.store.store import SqlStore
-from broker_bridge.app.ports import StoreUnavailableError
+from broker_bridge.app.ports.store import StoreUnavailableError
 from broker_bridge.check import Finding, Severity, check, check_broker_conf, unknown_variables
 from broker_bridge.domain.authority import NotDelegatedError, require_authority
 from broker_bridge.domain.policy import Wish

@@ -19,7 +19,7 @@ from broker_bridge.adapters.http.paging import ImportPath, ImportsToken, PageSiz
 from broker_bridge.adapters.http.problems import ProblemError, not_found
 from broker_bridge.adapters.http.reading import refuse_other_types, unsupported
 from broker_bridge.adapters.http.schemas import ImportAnswer, ImportsAnswer
-from broker_bridge.app.ports import Imports, UploadCutError
+from broker_bridge.app.ports.imports import Imports, UploadCutError
 from broker_bridge.domain.imports import Format, ImportId, Outcome, RowResult, Upload
 
 MAX_KEY = 255

@@ -1,0 +1,35 @@
+"""The connection to the broker, as the use cases need it."""
+
+from collections.abc import Callable
+from typing import Protocol
+
+
+class BrokerUnavailableError(Exception):
+    """There is no connection to the broker, or it ended before the PUBACK. The message may have arrived."""
+
+
+class PublishRefusedError(Exception):
+    """The broker answered a publish with a failure."""
+
+
+class Broker(Protocol):
+    """A live connection to the broker."""
+
+    async def publish(self, topic: str, payload: bytes, *, retain: bool) -> None:
+        """Publish with QoS 1 and return at the PUBACK.
+
+        Raises:
+            BrokerUnavailableError: the connection ended first; the message may have arrived.
+            PublishRefusedError: the broker refused it.
+        """
+
+
+OnPublished = Callable[[PublishRefusedError | BrokerUnavailableError | None], None]
+"""Told once what became of a publish: None at its PUBACK. Must not raise."""
+
+
+class PhonesLine(Broker, Protocol):
+    """The live connection by which phones are reached."""
+
+    def send(self, topic: str, payload: bytes, *, retain: bool, on_published: OnPublished) -> None:
+        """Publish like `publish`, without anybody who waits. `on_published` may be called before this returns."""

@@ -1,0 +1,267 @@
+"""The database, as the use cases need it. Adapters implement this; fakes in tests keep its semantics."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Protocol, TypeVar
+
+from broker_bridge.app.records import (
+    AuditEntry,
+    Command,
+    LenderRecord,
+    LenderSummary,
+    Outgoing,
+    Page,
+    PolicyVersion,
+    RecordedDecision,
+    Sweep,
+)
+from broker_bridge.domain.access import ApiKey, KeyId
+from broker_bridge.domain.commands import Status
+from broker_bridge.domain.decisions import DecisionId
+from broker_bridge.domain.imports import RowResult
+from broker_bridge.domain.lanes import Lane
+from broker_bridge.domain.phones import CommandId, Phone
+from lock_protocol.imei import Imei
+from lock_protocol.messages import Delegation, LenderId
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+
+class StoreUnavailableError(Exception):
+    """The database did not say that it has committed. The same job may be tried again.
+
+    All of the job happened or nothing of it: nothing, unless the connection ended between the commit and the answer.
+    Jobs are made so that a second time changes nothing; what the first one queued is found when the lanes are filled.
+    """
+
+
+class UnstorableError(Exception):
+    """A value that the database cannot hold: a number too large, a text too long or with a NUL in it. Not done."""
+
+
+class OverloadedError(Exception):
+    """More work is waiting than the bridge promises to hold. Nothing happened; try again later."""
+
+
+class Transaction(Protocol):
+    """One job's view of the database inside a commit that it may share with others.
+
+    Rows of the job's phones are locked. What a job has written is visible to it and to later jobs of the same commit;
+    when it raises, its own writes are dropped and the other jobs' stay.
+    """
+
+    def phone(self, imei: Imei) -> Phone | None:
+        """Return a phone's row, of any lender. The job must have named the IMEI."""
+
+    def put_phone(self, phone: Phone) -> None:
+        """Insert or replace a phone's row."""
+
+    def decision(self, lender: LenderId, decision_id: DecisionId) -> RecordedDecision | None:
+        """Return the record of a decision. The job must have named it."""
+
+    def put_decision(self, decision: RecordedDecision) -> None:
+        """Insert the record of a decision."""
+
+    def command(self, command_id: CommandId) -> Command | None:
+        """Return a command."""
+
+    def put_command(self, command: Command) -> None:
+        """Insert or replace a command."""
+
+    def put_row_result(self, result: RowResult) -> None:
+        """Insert what became of a row of an import."""
+
+    def audit(self, entry: AuditEntry) -> None:
+        """Append to the history."""
+
+    def lender(self, lender: LenderId) -> LenderRecord:
+        """Return a lender's record.
+
+        Raises:
+            UnknownLenderError: there is no such lender.
+        """
+
+    def put_heard(self, lender: LenderId, at: int) -> None:
+        """Remember when a lender last reported anything, seconds UTC."""
+
+    def put_policy(self, policy: PolicyVersion) -> None:
+        """Put the next version of a lender's policy in force."""
+
+    def judge_all_again(self, lender: LenderId, at: int) -> None:
+        """Have each of a lender's phones judged again from `at` (seconds UTC) on, page by page.
+
+        It only notes that down: nobody's commit waits for a million rows.
+        """
+
+    def last_signed_at(self) -> int:
+        """Return the newest time that was ever signed with; 0 for none."""
+
+    def put_last_signed_at(self, at: int) -> None:
+        """Remember the newest time that was signed with."""
+
+    def publish_after_commit(self, state: Outgoing) -> None:
+        """Hand a state to the publisher as soon as, and only if, the commit has succeeded."""
+
+
+class Job(Protocol[T_co]):
+    """A unit of work that is committed as a whole, together with others."""
+
+    @property
+    def imeis(self) -> Collection[Imei]:
+        """The phones whose rows it needs."""
+
+    @property
+    def decisions(self) -> Collection[tuple[LenderId, DecisionId]]:
+        """The decisions whose records it needs."""
+
+    def run(self, tx: Transaction) -> T_co:
+        """Do it. What it raises is the submitter's answer."""
+
+
+class Store(Protocol):
+    """The database: the truth."""
+
+    async def commit(self, job: Job[T]) -> T:
+        """Run a job and return its result once it is durable.
+
+        Raises:
+            StoreUnavailableError: it is not known to have happened.
+            OverloadedError: nothing happened.
+            Exception: what the job raised; nothing of it happened.
+        """
+
+    async def commit_each(self, jobs: Sequence[Job[T]]) -> list[T | Exception]:
+        """Run jobs in their order; return the result of each, or its error, once all that succeeded is durable.
+
+        Raises:
+            OverloadedError: nothing happened.
+        """
+
+    async def phone(self, lender: LenderId, imei: Imei) -> Phone | None:
+        """Return a lender's phone."""
+
+    async def phones(self, lender: LenderId, after: str, limit: int) -> Page[Phone]:
+        """Return a lender's phones by IMEI, from the one behind `after` on."""
+
+    async def command(self, lender: LenderId, command_id: CommandId) -> Command | None:
+        """Return a lender's command."""
+
+    async def newest_command(self, lender: LenderId, imei: Imei, decision_id: DecisionId) -> Command | None:
+        """Return the newest command that stands for a decision: it may have been held, or signed again."""
+
+    async def lenders(self) -> Sequence[LenderSummary]:
+        """Return every lender."""
+
+    async def lenders_with_phones(self) -> Sequence[LenderId]:
+        """Return the lenders that have enrolled a phone."""
+
+    async def working_key(self, key_hash: bytes) -> ApiKey | None:
+        """Return the API key that has this SHA-256, unless it is revoked."""
+
+    async def keys_of(self, lender: LenderId, after: str, limit: int) -> Page[ApiKey]:
+        """Return a lender's API keys by id, from the one behind `after` on; revoked ones too."""
+
+    async def add_key(self, key: ApiKey) -> None:
+        """Add an API key.
+
+        Raises:
+            UnknownLenderError: nobody has added its lender.
+        """
+
+    async def revoke_key(
+        self, lender: LenderId, key_id: KeyId, at: int, *, even_last_admin: bool = False
+    ) -> ApiKey | None:
+        """Revoke an API key and return it as it is now; one that is revoked stays as it was. None: there is none such.
+
+        Raises:
+            LastAdminKeyError: nobody of this lender could make or revoke keys any more.
+        """
+
+    async def put_look_at(self, imei: Imei, at: int) -> None:
+        """Have a phone whose row cannot be read judged again later, so that it does not hold up the others."""
+
+    async def put_last_uses(self, uses: Mapping[KeyId, int]) -> None:
+        """Remember when (seconds UTC) API keys were last used."""
+
+    async def lender(self, lender: LenderId) -> LenderRecord:
+        """Return a lender's record.
+
+        Raises:
+            UnknownLenderError: there is no such lender.
+        """
+
+    async def policies(self, lender: LenderId) -> Sequence[PolicyVersion]:
+        """Return all versions of a lender's own policy, the newest first, without their documents."""
+
+    async def policy(self, lender: LenderId, version: int | None = None) -> PolicyVersion | None:
+        """Return one version of a lender's own policy; without a number, the newest."""
+
+    async def decision(self, lender: LenderId, decision_id: DecisionId) -> RecordedDecision | None:
+        """Return the record of a lender's decision."""
+
+    async def history(self, lender: LenderId, imei: Imei, after: str, limit: int) -> Page[AuditEntry]:
+        """Return what has happened to a lender's phone, the newest first, from the entry behind `after` on."""
+
+    async def sweeps(self, now: int) -> Sequence[Sweep]:
+        """Return the sweeps that are under way at `now` (seconds UTC)."""
+
+    async def imeis_after(self, lender: LenderId, after: str, limit: int) -> Sequence[Imei]:
+        """Return a lender's phones by IMEI, from the one behind `after` on."""
+
+    async def swept(self, sweep: Sweep, upto: Imei | None) -> None:
+        """Note how far a sweep is (None: it is over), unless a new one has begun meanwhile."""
+
+    async def to_judge(self, now: int, limit: int) -> Sequence[Imei]:
+        """Return phones that are to be judged again at `now` (seconds UTC), the longest waiting first."""
+
+    async def credentials(self, after: str, limit: int) -> Sequence[tuple[Imei, str]]:
+        """Return phones with their password hashes by IMEI, from the one behind `after` on."""
+
+    async def claim(self, lane: Lane, now: int, limit: int, *, put_off: bool = False) -> Sequence[Outgoing]:
+        """Return states of this lane whose newest command is due, the longest waiting first.
+
+        With `put_off`, only those that fell due later than they were made: to be published again, or after a refusal.
+        """
+
+    async def sent_before(self, at: int, limit: int) -> Sequence[Imei]:
+        """Return phones whose newest command was sent before `at` and is still `sent`."""
+
+    async def published_after(
+        self, number: int, *, opening: bool, after: Imei | None, limit: int
+    ) -> Sequence[Outgoing]:
+        """Return states published with a number above `number` or with none, by IMEI, of open or of closed levels."""
+
+    async def signed_under_older(
+        self, delegation: Delegation, *, opening: bool, after: Imei | None, limit: int
+    ) -> Sequence[Imei]:
+        """Return, by IMEI, phones of open or of closed levels whose state an older delegation covers."""
+
+    async def newest_delegation(self, lender: LenderId) -> tuple[int, int]:
+        """Return the highest epoch and the highest delegation version that a state of this lender was signed under."""
+
+    async def newest_publish_number(self) -> int:
+        """Return the highest number that any publish was acknowledged with."""
+
+    async def store_canary(self, token: str, number: int) -> None:
+        """Remember a canary before it is published."""
+
+    async def canary_number(self, token: str) -> int | None:
+        """Return the publish number of a canary that this database has stored."""
+
+    async def finished_commands(
+        self, statuses: Collection[Status], *, since: int, before: int, limit: int
+    ) -> Sequence[tuple[int, CommandId]]:
+        """Return when they ended, and the ids, of commands that have one of these statuses and are no phone's newest.
+
+        The oldest first, from those that ended at `since` (above 0) on, up to `before` and without it.
+        """
+
+    async def forget_commands(self, commands: Collection[CommandId]) -> int:
+        """Delete those of these commands that are no phone's newest; return how many they were."""
+
+    async def ping(self) -> None:
+        """Return when the database answers.
+
+        Raises:
+            StoreUnavailableError: it does not.
+        """

@@ -8,8 +8,8 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Coroutine, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from functools import partial
 from importlib.metadata import version
 from random import Random
@@ -22,6 +22,7 @@ from broker_bridge.adapters.http.api import create_api
 from broker_bridge.adapters.http.connections import PunctualProtocol
 from broker_bridge.adapters.http.gateway import Gateway, PhonesBroker
 from broker_bridge.adapters.imports.desk import import_worker
+from broker_bridge.adapters.imports.own_spool import SpoolInUseError, own_spool
 from broker_bridge.adapters.imports.spool import DirectorySpool
 from broker_bridge.adapters.metrics.live import Parts
 from broker_bridge.adapters.metrics.metrics import Metrics
@@ -95,7 +96,7 @@ async def run(settings: Settings) -> None:
     signer = FileSigner(settings.keys, development=settings.development)
     topics, clock = Topics(settings.topic_prefix), SystemClock()
     policies = Policies(profile(settings.policy), read_policy)
-    async with SqlStore(settings.database) as store:
+    async with SqlStore(settings.database) as store, _spool(settings.imports, log) as spool:
         queue = Queue(signer, SigningClock(clock), clock)
         reconsider = Reconsider(policies, queue, clock)
         judge = Judge(queue, clock, log)
@@ -124,7 +125,7 @@ async def run(settings: Settings) -> None:
         imports = import_worker(
             store=store,
             imports=store.imports,
-            spool=_spool(settings.imports),
+            spool=spool,
             reconsider=reconsider,
             meters=metrics.meters,
             log=log,
@@ -214,14 +215,22 @@ async def _broker_address(settings: BrokerSettings, store: SqlStore) -> BrokerAd
     )
 
 
-def _spool(settings: ImportSettings) -> DirectorySpool:
-    return DirectorySpool(
-        directory=settings.directory,
-        max_bytes=settings.max_bytes,
-        max_rows=settings.max_rows,
-        idle_s=settings.idle_s,
-        upload_s=settings.upload_s,
-    )
+@asynccontextmanager
+async def _spool(settings: ImportSettings, log: Log) -> AsyncIterator[DirectorySpool]:
+    async with AsyncExitStack() as stack:
+        own = own_spool(settings.directory, lambda: log.warning("spool_in_use", directory=str(settings.directory)))
+        try:
+            spool_id = await stack.enter_async_context(own)
+        except (SpoolInUseError, OSError) as error:
+            raise SettingsError(f"imports.directory: {error}") from error
+        yield DirectorySpool(
+            directory=settings.directory,
+            spool_id=spool_id,
+            max_bytes=settings.max_bytes,
+            max_rows=settings.max_rows,
+            idle_s=settings.idle_s,
+            upload_s=settings.upload_s,
+        )
 
 
 def _listening(settings: Settings) -> socket.socket:

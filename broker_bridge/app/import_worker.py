@@ -15,7 +15,7 @@ from itertools import islice
 from typing import Any
 
 from broker_bridge.app.import_rows import Desk, ImportedDecision, JudgedError, refused
-from broker_bridge.app.imports import Intake
+from broker_bridge.app.imports import Intake, gone_before
 from broker_bridge.app.ports.imports import FileRow, Imports, Spool, UnreadableFileError
 from broker_bridge.app.ports.store import OverloadedError, Store, StoreUnavailableError
 from broker_bridge.app.ports.surroundings import Clock, Log
@@ -95,10 +95,18 @@ class ImportWorker:
                     async with asyncio.timeout(LOOK_S):
                         await self.awake.wait()
 
+    def waits_for(self, one: Import) -> str | None:
+        """Return why an import does not move on here just now; None when it does, or is over."""
+        if one.state.is_final or one.spool in (self.spool.spool_id, ""):
+            return self.waiting_for.get(one.import_id)
+        return "another bridge, which has its file"
+
     async def _waiting(self) -> Sequence[Import]:
         for pause in _pauses():
             try:
-                return await self.imports.waiting(self._at_work)
+                spool, before = self.spool.spool_id, gone_before(self.clock)
+                await self.imports.alive(spool, self.clock.now(), before)
+                return await self.imports.waiting(self._at_work, spool, before)
             except StoreUnavailableError as error:
                 self.log.warning("imports_wait", reason=str(error))
                 await asyncio.sleep(pause)
@@ -241,12 +249,12 @@ class ImportWorker:
         """Forget what is old, and remove what interrupted uploads have left: at the start, and every hour."""
         while True:
             try:
-                for import_id in await self.imports.receiving():
+                for import_id in await self.intake.left_receiving():
                     if import_id not in self.intake.receiving:
                         await self.imports.forget(import_id)
                 # Before the question: an upload that ends meanwhile is in one of the two.
                 receiving = set(self.intake.receiving)
-                unfinished = await self.imports.unfinished()
+                unfinished = await self.imports.unfinished(self.spool.spool_id, gone_before(self.clock))
                 self.spool.keep_only({*unfinished, *receiving, *self.intake.receiving})
                 before = self.clock.now() - self.keep_s
                 while await self.imports.forget_finished(before, _FORGET_BATCH):

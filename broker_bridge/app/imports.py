@@ -6,7 +6,7 @@ The worker that does what the file says is in `broker_bridge.app.import_worker`.
 import asyncio
 import secrets
 from base64 import b32hexencode
-from collections.abc import AsyncIterable, Callable
+from collections.abc import AsyncIterable, Callable, Collection
 from dataclasses import dataclass, field
 from itertools import count
 
@@ -16,6 +16,8 @@ from broker_bridge.domain.imports import Import, ImportId, ImportState, Upload
 
 MAX_UNFINISHED = 20
 """Imports of one lender that may be unfinished at a time: what bounds the disk that its files take."""
+GONE_S = 300
+"""A bridge that has not said for so long that it is there is gone: what it had not finished is another one's."""
 _RANDOM_BYTES = 6
 
 
@@ -58,10 +60,14 @@ class Intake:
             self.receiving.discard(new.import_id)
         if known.state is not ImportState.RECEIVING:
             return await self._again(known, upload, chunks)
-        if known.import_id in self.receiving:
+        if known.import_id in self.receiving or known.import_id not in await self.left_receiving():
             raise UploadRunningError("an upload with this Idempotency-Key is under way; wait for its answer")
         await self.imports.forget(known.import_id)
         return await self.take(upload, chunks)
+
+    async def left_receiving(self) -> Collection[ImportId]:
+        """Return which imports are being received here, or were by a bridge that has ended."""
+        return await self.imports.receiving(self.spool.spool_id, gone_before(self.clock))
 
     async def _receive(self, import_id: ImportId, chunks: AsyncIterable[bytes]) -> Import:
         try:
@@ -86,4 +92,10 @@ class Intake:
         # Ids sort by time, so that files are worked off in the order in which they came.
         unique = now.to_bytes(5) + next(self._numbers).to_bytes(4) + secrets.token_bytes(_RANDOM_BYTES)
         import_id = ImportId("imp_" + b32hexencode(unique).decode().lower())
-        return Import(import_id=import_id, upload=upload, state=ImportState.RECEIVING, created_at=now)
+        spool = self.spool.spool_id
+        return Import(import_id=import_id, upload=upload, state=ImportState.RECEIVING, created_at=now, spool=spool)
+
+
+def gone_before(clock: Clock) -> int:
+    """Return since when a bridge must have been heard of not to be gone, seconds UTC."""
+    return clock.now() - GONE_S

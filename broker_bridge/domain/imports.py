@@ -8,6 +8,8 @@ from lock_protocol.compiling import quick
 from lock_protocol.messages import LenderId
 
 ImportId = NewType("ImportId", str)
+SpoolId = NewType("SpoolId", str)
+"""Names the directory in which a bridge keeps files until their rows are done."""
 
 
 class ImportState(StrEnum):
@@ -73,6 +75,8 @@ class Import:
     state: ImportState
     created_at: int
     """Seconds UTC, like all times here; 0 for not yet."""
+    spool: SpoolId
+    """Where its file lies; empty for one that came before spools had names."""
     content_hash: bytes = b""
     """SHA-256 of the file; empty while it is being received."""
     size_bytes: int = 0

@@ -23,7 +23,7 @@ from broker_bridge.app.import_worker import DAY_S
 from broker_bridge.app.ports.store import Job
 from broker_bridge.app.ports.surroundings import Log
 from broker_bridge.app.reconsider import Reconsider
-from broker_bridge.domain.imports import Format, Import, Upload
+from broker_bridge.domain.imports import Format, Import, SpoolId, Upload
 from lock_protocol.messages import LenderId
 
 T = TypeVar("T")
@@ -118,7 +118,9 @@ async def import_timed(
         content: the file.
         watch: times reading, parsing, deciding and signing; `IMPORT` is all of the process meanwhile, commits included.
     """
-    spool = DirectorySpool(directory=directory, max_bytes=1 << 30, max_rows=1_000_000, idle_s=60, upload_s=600)
+    spool = DirectorySpool(
+        directory=directory, spool_id=SpoolId("bench"), max_bytes=1 << 30, max_rows=1_000_000, idle_s=60, upload_s=600
+    )
     worker = import_worker(
         store=store,
         imports=store.imports,

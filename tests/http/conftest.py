@@ -27,6 +27,7 @@ from broker_bridge.adapters.policies.profiles import profile_document
 from broker_bridge.adapters.store.store import SqlStore
 from broker_bridge.app.schedule import Scheduler
 from broker_bridge.app.set_policy import PolicyDesk
+from broker_bridge.domain.imports import SpoolId
 from device_sim.identities import simulated_imei
 from lock_protocol.messages import LenderId
 from lock_protocol.topics import Topics
@@ -172,7 +173,14 @@ async def running_api(
 
 def spool_in(directory: Path) -> DirectorySpool:
     """A spool that takes small files."""
-    return DirectorySpool(directory=directory, max_bytes=4_000_000, max_rows=10_000, idle_s=3, upload_s=30)
+    return DirectorySpool(
+        directory=directory,
+        spool_id=SpoolId("spool-of-http-tests"),
+        max_bytes=4_000_000,
+        max_rows=10_000,
+        idle_s=3,
+        upload_s=30,
+    )
 
 
 @pytest.fixture

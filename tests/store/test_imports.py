@@ -14,25 +14,38 @@ from broker_bridge.adapters.imports.spool import DirectorySpool
 from broker_bridge.adapters.metrics.metrics import Metrics
 from broker_bridge.adapters.store.store import SqlStore
 from broker_bridge.app.import_worker import ImportWorker
+from broker_bridge.app.imports import GONE_S, UploadRunningError
 from broker_bridge.app.ports.imports import TooManyImportsError
 from broker_bridge.app.ports.store import Job, OverloadedError, StoreUnavailableError, Transaction
 from broker_bridge.app.sign import ClockSuspectError
-from broker_bridge.domain.imports import Format, Import, ImportId, ImportState, Outcome, RowResult, Upload, no_rows
+from broker_bridge.domain.imports import (
+    Format,
+    Import,
+    ImportId,
+    ImportState,
+    Outcome,
+    RowResult,
+    SpoolId,
+    Upload,
+    no_rows,
+)
 from device_sim.identities import simulated_imei
 from lock_protocol.messages import LenderId
 from tests.bridge_rig import ACME, KeptLog, Office, Work
 
 IMEI, SECOND = simulated_imei(0), simulated_imei(1)
 OTHER = LenderId("other-lender")
+SPOOL, OTHER_SPOOL = SpoolId("spool"), SpoolId("other spool")
+NOW = 1_700_000_000
 
 
 def upload(key: str = "k", lender: LenderId = ACME) -> Upload:
     return Upload(lender=lender, idempotency_key=key, format=Format.CSV, dry_run=False)
 
 
-def new(name: str, key: str = "k", lender: LenderId = ACME) -> Import:
+def new(name: str, key: str = "k", lender: LenderId = ACME, spool: SpoolId = SPOOL) -> Import:
     return Import(
-        import_id=ImportId(name), upload=upload(key, lender), state=ImportState.RECEIVING, created_at=1_700_000_000
+        import_id=ImportId(name), upload=upload(key, lender), state=ImportState.RECEIVING, created_at=NOW, spool=spool
     )
 
 
@@ -90,10 +103,10 @@ async def test_what_waits_is_the_oldest_of_each_lender_that_is_not_served(store:
         await queued(store, f"imp_{number}", f"k{number}")
     await queued(store, "imp_3", lender=OTHER)
     await store.imports.begin(new("imp_0", "receiving"), 10)
-    assert {one.import_id for one in await store.imports.waiting([])} == {"imp_1", "imp_3"}
-    assert {one.import_id for one in await store.imports.waiting([ACME])} == {"imp_3"}
+    assert {one.import_id for one in await store.imports.waiting([], SPOOL, NOW)} == {"imp_1", "imp_3"}
+    assert {one.import_id for one in await store.imports.waiting([ACME], SPOOL, NOW)} == {"imp_3"}
     await store.imports.finish(ImportId("imp_1"), ImportState.DONE, 9)
-    assert {one.import_id for one in await store.imports.waiting([OTHER])} == {"imp_2"}
+    assert {one.import_id for one in await store.imports.waiting([OTHER], SPOOL, NOW)} == {"imp_2"}
 
 
 async def test_a_rows_result_is_there_exactly_if_its_job_was_committed(store: SqlStore) -> None:
@@ -136,6 +149,27 @@ async def test_old_imports_are_forgotten_a_piece_at_a_time(store: SqlStore) -> N
     assert [one.import_id for one in page.items] == ["imp_3", "imp_2"]
     assert await store.imports.results(ImportId("imp_1"), 0, 10) == []
     assert len(await store.imports.results(ImportId("imp_2"), 0, 10)) == 5
+
+
+async def test_a_bridge_sees_its_own_imports_and_those_of_bridges_that_are_gone(store: SqlStore) -> None:
+    imports = store.imports
+    await store.add_lender(OTHER, b"o" * 32, at=1)
+    await imports.alive(SPOOL, NOW, 0)
+    await imports.alive(OTHER_SPOOL, NOW - 1, 0)
+    await queued(store, "imp_1", "a", ACME)
+    await imports.begin(new("imp_2", "b", OTHER, OTHER_SPOOL), 10)
+    await imports.begin(new("imp_3", "c", OTHER, SpoolId("")), 10)  # from before spools had names
+
+    async def seen(gone_before: int) -> tuple[set[ImportId], set[ImportId]]:
+        mine = await imports.unfinished(SPOOL, gone_before)
+        assert {one.import_id for one in await imports.waiting([], SPOOL, gone_before)} == set(mine)
+        return set(mine), set(await imports.receiving(SPOOL, gone_before))
+
+    assert await seen(NOW - 1) == ({"imp_1"}, {"imp_3"})
+    assert await seen(NOW) == ({"imp_1"}, {"imp_2", "imp_3"})
+    assert await imports.unfinished(OTHER_SPOOL, NOW) == []
+    await imports.alive(SPOOL, NOW + 9, NOW)  # who has not been there since is forgotten, and as gone as before
+    assert await seen(0) == ({"imp_1"}, {"imp_2", "imp_3"})
 
 
 # --- the worker ---
@@ -202,10 +236,12 @@ class Site:
 
 
 @asynccontextmanager
-async def working(store: SqlStore, directory: Path, office: Office) -> AsyncIterator[Site]:
+async def working(store: SqlStore, directory: Path, office: Office, spool_id: SpoolId = SPOOL) -> AsyncIterator[Site]:
     trouble: Any = Troubled(store)
     log = KeptLog()
-    spool = DirectorySpool(directory=directory / "spool", max_bytes=10**6, max_rows=10**4, idle_s=5, upload_s=5)
+    spool = DirectorySpool(
+        directory=directory / spool_id, spool_id=spool_id, max_bytes=10**6, max_rows=10**4, idle_s=5, upload_s=5
+    )
     worker = import_worker(
         store=trouble,
         imports=trouble,
@@ -289,7 +325,7 @@ async def test_an_import_that_was_under_way_is_finished_by_the_next_worker(
         importing = asyncio.create_task(first.imported(*rows))
         await until(lambda: len(first.trouble.asked) >= 210)
         importing.cancel()
-    (left,) = await store.imports.unfinished()
+    (left,) = await store.imports.unfinished(SPOOL, NOW)
     async with working(store, tmp_path, office) as second:
         one = await second.finished(left)
     assert one.counts == no_rows() | {Outcome.APPLIED: 240}
@@ -306,7 +342,45 @@ async def test_a_worker_removes_what_an_upload_left_whose_bridge_was_killed(
     async with working(store, tmp_path, office):
         async with asyncio.timeout(10):
             await until(lambda: not left.exists())
-    assert await store.imports.receiving() == []
+    assert await store.imports.receiving(SPOOL, NOW) == []
+
+
+async def test_two_bridges_on_one_database_leave_each_others_imports_alone(
+    store: SqlStore, tmp_path: Path, office: Office
+) -> None:
+    """The second one has no file of what the first one receives or works off, and would fail it."""
+    await store.add_lender(OTHER, b"o" * 32, at=1)
+    for imei in (IMEI, SECOND):
+        await store.commit(office.enrol(imei))
+    rows = [late(f"d{number}", (IMEI, SECOND)[number % 2], days=number) for number in range(1, 61)]
+    async with working(store, tmp_path, office) as first:
+        await until(lambda: not first.worker.awake.is_set())
+        await store.imports.begin(new("imp_upload", "another key", OTHER), 10)
+        first.worker.intake.receiving.add(ImportId("imp_upload"))
+        importing = asyncio.create_task(first.imported(*rows))
+        await until(lambda: bool(first.trouble.asked))
+        async with working(store, tmp_path, office, OTHER_SPOOL) as second:
+            one = await importing
+            assert await second.imported(*rows) == one
+            second.worker.awake.set()
+            await until(lambda: not second.worker.awake.is_set())
+            assert second.trouble.asked == []
+            assert second.worker.waits_for(replace(one, state=ImportState.RUNNING)) is not None
+    assert (one.state, one.counts) == (ImportState.DONE, no_rows() | {Outcome.APPLIED: 60})
+    assert await store.imports.one(OTHER, ImportId("imp_upload")) is not None
+
+
+async def test_an_upload_that_another_bridge_receives_is_not_begun_again(
+    store: SqlStore, tmp_path: Path, office: Office
+) -> None:
+    async with working(store, tmp_path, office, OTHER_SPOOL) as second:
+        await store.imports.alive(SPOOL, office.clock.now(), 0)
+        await store.imports.begin(new("imp_upload"), 10)
+        with pytest.raises(UploadRunningError):
+            await second.imported(late("a"))
+        office.clock.advance(GONE_S + 1)  # its bridge is gone now
+        one = await second.imported(late("a", imei="000000000000000"))
+    assert one.state is ImportState.DONE
 
 
 async def until(is_so: Callable[[], bool]) -> None:

@@ -109,7 +109,7 @@ async def the_spool_is_empty(site: Site) -> None:
     """Return once no file waits: the last one goes right after its import is done."""
     async with asyncio.timeout(PATIENCE_S):
         while True:
-            if not list((site.directory / "imports").glob("*")):
+            if not list((site.directory / "imports").glob("imp_*")):
                 return
             await asyncio.sleep(0.01)
 

@@ -18,7 +18,7 @@ from broker_bridge.app.ports.imports import (
     UnreadableFileError,
     UploadCutError,
 )
-from broker_bridge.domain.imports import Format, ImportId
+from broker_bridge.domain.imports import Format, ImportId, SpoolId
 
 _BLOCK_BYTES = 1024 * 1024
 _READERS = {Format.CSV: csv_rows, Format.NDJSON: ndjson_rows}
@@ -29,6 +29,8 @@ class DirectorySpool:
     """The `Spool` of `broker_bridge.app.ports.imports`."""
 
     directory: Path
+    spool_id: SpoolId
+    """Its name; see `broker_bridge.adapters.imports.own_spool`."""
     max_bytes: int
     max_rows: int
     idle_s: float

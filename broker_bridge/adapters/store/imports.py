@@ -4,14 +4,28 @@ from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeVar
 
-from sqlalchemy import Connection, Select, Update, and_, delete, func, insert, select, true, update
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Select,
+    Update,
+    and_,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    true,
+    update,
+)
 
 from broker_bridge.adapters.store.hot import insert_rows
 from broker_bridge.adapters.store.rows import import_of, import_row, result_of, result_values
-from broker_bridge.adapters.store.tables import import_rows, imports
+from broker_bridge.adapters.store.statements import insert_missing
+from broker_bridge.adapters.store.tables import import_rows, imports, spools
 from broker_bridge.app.ports.imports import TooManyImportsError
 from broker_bridge.app.records import Page
-from broker_bridge.domain.imports import Counts, Import, ImportId, ImportState, Outcome, RowResult, no_rows
+from broker_bridge.domain.imports import Counts, Import, ImportId, ImportState, Outcome, RowResult, SpoolId, no_rows
 from lock_protocol.messages import LenderId
 
 T = TypeVar("T")
@@ -65,24 +79,35 @@ class SqlImports:
         gone = delete(imports).where(imports.c.import_id == import_id, imports.c.state == ImportState.RECEIVING)
         await self._write(lambda connection: connection.execute(gone))
 
-    async def receiving(self) -> Collection[ImportId]:
-        """Return which imports are being received, or were when their bridge ended."""
-        return await self._ids_of(ImportState.RECEIVING)
+    async def alive(self, spool: SpoolId, at: int, gone_before: int) -> None:
+        """Note that the bridge of a spool is there; forget spools of which that was last noted long ago."""
 
-    async def waiting(self, lenders: Collection[LenderId]) -> Sequence[Import]:
-        """Return, of each lender that is not among `lenders`, the oldest import that is queued or running."""
+        def write(connection: Connection) -> None:
+            insert_missing(connection, spools, spool=spool, seen_at=at)
+            connection.execute(update(spools).where(spools.c.spool == spool).values(seen_at=at))
+            connection.execute(delete(spools).where(spools.c.seen_at < gone_before))
+
+        await self._write(write)
+
+    async def receiving(self, spool: SpoolId, gone_before: int) -> Collection[ImportId]:
+        """Return which of a bridge's imports are being received, or were when their bridge ended."""
+        return await self._ids_of(_own(spool, gone_before), ImportState.RECEIVING)
+
+    async def waiting(self, lenders: Collection[LenderId], spool: SpoolId, gone_before: int) -> Sequence[Import]:
+        """Return, of each lender not among `lenders`, the oldest of a bridge's own imports that is not done."""
         others = imports.c.lender.not_in(sorted(lenders))
+        at_work = imports.c.state.in_(_AT_WORK)
         # Ids sort by time.
-        oldest = select(func.min(imports.c.import_id)).where(imports.c.state.in_(_AT_WORK), others)
+        oldest = select(func.min(imports.c.import_id)).where(at_work, others, _own(spool, gone_before))
         query = select(imports).where(imports.c.import_id.in_(oldest.group_by(imports.c.lender)))
         return await self._read(lambda one: [import_of(row) for row in one.execute(query).mappings()])
 
-    async def unfinished(self) -> Collection[ImportId]:
-        """Return which imports are queued or running."""
-        return await self._ids_of(*_AT_WORK)
+    async def unfinished(self, spool: SpoolId, gone_before: int) -> Collection[ImportId]:
+        """Return which of a bridge's own imports are queued or running."""
+        return await self._ids_of(_own(spool, gone_before), *_AT_WORK)
 
-    async def _ids_of(self, *states: ImportState) -> Collection[ImportId]:
-        query = select(imports.c.import_id).where(imports.c.state.in_(states))
+    async def _ids_of(self, own: ColumnElement[bool], *states: ImportState) -> Collection[ImportId]:
+        query = select(imports.c.import_id).where(imports.c.state.in_(states), own)
         return await self._read(lambda one: list(one.execute(query).scalars()))
 
     async def start(self, import_id: ImportId, rows: int, at: int) -> None:
@@ -163,6 +188,12 @@ class SqlImports:
             return connection.execute(delete(import_rows).where(mine, upto)).rowcount + (last is None)
 
         return await self._write(write)
+
+
+def _own(spool: SpoolId, gone_before: int) -> ColumnElement[bool]:
+    """Return the condition that an import is a bridge's own: in its spool, in none, or in one whose bridge is gone."""
+    there = select(spools.c.spool).where(spools.c.seen_at >= gone_before)
+    return or_(imports.c.spool.in_((spool, "")), imports.c.spool.not_in(there))
 
 
 def _one(import_id: ImportId) -> Select[Any]:

@@ -320,6 +320,7 @@ def import_row(one: Import) -> Row:
         "created_at": one.created_at,
         "started_at": one.started_at,
         "finished_at": one.finished_at,
+        "spool": one.spool,
     }
     return row | {outcome.value: count for outcome, count in one.counts.items()}
 
@@ -343,6 +344,7 @@ def import_of(row: RowMapping) -> Import:
         created_at=row["created_at"],
         started_at=row["started_at"],
         finished_at=row["finished_at"],
+        spool=row["spool"],
     )
 
 

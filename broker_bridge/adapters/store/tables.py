@@ -229,9 +229,19 @@ imports = Table(
     Column("created_at", BigInteger, nullable=False),
     Column("started_at", BigInteger, nullable=False),
     Column("finished_at", BigInteger, nullable=False),
+    # whose bridge has the file; empty: any bridge's
+    Column("spool", String(32), nullable=False, server_default=text("''")),
 )
 Index("ix_imports_lender_idempotency_key", imports.c.lender, imports.c.idempotency_key, unique=True)
 Index("ix_imports_state", imports.c.state)
+
+# Bridges that work imports off, and when each of them was last there.
+spools = Table(
+    "spools",
+    metadata,
+    Column("spool", String(32), primary_key=True),
+    Column("seen_at", BigInteger, nullable=False),
+)
 
 import_rows = Table(
     "import_rows",

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from broker_bridge.app.records import Page
-from broker_bridge.domain.imports import Counts, Format, Import, ImportId, ImportState, Outcome, RowResult
+from broker_bridge.domain.imports import Counts, Format, Import, ImportId, ImportState, Outcome, RowResult, SpoolId
 from lock_protocol.messages import LenderId
 
 
@@ -25,14 +25,21 @@ class Imports(Protocol):
     async def forget(self, import_id: ImportId) -> None:
         """Remove an import whose file never came whole."""
 
-    async def receiving(self) -> Collection[ImportId]:
-        """Return which imports are being received, or were when their bridge ended."""
+    async def alive(self, spool: SpoolId, at: int, gone_before: int) -> None:
+        """Note that the bridge of a spool is there; forget spools of which that was last noted before `gone_before`."""
 
-    async def waiting(self, lenders: Collection[LenderId]) -> Sequence[Import]:
-        """Return, of each lender that is not among `lenders`, the oldest import that is queued or running."""
+    async def receiving(self, spool: SpoolId, gone_before: int) -> Collection[ImportId]:
+        """Return which of a bridge's imports are being received, or were when their bridge ended.
 
-    async def unfinished(self) -> Collection[ImportId]:
-        """Return which imports are queued or running."""
+        Its own are those in its spool, those in spools whose bridges were last there before `gone_before` (seconds
+        UTC), and those in none.
+        """
+
+    async def waiting(self, lenders: Collection[LenderId], spool: SpoolId, gone_before: int) -> Sequence[Import]:
+        """Return, of each lender not among `lenders`, the oldest of a bridge's own imports that is not done."""
+
+    async def unfinished(self, spool: SpoolId, gone_before: int) -> Collection[ImportId]:
+        """Return which of a bridge's own imports are queued or running."""
 
     async def start(self, import_id: ImportId, rows: int, at: int) -> None:
         """Say that an import runs, and how many rows its file has."""
@@ -98,7 +105,11 @@ class SpoolFullError(Exception):
 
 
 class Spool(Protocol):
-    """Where uploaded files wait until their rows are done."""
+    """Where uploaded files wait until their rows are done. Each of several bridges on one database has its own."""
+
+    @property
+    def spool_id(self) -> SpoolId:
+        """Its name, which goes where its files go."""
 
     async def receive(self, import_id: ImportId, chunks: AsyncIterable[bytes]) -> tuple[bytes, int]:
         """Write a file and return its SHA-256 and its size, once it would survive a loss of power.

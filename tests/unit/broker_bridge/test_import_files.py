@@ -17,7 +17,7 @@ from broker_bridge.adapters.imports.lines import MAX_LINE_BYTES
 from broker_bridge.adapters.imports.ndjson_rows import ndjson_rows
 from broker_bridge.adapters.imports.spool import DirectorySpool
 from broker_bridge.app.ports.imports import FileRow, FileTooLargeError, UnreadableFileError, UploadCutError
-from broker_bridge.domain.imports import Format, ImportId
+from broker_bridge.domain.imports import Format, ImportId, SpoolId
 from device_sim.identities import simulated_imei
 from tests.bridge_rig import ACME
 
@@ -131,7 +131,9 @@ class Joined(io.RawIOBase):
 
 
 def spool_in(directory: Path, *, max_bytes: int = 1000) -> DirectorySpool:
-    return DirectorySpool(directory=directory, max_bytes=max_bytes, max_rows=10, idle_s=0.05, upload_s=0.2)
+    return DirectorySpool(
+        directory=directory, spool_id=SpoolId("spool"), max_bytes=max_bytes, max_rows=10, idle_s=0.05, upload_s=0.2
+    )
 
 
 def files_in(directory: Path) -> list[str]:

@@ -102,7 +102,7 @@ def routes(gateway: Gateway) -> APIRouter:
         found = await gateway.imports.imports.one(caller.lender, ImportId(import_id))
         if found is None:
             raise not_found("import", import_id)
-        return import_answer(found, gateway.imports.waiting_for.get(found.import_id))
+        return import_answer(found, gateway.imports.waits_for(found))
 
     @router.get(
         "/imports/{import_id}/results",

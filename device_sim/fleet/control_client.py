@@ -91,9 +91,15 @@ class FleetControl:
         """Wait until these phones (None: all that are not cut) are connected; return the others."""
         return _IMEIS.validate_python(await self._ask(ask.AwaitConnected(imeis=_listed(imeis), timeout_s=timeout_s)))
 
-    async def await_settled(self, timeout_s: float, imeis: Iterable[Imei] | None = None) -> list[Imei]:
-        """Wait until a `Fresh` has confirmed these phones (None: all that are not cut); return the others."""
-        return _IMEIS.validate_python(await self._ask(ask.AwaitSettled(imeis=_listed(imeis), timeout_s=timeout_s)))
+    async def await_settled(
+        self, timeout_s: float, imeis: Iterable[Imei] | None = None, *, each_once: bool = False
+    ) -> list[Imei]:
+        """Wait until a `Fresh` has confirmed these phones (None: all that are not cut); return the others.
+
+        All of them are waited for to be confirmed at one moment, or `each_once`.
+        """
+        request = ask.AwaitSettled(imeis=_listed(imeis), timeout_s=timeout_s, each_once=each_once)
+        return _IMEIS.validate_python(await self._ask(request))
 
     async def await_refusals(self, total: int, timeout_s: float) -> int:
         """Wait until so many messages have been refused since the fleet started; return how many were."""

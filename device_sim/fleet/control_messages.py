@@ -131,12 +131,14 @@ class AwaitLevels(_Strict):
 class AwaitSettled(_Strict):
     """Wait until a `Fresh` has confirmed, on their present connection, what these phones hold.
 
-    Without `imeis` all phones that are not cut. Answers the IMEIs that are not settled in the end.
+    Without `imeis` all phones that are not cut. Answers the IMEIs that are not settled in the end; with `each_once`
+    those that were not settled at any moment since.
     """
 
     op: Literal["await_settled"] = "await_settled"
     imeis: Imeis = None
     timeout_s: Timeout
+    each_once: bool = False
 
 
 class AwaitConnected(_Strict):

@@ -141,7 +141,9 @@ async def _await_connected(fleet: Fleet, request: ask.AwaitConnected) -> list[Im
 
 async def _await_settled(fleet: Fleet, request: ask.AwaitSettled) -> list[Imei]:
     phones = _wanted(fleet, request.imeis)
-    return await fleet.around.watches.until_all(phones, lambda phone: phone.settled, request.timeout_s)
+    return await fleet.around.watches.until_all(
+        phones, lambda phone: phone.settled, request.timeout_s, each_once=request.each_once
+    )
 
 
 def _wanted(fleet: Fleet, imeis: Iterable[Imei] | None) -> list[SimulatedPhone]:

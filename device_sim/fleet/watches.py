@@ -14,8 +14,11 @@ if TYPE_CHECKING:
 class _Watch:
     """Which of some phones are not as wanted yet."""
 
-    def __init__(self, phones: "Iterable[SimulatedPhone]", wanted: "Callable[[SimulatedPhone], bool]") -> None:
+    def __init__(
+        self, phones: "Iterable[SimulatedPhone]", wanted: "Callable[[SimulatedPhone], bool]", *, each_once: bool
+    ) -> None:
         self._wanted = wanted
+        self._each_once = each_once
         self._watched = {phone.imei: phone for phone in phones}
         self.lacking = {imei for imei, phone in self._watched.items() if not wanted(phone)}
         self.changed = asyncio.Event()
@@ -25,7 +28,7 @@ class _Watch:
             return
         if self._wanted(phone):
             self.lacking.discard(phone.imei)
-        else:
+        elif not self._each_once:
             self.lacking.add(phone.imei)
         if not self.lacking:
             self.changed.set()
@@ -45,10 +48,15 @@ class Watches:
         self._anything.set()
 
     async def until_all(
-        self, phones: "Iterable[SimulatedPhone]", wanted: "Callable[[SimulatedPhone], bool]", timeout_s: float
+        self,
+        phones: "Iterable[SimulatedPhone]",
+        wanted: "Callable[[SimulatedPhone], bool]",
+        timeout_s: float,
+        *,
+        each_once: bool = False,
     ) -> list[Imei]:
-        """Wait until all of `phones` are as wanted at one moment; return those that are not in time, if any."""
-        watch = _Watch(phones, wanted)
+        """Wait until all of `phones` are as wanted at one moment, or each once; return those that are not in time."""
+        watch = _Watch(phones, wanted, each_once=each_once)
         with self._registered(watch):
             try:
                 async with asyncio.timeout(timeout_s):

@@ -232,7 +232,7 @@ async def _kill_broker(cast: Cast, step: KillBroker, dice: Random) -> None:
     cast.tally.reconnected_s.append(time.monotonic() - back)
     _require_all(cast, await cast.were_right(step.within), step.within)
     cast.tally.right_again_s.append(time.monotonic() - back)
-    _require_all(cast, await cast.were_confirmed(step.within), step.within)
+    _require_all(cast, await cast.fleet.await_settled(step.within, each_once=True), step.within)
     cast.tally.confirmed_again_s.append(time.monotonic() - back)
     _require_all(cast, await cast.settle(step.within), step.within)
 

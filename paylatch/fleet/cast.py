@@ -3,7 +3,7 @@
 import asyncio
 import math
 import time
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from random import Random
 from typing import Literal, Protocol
@@ -54,10 +54,6 @@ class Deadline:
         return max(self._end - time.monotonic(), 0.0)
 
 
-_Wait = Callable[[Deadline, Collection[Imei] | None], Awaitable[set[Imei]]]
-"""Waits for phones (None: all that are not cut) until the deadline, and returns those that are not as wanted."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cast:
     """Who takes part in one run."""
@@ -93,19 +89,19 @@ class Cast:
 
         Decisions may come all the while, so that there need be no moment at which all phones are right.
         """
-        return await self._each_once(within_s, self._right)
-
-    async def were_confirmed(self, within_s: float) -> list[Imei]:
-        """Wait until each phone has, beside that, been confirmed by the bridge; return the others."""
-        return await self._each_once(within_s, self._right_and_confirmed)
+        deadline, left = Deadline(within_s), set(self.book.imeis)
+        while left and deadline.left_s:
+            left = await self._wrong(Deadline(min(deadline.left_s, GLANCE_S)), left)
+        return sorted(left)
 
     async def settle(self, within_s: float) -> list[Imei]:
-        """Wait until every phone is, beside that, confirmed by the bridge; return those that are not in time."""
+        """Wait until all phones are connected, right and confirmed at one moment; return those that are not in time."""
         deadline = Deadline(within_s)
         while True:
             required = self.book.required()
             # A while at a time: what is decided meanwhile changes what phones have to be.
-            lacking = await self._right_and_confirmed(Deadline(min(deadline.left_s, AWHILE_S)), None)
+            awhile = Deadline(min(deadline.left_s, AWHILE_S))
+            lacking = await self._wrong(awhile) | set(await self.fleet.await_settled(awhile.left_s))
             await self.follow()
             at_rest = required == self.book.required() and not self.book.under_way
             if at_rest and not lacking:
@@ -115,16 +111,8 @@ class Cast:
                 return sorted(lacking)
             await asyncio.sleep(min(deadline.left_s, _BETWEEN_S))
 
-    async def _each_once(self, within_s: float, wait: _Wait) -> list[Imei]:
-        deadline, left = Deadline(within_s), set(self.book.imeis)
-        while left and deadline.left_s:
-            left = await wait(Deadline(min(deadline.left_s, GLANCE_S)), left)
-        return sorted(left)
-
-    async def _right(self, deadline: Deadline, imeis: Collection[Imei] | None) -> set[Imei]:
+    async def _wrong(self, deadline: Deadline, imeis: Collection[Imei] | None = None) -> set[Imei]:
+        """Wait until phones (None: all that are not cut) are right, and return those that are not in time."""
         lacking = set(await self.fleet.await_connected(deadline.left_s, imeis))
         levels = await self.fleet.await_levels(self.book.required(imeis), deadline.left_s)
         return lacking | {one.imei for one in levels}
-
-    async def _right_and_confirmed(self, deadline: Deadline, imeis: Collection[Imei] | None) -> set[Imei]:
-        return await self._right(deadline, imeis) | set(await self.fleet.await_settled(deadline.left_s, imeis))

@@ -30,8 +30,10 @@ class Phones(FleetControl):
         del timeout_s, imeis
         return []
 
-    async def await_settled(self, timeout_s: float, imeis: Iterable[Imei] | None = None) -> list[Imei]:
-        del timeout_s, imeis
+    async def await_settled(
+        self, timeout_s: float, imeis: Iterable[Imei] | None = None, *, each_once: bool = False
+    ) -> list[Imei]:
+        del timeout_s, imeis, each_once
         return []
 
     async def await_levels(self, levels: Mapping[Imei, Level], timeout_s: float) -> list[Mismatch]:

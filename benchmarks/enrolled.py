@@ -36,7 +36,7 @@ from paylatch.bench.phones import write_spread
 from paylatch.bench.plan import Book
 from paylatch.bench.run import ceiling_of, stages_of
 from paylatch.bench.system import Site, System, bridge_of, broker_of, new_site, system_of
-from paylatch.bench.throughput import Throughput, measure_throughput
+from paylatch.bench.throughput import Throughput, compared, measure_throughput
 from paylatch.demo.stage import LENDER, Files, Ports
 from paylatch.steps import PlainSteps
 
@@ -171,20 +171,13 @@ async def run(directory: Path, decisions: int) -> dict[str, Any]:
     async with AsyncExitStack() as stack:
         broker = await stack.enter_async_context(broker_of(site))
         system = await stack.enter_async_context(system_of(site, broker, SHARDS, STEPS))
-        found = await measure(record, directory, system, decisions)
+        found, figures = await measure(record, directory, system, decisions)
     await measure_ceiling()
-    ceiling_per_s = statistics.mean(one.ceiling_per_s for one in ceilings)
-    ceiling_cpu_us = statistics.mean(one.cpu_us for one in ceilings)
-    return found | {
-        "ceiling_per_s": round(ceiling_per_s, 1),
-        "ratio": round(found["round_trips_per_s"] / ceiling_per_s, 4),
-        "ceiling_cpu_us": round(ceiling_cpu_us, 1),
-        "cpu_ratio": round(ceiling_cpu_us / sum(found["cpu_us"].values()), 4),
-    }
+    return figures | asdict(compared(found, ceilings))
 
 
-async def measure(record: Record, directory: Path, system: System, decisions: int) -> dict[str, Any]:
-    """Measure round trips, and audit every phone that is connected."""
+async def measure(record: Record, directory: Path, system: System, decisions: int) -> tuple[Throughput, dict[str, Any]]:
+    """Measure round trips, audit every phone that is connected, and return both with all other figures."""
     control, progress = system.fleet.control, system.progress
     levels = {phone.imei: phone.level for phone in await control.dump()}
     # Its ids are this run's alone, as those of earlier runs are in the database.
@@ -203,7 +196,8 @@ async def measure(record: Record, directory: Path, system: System, decisions: in
     STEPS.step("auditing every phone")
     lost = (await audit(lender, control, book.levels)).lost
     figures = {"phones": record.phones, "connected": len(levels), "decisions": decisions}
-    return figures | figures_of(found) | {name: round(value, 1) for name, value in memory.items()} | {"lost": lost}
+    rounded = {name: round(value, 1) for name, value in memory.items()}
+    return found, figures | figures_of(found) | rounded | {"lost": lost}
 
 
 def figures_of(found: Throughput) -> dict[str, Any]:
@@ -218,7 +212,7 @@ def figures_of(found: Throughput) -> dict[str, Any]:
     }
 
 
-def compared(runs: Sequence[dict[str, Any]], sizes: Sequence[int]) -> dict[str, Any]:
+def compared_sizes(runs: Sequence[dict[str, Any]], sizes: Sequence[int]) -> dict[str, Any]:
     """Return each size's medians, and the last one's divided by the first one's."""
     medians = {
         size: {name: statistics.median(run[name] for run in runs if run["phones"] == size) for name in COMPARED}
@@ -241,7 +235,7 @@ async def measure_all(directory: Path, options: argparse.Namespace) -> None:
             runs.append(await run(place, options.decisions))
             print(json.dumps(runs[-1]), flush=True)
     if runs:
-        print(json.dumps(compared(runs, options.phones)), flush=True)
+        print(json.dumps(compared_sizes(runs, options.phones)), flush=True)
 
 
 def main() -> None:

@@ -2,7 +2,6 @@
 
 import json
 import secrets
-import statistics
 import time
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -22,7 +21,7 @@ from paylatch.bench.plan import Book
 from paylatch.bench.result import Result, UnlockMs
 from paylatch.bench.stages import Stages, measure_stages
 from paylatch.bench.system import Site, System, broker_of, new_site, system_of
-from paylatch.bench.throughput import Throughput, measure_throughput
+from paylatch.bench.throughput import Throughput, compared, measure_throughput
 from paylatch.bench.unlocks import Unlocks, measure_unlocks
 from paylatch.demo.database import database_of
 from paylatch.demo.processes import output_of
@@ -152,14 +151,13 @@ async def _measure(options: Options, system: System, book: Book, steps: Steps) -
 
 def _result(options: Options, found: Measured, ceilings: list[Ceiling], stages: Stages, wall_s: float) -> Result:
     throughput, unlocks = found.throughput, found.unlocks
-    ceiling_per_s = statistics.mean(one.ceiling_per_s for one in ceilings)
-    ceiling_cpu_us = statistics.mean(one.cpu_us for one in ceilings)
+    beside = compared(throughput, ceilings)
     return Result(
         phones=options.phones,
         decisions=options.decisions,
         round_trips_per_s=round(throughput.per_s, 1),
-        ceiling_per_s=round(ceiling_per_s, 1),
-        ratio=round(throughput.per_s / ceiling_per_s, 3),
+        ceiling_per_s=beside.ceiling_per_s,
+        ratio=round(beside.ratio, 3),
         stages_us=stages.us,
         unlock_ms=UnlockMs(
             idle=Latency.of(unlocks.idle),
@@ -175,8 +173,8 @@ def _result(options: Options, found: Measured, ceilings: list[Ceiling], stages: 
         superseded=throughput.superseded,
         seconds=round(throughput.seconds, 3),
         cpu_us={name: round(us, 1) for name, us in throughput.cpu_us.items()},
-        ceiling_cpu_us=round(ceiling_cpu_us, 1),
-        cpu_ratio=round(ceiling_cpu_us / sum(throughput.cpu_us.values()), 3),
+        ceiling_cpu_us=beside.ceiling_cpu_us,
+        cpu_ratio=round(beside.cpu_ratio, 3),
         ceilings_per_s=tuple(one.ceiling_per_s for one in ceilings),
         state_bytes=stages.state_bytes,
         rss_per_phone_after_bytes=found.rss_per_phone_after,

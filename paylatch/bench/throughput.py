@@ -1,8 +1,10 @@
 """Whole round trips: decisions imported over HTTP, each proven by its phone's signed report."""
 
+import statistics
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from paylatch.bench.ceiling import Ceiling
 from paylatch.bench.gauges import cpu_s
 from paylatch.bench.lender import Lender
 from paylatch.bench.plan import Planned, parts_of
@@ -34,6 +36,28 @@ class Throughput:
     def cpu_us(self) -> dict[str, float]:
         """Microseconds of processor time a round trip, by process."""
         return {name: seconds / max(self.succeeded, 1) * 1e6 for name, seconds in self.cpu_s.items()}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """What was measured, beside what the same machine can do at best."""
+
+    ceiling_per_s: float
+    ratio: float
+    ceiling_cpu_us: float
+    cpu_ratio: float
+
+
+def compared(found: Throughput, ceilings: Sequence[Ceiling]) -> Compared:
+    """Return how what was measured compares with the mean of ceilings; there is one at least."""
+    per_s = statistics.mean(one.ceiling_per_s for one in ceilings)
+    cpu_us = statistics.mean(one.cpu_us for one in ceilings)
+    return Compared(
+        ceiling_per_s=round(per_s, 1),
+        ratio=round(found.per_s / per_s, 4),
+        ceiling_cpu_us=round(cpu_us, 1),
+        cpu_ratio=round(cpu_us / sum(found.cpu_us.values()), 4),
+    )
 
 
 async def measure_throughput(

@@ -21,7 +21,8 @@ class Lamp:
 
 @pytest.mark.parametrize(("each_once", "lacking"), [(False, [simulated_imei(0)]), (True, [])])
 async def test_a_phone_that_was_as_wanted_once_counts_where_each_is_waited_for(
-    each_once: bool, lacking: list[Imei]  # noqa: FBT001 - pytest passes it by name
+    each_once: bool,  # noqa: FBT001
+    lacking: list[Imei],
 ) -> None:
     lamps, watches = [Lamp(simulated_imei(number)) for number in range(2)], Watches()
     phones: Any = lamps

@@ -90,14 +90,13 @@ class Deliverer:
 
         Raises:
             OverloadedError: its lane is full.
-            PublishRefusedError: the broker refuses it; it is tried again later, and nobody has to wait for that.
+            PublishRefusedError: the broker still refuses it; it is tried again later, and nobody has to wait for that.
         """
         if self.outbox.is_overtaken(state):
             return
         if not self.offer(state):
             raise OverloadedError(f"the {state.lane.name.lower()} lane is full")
-        if self.outbox.is_set_aside(state.imei):
-            raise PublishRefusedError("the broker refuses this phone's state")
+        self.outbox.try_once_more(state.imei)
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         waiter = (state.order, done)
         self._waiters[state.imei].append(waiter)
@@ -118,6 +117,7 @@ class Deliverer:
         # is asked what to publish again.
         while acks := self.acknowledged.due(math.inf, MARK_BATCH):
             await self._commit_acks(acks)
+        await self._catch_up()
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._pump(broker), name="deliver.pump")
@@ -126,6 +126,17 @@ class Deliverer:
                 tasks.create_task(self._reconcile_then_watch(broker, known_to_broker), name="deliver.canary")
         finally:
             self.outbox.connection_lost()
+
+    async def _catch_up(self) -> None:
+        """Take the newest states of phones of which older ones wait.
+
+        Another bridge on the same database may have gone on from there while it had the connection, and what it has
+        published must not be followed by what waits here.
+        """
+        waiting = sorted(self.outbox.waiting)
+        for start in range(0, len(waiting), RECONCILE_PAGE):
+            for state in await self.store.newest(waiting[start : start + RECONCILE_PAGE]):
+                self.offer(state)
 
     async def _pump(self, broker: PhonesLine) -> None:
         """Publish whenever the outbox has something to give. The connection's end is told to whoever made it."""
@@ -308,13 +319,25 @@ class Deliverer:
         count = 0
         for opening in (True, False):
             after: Imei | None = None
-            while page := await self.store.published_after(number, opening=opening, after=after, limit=RECONCILE_PAGE):
+            while page := await self._page_after(number, opening=opening, after=after):
                 after = page[-1].imei
                 count += len(page)
                 async with asyncio.TaskGroup() as publishes:
                     for state in page:
                         publishes.create_task(self._deliver_in_time(state), name=f"deliver.again.{state.imei}")
         self.log.info("reconciled", after=number, states=count)
+
+    async def _page_after(self, number: int, *, opening: bool, after: Imei | None) -> Sequence[Outgoing]:
+        """Read states once there is room for all of them, and not before.
+
+        What was read and then waits for room is overtaken by newer versions, which the outbox remembers for a while
+        only; it must not go out after them.
+        """
+        while not all(map(self.outbox.has_room, Lane)):
+            self._moved.clear()
+            await self._moved.wait()
+        limit = min(RECONCILE_PAGE, self.outbox.lane_limit // 2)
+        return await self.store.published_after(number, opening=opening, after=after, limit=limit)
 
     async def _deliver_in_time(self, state: Outgoing) -> None:
         """Deliver a state however long its lane stays full; one that the broker refuses is left to the next hello."""
@@ -337,5 +360,11 @@ class Deliverer:
         except StoreUnavailableError as error:
             self.log.warning("canary_delayed", error=str(error))
             return
-        await broker.publish(self.topics.canary, encode_canary(token, settled), retain=True)
+        try:
+            await broker.publish(self.topics.canary, encode_canary(token, settled), retain=True)
+        except PublishRefusedError as error:
+            # Without one, the next connection publishes more than it has to: no reason to end this one.
+            self.log.warning("canary_refused", error=str(error))
+            await asyncio.sleep(SWEEP_S)
+            return
         self._canary_at = settled

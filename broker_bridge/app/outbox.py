@@ -13,6 +13,7 @@ older version never follows a newer one.
 
 import heapq
 from collections import OrderedDict, deque
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from broker_bridge.app.records import Outgoing
@@ -66,7 +67,7 @@ class Outbox:
         """Take a state to publish; return False when its lane is full and it has to stay in the database.
 
         A state no newer than the one that waits or is in flight, or older than what went out last, changes nothing,
-        unless it is a repetition of the one in flight.
+        unless it is a repetition of the one in flight, or more urgent by now than the same one that waits.
         """
         if self._is_known(state):
             return True
@@ -105,6 +106,12 @@ class Outbox:
             self._land(entry.state)
             if entry.state.imei not in self._waiting:
                 self._wait(entry)
+        # The next connection may be to a broker that takes what this one refused.
+        self._later.clear()
+        for entry in self._waiting.values():
+            if not entry.ready:
+                entry.ready, entry.tries = True, 0
+                self._enqueue(entry.state)
 
     def refused(self, state: Outgoing, now: float) -> bool:
         """Take back a state that the broker refused; return whether it is set aside for longer.
@@ -133,10 +140,16 @@ class Outbox:
         """Return whether this state has been published and need not be again. Openings are, until they are proven."""
         return state.lane is not Lane.OPENING and self._went_out.get(state.imei) == state.order
 
-    def is_set_aside(self, imei: Imei) -> bool:
-        """Return whether the broker refuses this phone's state, so that nobody should wait for it."""
+    def try_once_more(self, imei: Imei) -> None:
+        """Have a phone's state go out once more although the broker refuses it; another refusal sets it aside again.
+
+        The phone has just said that it is there: what was refused may have been mended, and its user waits.
+        """
         entry = self._waiting.get(imei)
-        return entry is not None and not entry.ready
+        if entry is not None and not entry.ready:
+            entry.ready, entry.tries = True, MAX_TRIES - 1
+            if imei not in self._in_flight:
+                self._enqueue(entry.state)
 
     def next_wake(self) -> float | None:
         """Return when a state that backs off becomes ready, if one does."""
@@ -149,6 +162,11 @@ class Outbox:
     def depth(self, lane: Lane) -> int:
         """Return how many states wait in a lane."""
         return self._held[lane]
+
+    @property
+    def waiting(self) -> Collection[Imei]:
+        """The phones of which a state waits."""
+        return list(self._waiting)
 
     @property
     def in_flight(self) -> int:
@@ -165,7 +183,9 @@ class Outbox:
     def _is_known(self, state: Outgoing) -> bool:
         waiting = self._waiting.get(state.imei)
         if waiting is not None and waiting.state.order >= state.order:
-            return True
+            # A renewal becomes an opening when its phone has been locked by its lease meanwhile.
+            is_same = waiting.state.order == state.order
+            return not (is_same and waiting.ready and state.lane < waiting.state.lane)
         went_out = self._went_out.get(state.imei)
         if went_out is None or went_out < state.order:
             return False  # whatever is in flight has gone out, so this is newer

@@ -34,7 +34,8 @@ class SigningClock:
 
     clock: Clock
     _signed: tuple[int, float] | None = None
-    """The newest time that this process signed with, and the monotonic clock then."""
+    """The newest time that this process signed with, and the monotonic clock then. Whether that was committed, and
+    whether another bridge has signed since, does not matter: it is what this machine's clock was taken for."""
 
     def time_for(self, tx: Transaction, lane: Lane) -> int:
         """Return the time to sign with, and remember it.
@@ -60,10 +61,11 @@ class SigningClock:
         return self._judged(tx.last_signed_at()).at
 
     def _judged(self, last: int) -> SigningTime:
-        elapsed = None
-        if self._signed is not None and self._signed[0] == last:
-            elapsed = self.clock.monotonic() - self._signed[1]
-        return signing_time(self.clock.now(), last, elapsed)
+        expected = None
+        if self._signed is not None:
+            at, monotonic = self._signed
+            expected = at + int(self.clock.monotonic() - monotonic)
+        return signing_time(self.clock.now(), last, expected)
 
 
 @dataclass(slots=True)
@@ -95,15 +97,15 @@ class Queue:
         """
         epoch = self.signer.delegation(phone.lender).epoch
         version = phone.next_version if epoch == phone.desired.order[0] else 1
-        # A payment right after a lock that the phone has not reported yet opens a phone all the same.
-        lane = lane_of(wish.level, phone.may_be_at if wish.level.is_open else phone.reported_level)
+        lane = self._lane(tx, phone, wish.level)
         order = (epoch, version)
         at = self.signing_clock.time_for(tx, lane)
         desired, command_id = self._sign(
             tx, phone.lender, phone.imei, order, wish, lane=lane, at=at, decision=decision, delay_s=delay_s
         )
         self._supersede(tx, phone.command_id)
-        status = PhoneStatus.RELEASING if wish.level is Level.RELEASED else phone.status
+        releases = wish.level is Level.RELEASED and phone.status is not PhoneStatus.RELEASED
+        status = PhoneStatus.RELEASING if releases else phone.status
         queued = changed_phone(
             phone,
             desired=desired,
@@ -181,6 +183,17 @@ class Queue:
         detail = f"{epoch}.{version} {wish.level.name.lower()}"
         tx.audit(AuditEntry(at=now, lender=lender, imei=imei, event="queued", detail=detail))
         return desired, command_id
+
+    def _lane(self, tx: Transaction, phone: Phone, level: Level) -> Lane:
+        """Return the lane of a phone's next state."""
+        if not level.is_open:
+            return lane_of(level, phone.reported_level)
+        command = tx.command(phone.command_id)
+        if command is not None and command.lane is Lane.OPENING and command.status.is_pending:
+            # It takes the place of an opening that the phone has not proven: whoever has paid waits for this one now.
+            return Lane.OPENING
+        # A payment right after a lock that the phone has not reported yet opens a phone all the same.
+        return lane_of(level, phone.may_be_at)
 
     def _supersede(self, tx: Transaction, command_id: CommandId) -> None:
         command = tx.command(command_id)

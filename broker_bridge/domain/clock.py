@@ -16,17 +16,18 @@ class SigningTime:
     suspicion: str | None
 
 
-def signing_time(now: int, last_signed_at: int, elapsed_s: float | None) -> SigningTime:
+def signing_time(now: int, last_signed_at: int, expected_at: int | None) -> SigningTime:
     """Return the time to sign with.
 
     Args:
         now: the bridge's wall clock, seconds UTC.
-        last_signed_at: the newest time ever signed with; 0 for none.
-        elapsed_s: monotonic seconds since then; None when that is not known (the process has started since).
+        last_signed_at: the newest time ever signed with, by whichever bridge; 0 for none.
+        expected_at: what the wall clock has to be by the monotonic one, seconds UTC; None when that is not known (this
+            process has signed nothing yet).
     """
     if now < last_signed_at:
         return SigningTime(last_signed_at, f"the clock is {last_signed_at - now} s behind the last signed time")
-    if elapsed_s is not None and last_signed_at and now > last_signed_at + elapsed_s + MAX_AHEAD_S:
-        ahead = now - last_signed_at - int(elapsed_s)
-        return SigningTime(last_signed_at + int(elapsed_s), f"the clock jumped {ahead} s ahead")
+    if expected_at is not None and now > max(last_signed_at, expected_at) + MAX_AHEAD_S:
+        likely = max(last_signed_at, expected_at)
+        return SigningTime(likely, f"the clock jumped {now - likely} s ahead")
     return SigningTime(now, None)

@@ -23,10 +23,10 @@ still in their boxes and say hello when they are switched on.
 
 def lane_of(level: Level, reported: Level | None) -> Lane:
     """Return the lane of a state, seen from the level that its phone reported last (None: unknown)."""
+    if level == reported:
+        return Lane.KEEPING
     if level is Level.RELEASED:
         return Lane.OPENING
     if reported is None:
         return Lane.OPENING if level.is_open else Lane.CLOSING
-    if level == reported:
-        return Lane.KEEPING
     return Lane.OPENING if level < reported else Lane.CLOSING

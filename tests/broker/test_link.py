@@ -202,3 +202,24 @@ async def test_what_auditors_hear_does_not_let_them_end_the_bridges_session(own_
             heard = [await anext(auditor.messages) for _ in range(2)]
     assert {message.topic.value for message in heard} == {TOPICS.barrier, TOPICS.status}
     assert not any(b"known-to-bridges-only" in message.payload for message in heard)
+
+
+async def test_a_bridge_that_ends_in_order_says_that_it_is_offline(own_broker: RealBroker) -> None:
+    async with running_link(own_broker) as running:
+        await running.next_session()
+        assert json.loads(await retained(own_broker, TOPICS.status) or b"{}")["status"] == "online"
+    assert json.loads(await retained(own_broker, TOPICS.status) or b"{}")["status"] == "offline"
+
+
+async def test_a_broker_that_refuses_the_bridges_own_topics_is_tried_again(own_broker: RealBroker) -> None:
+    acl = own_broker.process.files.directory / "services.acl"
+    right = acl.read_text()
+    acl.write_text(right.replace("topic readwrite paylatch/v1/bridge/+", "topic read paylatch/v1/bridge/+"))
+    own_broker.process.reload()
+    async with running_link(own_broker) as running:
+        async with asyncio.timeout(PATIENCE_S):
+            while len(running.log.events("warning")) < 2:  # noqa: ASYNC110 - a log tells nobody
+                await asyncio.sleep(0.01)
+        acl.write_text(right)
+        own_broker.process.reload()
+        await running.next_session()

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import aiomqtt
 import pytest
@@ -13,7 +14,7 @@ from broker_bridge.adapters.store.store import SqlStore
 from broker_bridge.app.ports.store import StoreUnavailableError
 from device_sim.identities import simulated_imei
 from lock_protocol.imei import Imei
-from tests.bridge_rig import ACME, KeptLog, Office
+from tests.bridge_rig import ACME, CREDENTIAL, KeptLog, Office
 from tests.conftest import RealBroker, hashed, new_secret
 
 IMEIS = [simulated_imei(number) for number in range(20)]
@@ -143,3 +144,18 @@ async def test_a_database_that_is_away_is_said_so_and_asked_again(
         await file.publish()
     assert path.read_bytes() == b""
     assert not path.with_name(".phones.passwd.new").exists()
+
+
+async def test_a_credential_that_cannot_be_read_locks_out_its_own_phone_alone(tmp_path: Path) -> None:
+    good, bad = IMEIS[:2]
+
+    class Rows:
+        async def credentials(self, after: str, limit: int) -> Sequence[tuple[Imei, str]]:
+            del limit
+            return [] if after else [(good, CREDENTIAL), (bad, "rubbish")]
+
+    rows: Any = Rows()
+    path = tmp_path / "phones.passwd"
+    async with writing(path, None, rows) as file, asyncio.timeout(10):
+        await file.publish()
+        assert [line.partition(":")[0] for line in path.read_text().splitlines()] == [good]

@@ -1,6 +1,7 @@
 """Bridges that die at every step, brokers that come back with the past, and lanes that run over."""
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -8,13 +9,16 @@ from sqlalchemy import update
 
 from broker_bridge.adapters.store.tables import phones
 from broker_bridge.app.ports.store import StoreUnavailableError
-from broker_bridge.app.records import Outgoing
+from broker_bridge.app.records import AuditEntry, Outgoing
 from broker_bridge.domain.commands import Status
 from broker_bridge.domain.lanes import Lane
 from device_sim.identities import simulated_imei
+from lock_protocol.envelope import REPORTED, seal
 from lock_protocol.imei import Imei
-from lock_protocol.levels import Level
+from lock_protocol.levels import Condition, Level, Result, Signals
+from lock_protocol.messages import NO_HASH, Reported
 from lock_protocol.topics import PhoneTopic
+from tests.bridge_rig import ACME, DEVICE
 from tests.loopback.world import LANE_LIMIT, TOPICS, World
 from tests.lost_answers import lose_the_answer_to_the_next_commit
 from tests.unit.broker_bridge.facts import overdue, payment, settled
@@ -272,3 +276,95 @@ def test_a_lane_that_runs_over_while_it_is_being_filled_is_filled_again(
     world.exchange()
     world.pass_time(6)
     assert {phone.level for phone in world.phones.values()} == {Level.LOCKED}
+
+
+def test_a_paid_phone_opens_as_soon_as_the_broker_takes_its_state_again(world: World) -> None:
+    """The broker refused it long enough for it to be set aside; then its rights are mended, and the phone asks."""
+    locked(world, PAID)
+    topic = TOPICS.phone(PAID, PhoneTopic.DESIRED)
+    world.denied.add(topic)
+    world.tell(payment(at=2, imei=PAID))
+    world.run(20)
+    assert world.phones[PAID].level is Level.LOCKED
+    world.denied.clear()
+    world.phones[PAID].press_check()
+    world.collect(PAID)
+    world.pass_time(2)
+    assert world.phones[PAID].level is Level.UNLOCKED
+
+
+@pytest.mark.parametrize("skew", [7_200, -86_400])
+def test_a_paid_phone_opens_although_the_clock_was_wrong_when_it_was_paid_for_or_is_wrong_now(
+    world: World, skew: int
+) -> None:
+    locked(world, PAID)
+    world.clock.skew = max(skew, 0)
+    world.cut_bridge()
+    world.tell(payment(at=2, imei=PAID))
+    world.kill_bridge()
+    world.clock.skew = min(skew, 0)
+    world.start_bridge()
+    world.pass_time(10)
+    assert world.phones[PAID].level is Level.UNLOCKED
+
+
+@pytest.mark.parametrize("column", ["level", "said_level"])
+def test_a_level_that_is_none_keeps_nothing_from_the_others(world: World, column: str) -> None:
+    broken, other = IMEIS[:2]
+    for imei in (broken, other):
+        world.enrol(imei)
+    world.exchange()
+    lock = world.tell(overdue(90, at=1, imei=other))
+    world.loop.run(world.store.execute(update(phones).where(phones.c.imei == broken).values({column: 5})))
+    world.restart_broker({})
+    assert world.online
+    world.connect(other)
+    world.exchange()
+    assert world.command(lock).status is Status.SUCCEEDED
+
+
+def test_a_phone_that_refuses_in_ever_other_words_fills_no_history(world: World) -> None:
+    locked(world, LATE)
+    world.tell(overdue(91, at=2, imei=LATE))
+    world.run(2)
+    row = world.row(LATE)
+    before = len(history(world, LATE))
+    for number in range(50):
+        word = Reported(
+            lender=row.lender,
+            imei=LATE,
+            epoch=row.desired.order[0],
+            version=row.desired.order[1] - 1,
+            state_hash=NO_HASH,
+            effective_level=Level.UNLOCKED,
+            condition=Condition.APPLIED,
+            result=Result.REFUSED,
+            about_epoch=row.desired.order[0],
+            about_version=row.desired.order[1],
+            about_hash=row.desired.state_hash,
+            detail=f"reason {number}",
+            applied_at=1,
+            boot_count=1,
+            sequence=1000 + number,
+            signals=Signals(0),
+        )
+        world.put(TOPICS.phone(LATE, PhoneTopic.REPORTED), seal(REPORTED, word, [DEVICE]), retain=False)
+        world.run(0.05)
+    assert len(history(world, LATE)) <= before + 1
+
+
+def history(world: World, imei: Imei) -> Sequence[AuditEntry]:
+    return world.loop.run(world.store.history(ACME, imei, "", 1000)).items
+
+
+def locked(world: World, imei: Imei) -> None:
+    """Have a connected phone locked."""
+    world.enrol(imei)
+    world.connect(imei)
+    world.exchange()
+    world.run(2)
+    world.tell(overdue(90, at=1, imei=imei))
+    world.exchange()
+    world.run(2)
+    world.exchange()
+    assert world.phones[imei].level is Level.LOCKED

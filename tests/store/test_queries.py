@@ -267,3 +267,7 @@ async def test_no_question_of_every_second_reads_all_phones_or_commands(tmp_path
     assert len(plans) >= 10
     steps = [step[3] for plan in plans for step in plan]
     assert [step for step in steps if step.startswith(("SCAN phones", "SCAN commands"))] == []
+
+
+async def test_a_canary_that_no_bridge_has_made_is_unknown_whatever_is_in_it(store: SqlStore) -> None:
+    assert await store.canary_number("a\0b") is None

@@ -1,15 +1,16 @@
 """Phones' credentials in the broker: its password file, written from the database and reloaded."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import AbstractContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from broker_bridge.adapters.mqtt.passwords import password_line, reload_broker, replacing
+from broker_bridge.adapters.mqtt.passwords import PasswordEntryError, password_line, reload_broker, replacing
 from broker_bridge.app.ports.store import Store, StoreUnavailableError
 from broker_bridge.app.ports.surroundings import Log
+from lock_protocol.imei import Imei
 
 T = TypeVar("T")
 
@@ -65,9 +66,16 @@ class PasswordFile:
         async with _in_threads(replacing(self.path)) as file:
             after = ""
             while page := await self.store.credentials(after, PAGE):
-                lines = [password_line(imei, credential) for imei, credential in page]
-                await asyncio.to_thread(file.writelines, lines)
+                await asyncio.to_thread(file.writelines, self._lines(page))
                 after = page[-1][0]
+
+    def _lines(self, page: Iterable[tuple[Imei, str]]) -> Iterator[bytes]:
+        """Yield the lines of credentials; one that cannot be read locks out its own phone, and nobody else."""
+        for imei, credential in page:
+            try:
+                yield password_line(imei, credential)
+            except PasswordEntryError as error:
+                self.log.critical("credential_not_usable", imei=imei, error=str(error))
 
     def _reload(self) -> None:
         if self.pid_file is not None and not reload_broker(self.pid_file):

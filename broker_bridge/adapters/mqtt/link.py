@@ -6,6 +6,7 @@ What goes out on it again after it broke is the outbox's decision alone.
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from importlib.metadata import version
 from random import Random
 
@@ -13,11 +14,14 @@ from broker_bridge.adapters.mqtt.client import BrokerAddress, answered
 from broker_bridge.adapters.mqtt.phones_connection import RECEIVE_MAXIMUM, Incoming, PhonesConnection
 from broker_bridge.adapters.mqtt.supervising import Supervisor
 from broker_bridge.app.canary import decode_canary
+from broker_bridge.app.ports.broker import BrokerUnavailableError, PublishRefusedError
 from broker_bridge.app.ports.surroundings import Log
 from lock_protocol.topics import PhoneTopic, Topics
 from mqtt_transport import Connector, Login, Subscription, Will
 
 KEEP_ALIVE_S = 30
+GOODBYE_S = 1.0
+"""How long a bridge that ends waits for the broker to take its last word."""
 
 OnSession = Callable[[PhonesConnection, Incoming, str | None], Awaitable[None]]
 """What to do while connected: the connection, what comes in, the token of the canary that the broker holds."""
@@ -55,7 +59,14 @@ class Link:
                 tasks.create_task(phones.until_closed(), name="mqtt.watch")
                 tasks.create_task(self._serve(phones, on_session), name="mqtt.session")
         finally:
+            await self._say_goodbye(phones)
             await phones.close()
+
+    async def _say_goodbye(self, phones: PhonesConnection) -> None:
+        """Say that the bridge is offline: the broker drops the will of whoever disconnects in order."""
+        with suppress(BrokerUnavailableError, PublishRefusedError, TimeoutError):
+            async with asyncio.timeout(GOODBYE_S):
+                await phones.publish(self._topics.status, status_of("offline"), retain=True)
 
     def _login(self) -> Login:
         return Login(

@@ -13,7 +13,7 @@ from typing import Any
 import aiomqtt
 
 from broker_bridge.adapters.mqtt.client import BrokerAddress
-from broker_bridge.app.ports.broker import BrokerUnavailableError
+from broker_bridge.app.ports.broker import BrokerUnavailableError, PublishRefusedError
 from broker_bridge.app.ports.store import OverloadedError, StoreUnavailableError
 from broker_bridge.app.ports.surroundings import Log
 
@@ -110,5 +110,5 @@ def _first_cause(error: BaseException) -> BaseException:
     return _first_cause(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error
 
 
-_EXPECTED = (aiomqtt.MqttError, BrokerUnavailableError, StoreUnavailableError, OverloadedError)
+_EXPECTED = (aiomqtt.MqttError, BrokerUnavailableError, PublishRefusedError, StoreUnavailableError, OverloadedError)
 """What ends a connection and not the bridge: the next one begins with asking broker and database anew."""

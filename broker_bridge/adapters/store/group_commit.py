@@ -201,6 +201,13 @@ class GroupCommit:
             self._hand_over([submission], [self._commit_one(submitted) for submitted in submission.jobs])
 
     def _commit_one(self, submitted: Submitted) -> Commit:
+        commit = self._try_one(submitted)
+        if isinstance(submitted.error, IntegrityError):
+            # Another bridge has inserted a row since this job looked for it: now the job finds it, and says so.
+            commit = self._try_one(submitted)
+        return commit
+
+    def _try_one(self, submitted: Submitted) -> Commit:
         started = time.perf_counter()
         try:
             return self._run_together([submitted], started)

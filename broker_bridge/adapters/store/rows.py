@@ -184,10 +184,12 @@ def _said_of(values: Sequence[Any]) -> Said | None:
     )
 
 
-def outgoing_of(row: SelectedRow[Any], lane: Lane | None = None) -> Outgoing:
+def outgoing_of(row: SelectedRow[Any, *tuple[Any, ...]], lane: Lane | None = None) -> Outgoing:
     """Return what is to be published of a phone's row, without taking its state apart."""
     if lane is None:
-        lane = lane_of(_LEVELS[row.level], None if row.said_level is None else _LEVELS[row.said_level])
+        # What is no level is no reason not to publish what was signed, and none to end the connection of all others.
+        level = _LEVELS.get(row.level)
+        lane = Lane.CLOSING if level is None else lane_of(level, _LEVELS.get(row.said_level))
     return Outgoing(lender=row.lender, imei=row.imei, lane=lane, order=(row.epoch, row.version), envelope=row.envelope)
 
 

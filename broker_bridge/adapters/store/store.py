@@ -38,6 +38,7 @@ from broker_bridge.adapters.store.migrate import newest_revision, upgrade, writa
 from broker_bridge.adapters.store.rows import audit_of, command_of, decision_of, outgoing_of, phone_of, policy_of
 from broker_bridge.adapters.store.statements import among, insert_missing
 from broker_bridge.adapters.store.transaction import read_lender
+from broker_bridge.app.confirm import RESEND_AFTER_S
 from broker_bridge.app.ports.store import Job
 from broker_bridge.app.records import (
     AuditEntry,
@@ -281,17 +282,39 @@ class SqlStore:
         With `put_off`, only those that fell due later than they were made: to be published again, or after a refusal.
         """
         phone, command = tables.phones, tables.commands
-        query = (
+        mine = (
             select(phone.c.lender, phone.c.imei, phone.c.epoch, phone.c.version, phone.c.envelope)
             # By the IMEI as well, which has an index: by the command alone, each sweep would read every phone.
             .join_from(command, phone, and_(phone.c.imei == command.c.imei, phone.c.command_id == command.c.command_id))
-            .where(command.c.lane == int(lane), command.c.due_at > _ZERO, command.c.due_at <= now)
+            .where(command.c.lane == int(lane), command.c.due_at > _ZERO)
             .order_by(command.c.due_at)
-            .limit(limit)
         )
         if put_off:
-            query = query.where(command.c.due_at > command.c.created_at)
-        return await self._read(lambda connection: _all(connection, query, partial(outgoing_of, lane=lane)))
+            mine = mine.where(command.c.due_at > command.c.created_at)
+        due = mine.where(command.c.due_at <= now)
+        # Nothing is put off for longer than this, so the clock has been set back since: who has paid waits for none.
+        from_a_clock_ahead = mine.where(command.c.due_at > now + RESEND_AFTER_S[-1])
+
+        def read(connection: Connection) -> list[Outgoing]:
+            make = partial(outgoing_of, lane=lane)
+            states = _all(connection, due.limit(limit), make)
+            return states + _all(connection, from_a_clock_ahead.limit(limit - len(states)), make)
+
+        return await self._read(read)
+
+    async def newest(self, imeis: Collection[Imei]) -> Sequence[Outgoing]:
+        """Return the newest states of phones, each in its command's lane while that is pending."""
+        phone, command = tables.phones, tables.commands
+        columns = [phone.c[name] for name in ("lender", "imei", "epoch", "version", "level", "said_level", "envelope")]
+        query = select(*columns, command.c.lane, command.c.finished_at).join_from(
+            phone, command, phone.c.command_id == command.c.command_id
+        )
+
+        def read(connection: Connection) -> list[Outgoing]:
+            rows = connection.execute(query.where(among(connection, phone.c.imei, imeis)))
+            return [outgoing_of(row, None if row.finished_at else Lane(row.lane)) for row in rows]
+
+        return await self._read(read)
 
     async def backlog(self) -> Backlog:
         """Return how far the bridge is behind: a look at the beginning of a few indexes."""
@@ -347,6 +370,8 @@ class SqlStore:
 
     async def canary_number(self, token: str) -> int | None:
         """Return the publish number of a canary that this database has stored."""
+        if "\0" in token:  # none of ours has one, and PostgreSQL takes none even in a question
+            return None
         query = select(tables.canaries.c.number).where(tables.canaries.c.token == token)
         return cast("int | None", await self._read(lambda connection: connection.execute(query).scalar()))
 

@@ -223,6 +223,9 @@ class Store(Protocol):
         With `put_off`, only those that fell due later than they were made: to be published again, or after a refusal.
         """
 
+    async def newest(self, imeis: Collection[Imei]) -> Sequence[Outgoing]:
+        """Return the newest states of phones, each in its command's lane while that is pending."""
+
     async def sent_before(self, at: int, limit: int) -> Sequence[Imei]:
         """Return phones whose newest command was sent before `at` and is still `sent`."""
 

@@ -12,7 +12,7 @@ from broker_bridge.app.acknowledged import MOST
 from broker_bridge.app.confirm import Ack
 from broker_bridge.app.deliver import Deliverer
 from broker_bridge.app.outbox import Outbox
-from broker_bridge.app.ports.broker import OnPublished
+from broker_bridge.app.ports.broker import OnPublished, PublishRefusedError
 from broker_bridge.app.records import Outgoing
 from broker_bridge.domain.lanes import Lane
 from device_sim.identities import simulated_imei
@@ -49,6 +49,9 @@ class SlowStore:
     async def published_after(self, *_: object, **__: object) -> Sequence[Outgoing]:
         self.asked.append("what is lost")
         self.was_asked_what_is_lost.set()
+        return ()
+
+    async def newest(self, *_: object) -> Sequence[Outgoing]:
         return ()
 
     async def claim(self, *_: object, **__: object) -> Sequence[Outgoing]:
@@ -130,3 +133,90 @@ async def test_a_database_that_does_not_keep_up_holds_up_all_but_openings() -> N
         deliverer.marked(acks[:2])
         await broker.acknowledged.wait()
         assert broker.states == [b"opening", b"lock"]
+
+
+LOCK = replace(STATE, lane=Lane.CLOSING, order=(1, 1), envelope=b"lock")
+OPENING = replace(STATE, order=(1, 2), envelope=b"opening")
+
+
+class OnePhone(SlowStore):
+    """A database with one phone, which is locked until it is paid for."""
+
+    is_paid = False
+
+    async def commit(self, _: object) -> None:
+        return
+
+    async def published_after(self, *_: object, **asked: object) -> Sequence[Outgoing]:
+        is_there = asked["after"] is None and asked["opening"] is self.is_paid
+        return [OPENING if self.is_paid else LOCK] if is_there else []
+
+
+class SlowWithLocks(WillingBroker):
+    """A broker that acknowledges other phones' locks when it is told to."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.held: list[OnPublished] = []
+
+    def send(self, topic: str, payload: bytes, *, retain: bool, on_published: OnPublished) -> None:
+        if payload == b"other lock":
+            self.held.append(on_published)
+        else:
+            super().send(topic, payload, retain=retain, on_published=on_published)
+
+    async def go_on(self) -> None:
+        while self.held:
+            self.held.pop()(None)
+            await turns()
+
+
+async def turns() -> None:
+    """Let everything happen that is about to."""
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+async def test_what_is_read_again_waits_in_the_database_and_not_beside_newer_versions() -> None:
+    """A lane is full while the broker gets everything again, and the phone that would have to wait is paid for."""
+    store: Any = OnePhone()
+    deliverer, broker = delivering(store), SlowWithLocks()
+    deliverer.outbox = Outbox(window=4, lane_limit=8)
+    for number in range(10, 18):
+        deliverer.offer(replace(LOCK, imei=simulated_imei(number), envelope=b"other lock"))
+    session = asyncio.create_task(deliverer.session(broker, None))
+    await turns()
+    store.is_paid = True
+    deliverer.offer(OPENING)
+    for number in range(20, 60):  # more than the outbox remembers
+        deliverer.offer(replace(STATE, imei=simulated_imei(number), envelope=b"other"))
+        await turns()
+    await broker.go_on()
+    session.cancel()
+    await asyncio.wait([session])
+    assert b"opening" in broker.states
+    assert b"lock" not in broker.states
+
+
+async def test_a_canary_that_the_broker_refuses_does_not_end_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("broker_bridge.app.deliver.SWEEP_S", 0.01)
+    monkeypatch.setattr("broker_bridge.app.deliver.CANARY_S", 0.01)
+    tried = asyncio.Semaphore(0)
+
+    class Refusing(WillingBroker):
+        async def publish(self, topic: str, payload: bytes, *, retain: bool) -> None:
+            del topic, payload, retain
+            tried.release()
+            raise PublishRefusedError("Not authorized")
+
+    store: Any = SlowStore()
+    store.may_commit.set()
+    deliverer = delivering(store)
+    deliverer.numbers.settle(deliverer.numbers.take())
+    session = asyncio.create_task(deliverer.session(Refusing(), None))
+    async with asyncio.timeout(10):
+        for _ in range(3):
+            await tried.acquire()
+    assert not session.done()
+    session.cancel()
+    await asyncio.wait([session])

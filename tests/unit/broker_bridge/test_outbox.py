@@ -299,3 +299,40 @@ def test_the_half_for_locks_is_whole_again_after_the_connection_ended() -> None:
     take_all(box)
     box.connection_lost()
     assert len(take_all(box)) == 5
+
+
+def test_a_new_connection_is_tried_with_what_the_last_one_refused() -> None:
+    box = outbox(state(1))
+    for tries in range(MAX_TRIES):
+        again = box.take(1000.0)
+        assert again is not None
+        assert box.refused(again, 0.0) is (tries == MAX_TRIES - 1)
+    assert box.take(0.0) is None
+    box.connection_lost()
+    assert box.next_wake() is None
+    assert drain(box) == [state(1)]
+
+
+def test_what_is_set_aside_goes_out_once_when_it_is_asked_for() -> None:
+    box = outbox(state(1))
+    for _ in range(MAX_TRIES):
+        again = box.take(1000.0)
+        assert again is not None
+        box.refused(again, 0.0)
+    for now in (0.0, 1.0):
+        box.try_once_more(state(1).imei)
+        again = box.take(now)
+        assert again == state(1)
+        assert box.refused(again, now), "one refusal sets it aside again"
+        assert box.take(now) is None
+    box.try_once_more(state(2).imei)  # of which nothing waits
+    assert box.take(2.0) is None
+
+
+def test_what_has_become_an_opening_where_it_waits_overtakes() -> None:
+    """A renewal waits, its phone is locked by its lease, and says hello."""
+    box = outbox(state(1, KEEPING), *(state(phone, KEEPING) for phone in range(2, 9)))
+    assert box.offer(state(1, OPENING))
+    assert box.take(0.0) == state(1, OPENING)
+    assert state(1, KEEPING) not in drain(box)
+    assert box.depth(KEEPING) == 0

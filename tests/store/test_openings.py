@@ -1,0 +1,259 @@
+"""Payers never wait: not behind other lanes, not for a clock, not for what another bridge has done meanwhile."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import pytest
+
+from broker_bridge.adapters.store.store import SqlStore
+from broker_bridge.adapters.store.transaction import SharedTransaction
+from broker_bridge.app.confirm import RESEND_AFTER_S, Ack, Judge, MarkSent
+from broker_bridge.app.deliver import Deliverer
+from broker_bridge.app.outbox import Outbox
+from broker_bridge.app.ports.broker import OnPublished
+from broker_bridge.app.ports.store import StoreUnavailableError, Transaction
+from broker_bridge.app.sign import ClockSuspectError
+from broker_bridge.domain.commands import Event
+from broker_bridge.domain.decisions import Decision, DecisionId, DecisionType
+from broker_bridge.domain.lanes import Lane
+from broker_bridge.domain.phones import Phone, PhoneStatus, Said
+from device_sim.identities import simulated_imei
+from lock_protocol.codec import decode_own
+from lock_protocol.envelope import read_envelope
+from lock_protocol.levels import Condition, Level, Signals
+from lock_protocol.messages import DesiredState
+from lock_protocol.topics import Topics
+from tests.bridge_rig import ACME, KeptLog, Office, Work
+from tests.unit.broker_bridge.facts import overdue, payment, settled
+
+IMEI, SECOND, THIRD = (simulated_imei(number) for number in range(3))
+WEEK_S = 7 * 86_400
+
+
+def resend(office: Office) -> Decision:
+    return Decision(
+        lender=ACME,
+        decision_id=DecisionId("again"),
+        imei=IMEI,
+        type=DecisionType.RESEND,
+        occurred_at=office.clock.wall * 1000,
+    )
+
+
+async def proven(store: SqlStore, office: Office) -> None:
+    """The phone says under its signature that it is as its newest state requires."""
+
+    def hear(tx: Transaction) -> None:
+        phone = tx.phone(IMEI)
+        assert phone is not None
+        epoch, version = phone.desired.order
+        said = Said(
+            epoch=epoch,
+            version=version,
+            state_hash=phone.desired.state_hash,
+            level=phone.desired.level,
+            condition=Condition.APPLIED,
+            signals=Signals(0),
+            boot_count=1,
+            at=office.clock.now(),
+        )
+        judge = Judge(office.queue, office.clock, KeptLog())
+        judge.settle(tx, judge.take_word(tx, phone, said, phone.sequence + 1, proven=True), Event.APPLIED)
+
+    await store.commit(Work(hear, [IMEI]))
+
+
+async def lane_of_newest(store: SqlStore) -> Lane:
+    phone = await store.phone(ACME, IMEI)
+    assert phone is not None
+    command = await store.command(ACME, phone.command_id)
+    assert command is not None
+    return command.lane
+
+
+async def row(store: SqlStore) -> Phone:
+    phone = await store.phone(ACME, IMEI)
+    assert phone is not None
+    return phone
+
+
+# --- lanes ---
+
+
+async def test_what_follows_an_opening_that_no_phone_has_proven_is_one_itself(store: SqlStore, office: Office) -> None:
+    """The phone said that it is open, and may have been locked since: whoever has paid waits for what is newest."""
+    await store.commit(office.enrol(IMEI))
+    await proven(store, office)
+    at = office.clock.wall * 1000
+    for decision, lane in (
+        (overdue(90, at=at - 9_000, imei=IMEI), Lane.CLOSING),
+        (payment(at=at - 5_000, imei=IMEI), Lane.OPENING),
+        (resend(office), Lane.OPENING),
+        (overdue(5, at=at - 1_000, imei=IMEI), Lane.OPENING),
+    ):
+        await store.commit(office.decide(decision))
+        assert await lane_of_newest(store) is lane
+    await proven(store, office)
+    await store.commit(office.decide(overdue(6, at=at, imei=IMEI)))
+    assert await lane_of_newest(store) is Lane.KEEPING
+
+
+async def test_a_phone_that_has_proven_its_release_stays_released(store: SqlStore, office: Office) -> None:
+    await store.commit(office.enrol(IMEI))
+    await proven(store, office)
+    await store.commit(office.decide(settled(at=office.clock.wall * 1000, imei=IMEI)))
+    assert ((await row(store)).status, await lane_of_newest(store)) == (PhoneStatus.RELEASING, Lane.OPENING)
+    await proven(store, office)
+    await store.commit(office.decide(resend(office)))
+    phone = await row(store)
+    assert (phone.status, phone.desired.level, phone.desired.order[1]) == (PhoneStatus.RELEASED, Level.RELEASED, 3)
+    assert await lane_of_newest(store) is Lane.KEEPING  # no agent is there any more that could prove it
+
+
+# --- clocks ---
+
+
+@pytest.mark.parametrize("behind_s", [7_200, 86_400])
+async def test_an_opening_is_due_although_the_clock_was_set_back(
+    store: SqlStore, office: Office, behind_s: int
+) -> None:
+    await store.commit(office.enrol(IMEI))
+    await proven(store, office)
+    for decision in (overdue(90, at=1, imei=IMEI), payment(at=2, imei=IMEI)):
+        await store.commit(office.decide(decision))
+    now = office.clock.now() - behind_s
+    (due,) = await store.claim(Lane.OPENING, now, 10)
+    await store.commit(MarkSent([Ack(IMEI, due.order, 9)], office.clock))  # and now it is put off, to be repeated
+    assert [one.order for one in await store.claim(Lane.OPENING, now, 10, put_off=True)] == [due.order]
+    later = office.clock.now() + RESEND_AFTER_S[0]
+    assert await store.claim(Lane.OPENING, later - 1, 10) == []
+    assert len(await store.claim(Lane.OPENING, later, 10)) == 1
+
+
+async def test_a_clock_that_jumps_is_noticed_whoever_has_signed_last(store: SqlStore) -> None:
+    first, second = Office(), Office()
+    for imei in (IMEI, SECOND, THIRD):
+        await store.commit(first.enrol(imei))
+    for office, imei in ((first, IMEI), (second, SECOND)):
+        first.clock.advance(5)
+        second.clock.advance(5)
+        await store.commit(office.decide(overdue(90, at=1, imei=imei)))
+    first.clock.wall += WEEK_S
+    with pytest.raises(ClockSuspectError, match="jumped"):
+        await store.commit(first.decide(overdue(90, at=2, imei=THIRD)))
+    second.clock.advance(5)
+    assert (await store.commit(second.decide(overdue(90, at=2, imei=THIRD)))).level is Level.LOCKED
+
+
+async def test_a_clock_that_jumps_is_noticed_after_a_commit_that_failed(
+    store: SqlStore, office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for imei in (IMEI, SECOND):
+        await store.commit(office.enrol(imei))
+
+    def fail(_: SharedTransaction) -> None:
+        raise StoreUnavailableError("the disk is full")
+
+    office.clock.advance(5)
+    with monkeypatch.context() as broken:
+        broken.setattr(SharedTransaction, "flush", fail)
+        with pytest.raises(StoreUnavailableError):
+            await store.commit(office.decide(overdue(90, at=1, imei=IMEI)))
+    office.clock.wall += WEEK_S
+    with pytest.raises(ClockSuspectError, match="jumped"):
+        await store.commit(office.decide(overdue(90, at=1, imei=SECOND)))
+
+
+# --- two bridges ---
+
+
+@dataclass
+class Retained:
+    """A broker that takes everything: versions and levels in the order in which they were published."""
+
+    states: list[tuple[int, Level]] = field(default_factory=list)
+    _came: asyncio.Event = field(default_factory=asyncio.Event)
+
+    async def publish(self, topic: str, payload: bytes, *, retain: bool) -> None:
+        del topic, payload, retain
+
+    def send(self, topic: str, payload: bytes, *, retain: bool, on_published: OnPublished) -> None:
+        del topic, retain
+        state = decode_own(DesiredState, read_envelope(payload).payload)
+        self.states.append((state.version, state.level))
+        self._came.set()
+        on_published(None)
+
+    async def has(self, version: int) -> None:
+        async with asyncio.timeout(20):
+            while version not in {one for one, _ in self.states}:
+                self._came.clear()
+                await self._came.wait()
+
+
+def deliverer(store: SqlStore, office: Office) -> Deliverer:
+    made = Deliverer(
+        store=store,
+        outbox=Outbox(window=10, lane_limit=100),
+        topics=Topics(),
+        judge=Judge(office.queue, office.clock, KeptLog()),
+        clock=office.clock,
+        log=KeptLog(),
+        new_token=lambda: "t" * 32,
+    )
+    store.commits.on_committed(made.offer)
+    return made
+
+
+@asynccontextmanager
+async def connected(delivering: Deliverer, broker: Retained, known: int | None) -> AsyncIterator[None]:
+    session = asyncio.create_task(delivering.session(broker, known))
+    yield
+    session.cancel()
+    await asyncio.wait([session])
+
+
+@pytest.mark.parametrize("canary_is_known", [True, False])
+async def test_a_bridge_that_takes_over_publishes_no_lock_that_another_has_opened_since(
+    database: str, office: Office, *, canary_is_known: bool
+) -> None:
+    async with SqlStore(database) as first, SqlStore(database) as second:
+        await first.add_lender(ACME, b"k" * 32, at=1)
+        broker, one, other = Retained(), deliverer(first, office), deliverer(second, office)
+        async with connected(one, broker, None):
+            await first.commit(office.enrol(IMEI))
+            await broker.has(1)
+            office.clock.advance(10)
+            at = office.clock.wall * 1000
+            await second.commit(office.decide(overdue(90, at=at - 5_000, imei=IMEI)))  # waits, without a connection
+            await first.commit(office.decide(payment(at=at, imei=IMEI)))
+            await broker.has(3)
+            await proven(first, office)
+        known = await first.newest_publish_number() if canary_is_known else None
+        broker.states.clear()
+        async with connected(other, broker, known):
+            await broker.has(3)
+            await asyncio.sleep(0.1)
+        assert {level for _, level in broker.states} == {Level.UNLOCKED}
+
+
+async def test_a_row_that_another_bridge_inserts_meanwhile_is_found_the_second_time(
+    database: str, office: Office
+) -> None:
+    """The batch cannot be committed as a whole, so that each job runs alone, and finds no row, and is overtaken."""
+    imeis = [simulated_imei(number) for number in range(60)]
+
+    def unstorable(tx: Transaction) -> None:
+        tx.put_last_signed_at(1)
+        tx.put_heard(ACME, 2**80)
+
+    async with SqlStore(database) as first, SqlStore(database) as second:
+        await first.add_lender(ACME, b"k" * 32, at=1)
+        answers = await asyncio.gather(
+            *(store.commit(Work(unstorable)) for store in (first, second)),
+            *(store.commit(office.enrol(imei)) for imei in imeis for store in (first, second)),
+            return_exceptions=True,
+        )
+    assert [type(answer) for answer in answers[2:]] == [Phone] * 2 * len(imeis)

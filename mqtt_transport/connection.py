@@ -78,6 +78,11 @@ class Connection(asyncio.Protocol):
         if self._opened is not None:
             await self._opened
 
+    @property
+    def window(self) -> int:
+        """How many publishes the server takes before their acknowledgements; more wait here. 0 before it has said."""
+        return self._session.window
+
     def send(self, topic: str, payload: bytes, *, retain: bool, on_done: OnDone) -> None:
         """Publish with QoS 1. `on_done` is called at the PUBACK, or when none will come; maybe before this returns.
 

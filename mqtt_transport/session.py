@@ -117,6 +117,11 @@ class Session:
     # --- requests ---
 
     @property
+    def window(self) -> int:
+        """How many publishes the server takes before their acknowledgements (its Receive Maximum)."""
+        return self._window
+
+    @property
     def is_quiet(self) -> bool:
         """Whether no publish is on its way, and none waits."""
         return not self._unacknowledged and not self._unsent

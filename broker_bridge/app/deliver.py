@@ -113,6 +113,7 @@ class Deliverer:
             known_to_broker: the publish number up to which the broker has everything; None when that is not known.
         """
         self._canary_at = known_to_broker or 0
+        self.outbox.limit(broker.window)
         # What the last connection acknowledged may be lost with its broker: the database has to know of it before it
         # is asked what to publish again.
         while acks := self.acknowledged.due(math.inf, MARK_BATCH):

@@ -51,6 +51,7 @@ class Outbox:
         if window < 2 or lane_limit < window:  # noqa: PLR2004 - half of it has to be at least one
             raise ValueError(f"window {window} must be at least 2, lane limit {lane_limit} at least the window")
         self.window = window
+        self._room = window
         self.lane_limit = lane_limit
         # At the start nobody knows what the database still holds, which is the same as having overflowed.
         self.overflowed = set(Lane)
@@ -80,10 +81,10 @@ class Outbox:
 
     def take(self, now: float, *, only_openings: bool = False) -> Outgoing | None:
         """Return the state to publish now and count it as in flight, or None when there is none or no room."""
-        slow = 0 if only_openings else self.window // 2
+        slow = 0 if only_openings else self._room // 2
         if self._later:
             self._wake(now)
-        if len(self._in_flight) >= self.window:
+        if len(self._in_flight) >= self._room:
             return None
         for lane, turns in self._turns.items():
             if lane is not Lane.OPENING and self._slow_in_flight >= slow:
@@ -95,6 +96,10 @@ class Outbox:
                 self._slow_in_flight += lane is not Lane.OPENING
                 return entry.state
         return None
+
+    def limit(self, most: int) -> None:
+        """Have no more in flight than a connection takes at a time: what waits behind it, no opening overtakes."""
+        self._room = max(2, min(self.window, most))
 
     def acknowledged(self, state: Outgoing) -> None:
         """Forget a state that the broker has acknowledged; a newer one of that phone becomes ready."""

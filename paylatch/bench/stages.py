@@ -98,6 +98,10 @@ class _Tap:
     seen: _Seen
     sent: dict[str, bytes] = field(default_factory=dict)
 
+    @property
+    def window(self) -> int:
+        return self.broker.window
+
     async def publish(self, topic: str, payload: bytes, *, retain: bool) -> None:
         await self.broker.publish(topic, payload, retain=retain)
         self._note(topic, payload)

@@ -138,6 +138,7 @@ class Connection:
     """The bridge's connection: the `PhonesLine` of its ports, until it is cut."""
 
     world: "World"
+    window: int = 1000
     incoming: "asyncio.Queue[Received]" = field(default_factory=asyncio.Queue)
     cut: asyncio.Event = field(default_factory=asyncio.Event)
     sending: set["asyncio.Task[None]"] = field(default_factory=set)

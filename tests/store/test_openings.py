@@ -173,6 +173,7 @@ async def test_a_clock_that_jumps_is_noticed_after_a_commit_that_failed(
 class Retained:
     """A broker that takes everything: versions and levels in the order in which they were published."""
 
+    window: int = 1000
     states: list[tuple[int, Level]] = field(default_factory=list)
     _came: asyncio.Event = field(default_factory=asyncio.Event)
 

@@ -27,15 +27,22 @@ class Incoming(asyncio.Queue[Received]):
     def __init__(self) -> None:
         super().__init__()
         self._unread: dict[str, int] = {}
+        self._latest: dict[str, Received] = {}
+        """The last message of each `desired` topic of which too many are unread: the others say nothing any more."""
 
     def offer(self, received: Received) -> None:
         """Have a message wait to be read, or drop it."""
         unread = self._unread.get(received.topic, 0)
-        if unread >= MAX_OF_ONE_PHONE and received.topic.endswith((PhoneTopic.HELLO, PhoneTopic.REPORTED)):
-            received.acknowledge()
+        if unread < MAX_OF_ONE_PHONE:
+            self._unread[received.topic] = unread + 1
+            self.put_nowait(received)
             return
-        self._unread[received.topic] = unread + 1
-        self.put_nowait(received)
+        overtaken: Received | None = received
+        if received.topic.endswith(PhoneTopic.DESIRED):
+            overtaken = self._latest.get(received.topic)
+            self._latest[received.topic] = received
+        if overtaken is not None:
+            overtaken.acknowledge()
 
     def _get(self) -> Received:
         """Take the next message out, as asyncio's queue asks its subclasses to."""
@@ -45,6 +52,8 @@ class Incoming(asyncio.Queue[Received]):
             self._unread[received.topic] = left
         else:
             del self._unread[received.topic]
+        if (latest := self._latest.pop(received.topic, None)) is not None:
+            self.offer(latest)
         return received
 
 
@@ -108,6 +117,11 @@ class PhonesConnection:
             await self._connection.publish(topic, payload, retain=retain)
         except (RefusedError, ConnectionEndedError) as error:
             raise _as_port(error) from error
+
+    @property
+    def window(self) -> int:
+        """How many publishes the broker takes before their PUBACKs."""
+        return self._connection.window
 
     def send(self, topic: str, payload: bytes, *, retain: bool, on_published: OnPublished) -> None:
         """Publish with QoS 1, and tell `on_published` at the PUBACK."""

@@ -31,5 +31,9 @@ OnPublished = Callable[[PublishRefusedError | BrokerUnavailableError | None], No
 class PhonesLine(Broker, Protocol):
     """The live connection by which phones are reached."""
 
+    @property
+    def window(self) -> int:
+        """How many publishes the broker takes before their PUBACKs; what is more waits in the order it was sent in."""
+
     def send(self, topic: str, payload: bytes, *, retain: bool, on_published: OnPublished) -> None:
         """Publish like `publish`, without anybody who waits. `on_published` may be called before this returns."""

@@ -67,6 +67,8 @@ class SlowStore:
 class WillingBroker:
     """A broker that acknowledges everything at once."""
 
+    window = 1000
+
     def __init__(self) -> None:
         self.acknowledged = asyncio.Event()
         self.states: list[bytes] = []

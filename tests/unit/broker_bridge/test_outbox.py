@@ -336,3 +336,16 @@ def test_what_has_become_an_opening_where_it_waits_overtakes() -> None:
     assert box.take(0.0) == state(1, OPENING)
     assert state(1, KEEPING) not in drain(box)
     assert box.depth(KEEPING) == 0
+
+
+def test_no_more_is_in_flight_than_the_connection_takes() -> None:
+    """Behind what the connection itself has to hold back, an opening would wait for locks."""
+    box = outbox(*(state(phone, CLOSING) for phone in range(20)), window=10)
+    box.limit(4)
+    assert len(take_all(box)) == 2
+    box.offer(state(30, OPENING))
+    assert box.take(0.0) == state(30, OPENING)
+    box.limit(1000)
+    assert len(take_all(box)) == 3
+    box.limit(0)
+    assert box.take(0.0) is None

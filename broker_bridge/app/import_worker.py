@@ -15,7 +15,7 @@ from itertools import islice
 from typing import Any
 
 from broker_bridge.app.import_rows import Desk, ImportedDecision, JudgedError, refused
-from broker_bridge.app.imports import Intake, gone_before
+from broker_bridge.app.imports import GONE_S, Intake
 from broker_bridge.app.ports.imports import FileRow, Imports, Spool, UnreadableFileError
 from broker_bridge.app.ports.store import OverloadedError, Store, StoreUnavailableError
 from broker_bridge.app.ports.surroundings import Clock, Log
@@ -104,9 +104,8 @@ class ImportWorker:
     async def _waiting(self) -> Sequence[Import]:
         for pause in _pauses():
             try:
-                spool, before = self.spool.spool_id, gone_before(self.clock)
-                await self.imports.alive(spool, self.clock.now(), before)
-                return await self.imports.waiting(self._at_work, spool, before)
+                await self.imports.alive(self.spool.spool_id, GONE_S)
+                return await self.imports.waiting(self._at_work, self.spool.spool_id, GONE_S)
             except StoreUnavailableError as error:
                 self.log.warning("imports_wait", reason=str(error))
                 await asyncio.sleep(pause)
@@ -254,7 +253,7 @@ class ImportWorker:
                         await self.imports.forget(import_id)
                 # Before the question: an upload that ends meanwhile is in one of the two.
                 receiving = set(self.intake.receiving)
-                unfinished = await self.imports.unfinished(self.spool.spool_id, gone_before(self.clock))
+                unfinished = await self.imports.unfinished(self.spool.spool_id, GONE_S)
                 self.spool.keep_only({*unfinished, *receiving, *self.intake.receiving})
                 before = self.clock.now() - self.keep_s
                 while await self.imports.forget_finished(before, _FORGET_BATCH):

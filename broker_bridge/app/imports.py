@@ -67,7 +67,7 @@ class Intake:
 
     async def left_receiving(self) -> Collection[ImportId]:
         """Return which imports are being received here, or were by a bridge that has ended."""
-        return await self.imports.receiving(self.spool.spool_id, gone_before(self.clock))
+        return await self.imports.receiving(self.spool.spool_id, GONE_S)
 
     async def _receive(self, import_id: ImportId, chunks: AsyncIterable[bytes]) -> Import:
         try:
@@ -94,8 +94,3 @@ class Intake:
         import_id = ImportId("imp_" + b32hexencode(unique).decode().lower())
         spool = self.spool.spool_id
         return Import(import_id=import_id, upload=upload, state=ImportState.RECEIVING, created_at=now, spool=spool)
-
-
-def gone_before(clock: Clock) -> int:
-    """Return since when a bridge must have been heard of not to be gone, seconds UTC."""
-    return clock.now() - GONE_S

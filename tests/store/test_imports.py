@@ -8,11 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from sqlalchemy import select, update
 
 from broker_bridge.adapters.imports.desk import import_worker
 from broker_bridge.adapters.imports.spool import DirectorySpool
 from broker_bridge.adapters.metrics.metrics import Metrics
 from broker_bridge.adapters.store.store import SqlStore
+from broker_bridge.adapters.store.tables import spools
 from broker_bridge.app.import_worker import ImportWorker
 from broker_bridge.app.imports import GONE_S, UploadRunningError
 from broker_bridge.app.ports.imports import TooManyImportsError
@@ -32,6 +34,7 @@ from broker_bridge.domain.imports import (
 from device_sim.identities import simulated_imei
 from lock_protocol.messages import LenderId
 from tests.bridge_rig import ACME, KeptLog, Office, Work
+from tests.conftest import writing_engine
 
 IMEI, SECOND = simulated_imei(0), simulated_imei(1)
 OTHER = LenderId("other-lender")
@@ -103,10 +106,10 @@ async def test_what_waits_is_the_oldest_of_each_lender_that_is_not_served(store:
         await queued(store, f"imp_{number}", f"k{number}")
     await queued(store, "imp_3", lender=OTHER)
     await store.imports.begin(new("imp_0", "receiving"), 10)
-    assert {one.import_id for one in await store.imports.waiting([], SPOOL, NOW)} == {"imp_1", "imp_3"}
-    assert {one.import_id for one in await store.imports.waiting([ACME], SPOOL, NOW)} == {"imp_3"}
+    assert {one.import_id for one in await store.imports.waiting([], SPOOL, GONE_S)} == {"imp_1", "imp_3"}
+    assert {one.import_id for one in await store.imports.waiting([ACME], SPOOL, GONE_S)} == {"imp_3"}
     await store.imports.finish(ImportId("imp_1"), ImportState.DONE, 9)
-    assert {one.import_id for one in await store.imports.waiting([OTHER], SPOOL, NOW)} == {"imp_2"}
+    assert {one.import_id for one in await store.imports.waiting([OTHER], SPOOL, GONE_S)} == {"imp_2"}
 
 
 async def test_a_rows_result_is_there_exactly_if_its_job_was_committed(store: SqlStore) -> None:
@@ -151,25 +154,39 @@ async def test_old_imports_are_forgotten_a_piece_at_a_time(store: SqlStore) -> N
     assert len(await store.imports.results(ImportId("imp_2"), 0, 10)) == 5
 
 
-async def test_a_bridge_sees_its_own_imports_and_those_of_bridges_that_are_gone(store: SqlStore) -> None:
+async def test_a_bridge_sees_its_own_imports_and_those_of_bridges_that_are_gone(store: SqlStore, database: str) -> None:
     imports = store.imports
     await store.add_lender(OTHER, b"o" * 32, at=1)
-    await imports.alive(SPOOL, NOW, 0)
-    await imports.alive(OTHER_SPOOL, NOW - 1, 0)
+    for spool in (SPOOL, OTHER_SPOOL):
+        await imports.alive(spool, GONE_S)
     await queued(store, "imp_1", "a", ACME)
     await imports.begin(new("imp_2", "b", OTHER, OTHER_SPOOL), 10)
     await imports.begin(new("imp_3", "c", OTHER, SpoolId("")), 10)  # from before spools had names
 
-    async def seen(gone_before: int) -> tuple[set[ImportId], set[ImportId]]:
-        mine = await imports.unfinished(SPOOL, gone_before)
-        assert {one.import_id for one in await imports.waiting([], SPOOL, gone_before)} == set(mine)
-        return set(mine), set(await imports.receiving(SPOOL, gone_before))
+    async def seen() -> tuple[set[ImportId], set[ImportId]]:
+        mine = await imports.unfinished(SPOOL, GONE_S)
+        assert {one.import_id for one in await imports.waiting([], SPOOL, GONE_S)} == set(mine)
+        return set(mine), set(await imports.receiving(SPOOL, GONE_S))
 
-    assert await seen(NOW - 1) == ({"imp_1"}, {"imp_3"})
-    assert await seen(NOW) == ({"imp_1"}, {"imp_2", "imp_3"})
-    assert await imports.unfinished(OTHER_SPOOL, NOW) == []
-    await imports.alive(SPOOL, NOW + 9, NOW)  # who has not been there since is forgotten, and as gone as before
-    assert await seen(0) == ({"imp_1"}, {"imp_2", "imp_3"})
+    silent(database, OTHER_SPOOL, GONE_S - 60)
+    assert await seen() == ({"imp_1"}, {"imp_3"})
+    silent(database, OTHER_SPOOL, 61)
+    assert await seen() == ({"imp_1"}, {"imp_2", "imp_3"})
+    assert await imports.unfinished(OTHER_SPOOL, GONE_S) == []
+    await imports.alive(SPOOL, GONE_S)
+    assert spools_in(database) == [SPOOL]  # who is gone is forgotten, and as gone as before
+    assert await seen() == ({"imp_1"}, {"imp_2", "imp_3"})
+
+
+def silent(database: str, spool: SpoolId, seconds: int) -> None:
+    """Have a bridge be silent for so long, by the database's clock."""
+    with writing_engine(database) as engine, engine.begin() as connection:
+        connection.execute(update(spools).where(spools.c.spool == spool).values(seen_at=spools.c.seen_at - seconds))
+
+
+def spools_in(database: str) -> list[str]:
+    with writing_engine(database) as engine, engine.begin() as connection:
+        return list(connection.execute(select(spools.c.spool)).scalars())
 
 
 # --- the worker ---
@@ -325,7 +342,7 @@ async def test_an_import_that_was_under_way_is_finished_by_the_next_worker(
         importing = asyncio.create_task(first.imported(*rows))
         await until(lambda: len(first.trouble.asked) >= 210)
         importing.cancel()
-    (left,) = await store.imports.unfinished(SPOOL, NOW)
+    (left,) = await store.imports.unfinished(SPOOL, GONE_S)
     async with working(store, tmp_path, office) as second:
         one = await second.finished(left)
     assert one.counts == no_rows() | {Outcome.APPLIED: 240}
@@ -342,7 +359,7 @@ async def test_a_worker_removes_what_an_upload_left_whose_bridge_was_killed(
     async with working(store, tmp_path, office):
         async with asyncio.timeout(10):
             await until(lambda: not left.exists())
-    assert await store.imports.receiving(SPOOL, NOW) == []
+    assert await store.imports.receiving(SPOOL, GONE_S) == []
 
 
 async def test_two_bridges_on_one_database_leave_each_others_imports_alone(
@@ -371,14 +388,15 @@ async def test_two_bridges_on_one_database_leave_each_others_imports_alone(
 
 
 async def test_an_upload_that_another_bridge_receives_is_not_begun_again(
-    store: SqlStore, tmp_path: Path, office: Office
+    store: SqlStore, database: str, tmp_path: Path, office: Office
 ) -> None:
+    await store.imports.alive(SPOOL, GONE_S)
+    await store.imports.begin(new("imp_upload"), 10)
+    office.clock.advance(2 * GONE_S)  # this bridge's clock is ahead, which is no fault of the other one
     async with working(store, tmp_path, office, OTHER_SPOOL) as second:
-        await store.imports.alive(SPOOL, office.clock.now(), 0)
-        await store.imports.begin(new("imp_upload"), 10)
         with pytest.raises(UploadRunningError):
             await second.imported(late("a"))
-        office.clock.advance(GONE_S + 1)  # its bridge is gone now
+        silent(database, SPOOL, GONE_S + 1)
         one = await second.imported(late("a", imei="000000000000000"))
     assert one.state is ImportState.DONE
 

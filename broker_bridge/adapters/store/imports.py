@@ -7,6 +7,7 @@ from typing import Any, Protocol, TypeVar
 from sqlalchemy import (
     ColumnElement,
     Connection,
+    Dialect,
     Select,
     Update,
     and_,
@@ -21,7 +22,7 @@ from sqlalchemy import (
 
 from broker_bridge.adapters.store.hot import insert_rows
 from broker_bridge.adapters.store.rows import import_of, import_row, result_of, result_values
-from broker_bridge.adapters.store.statements import insert_missing
+from broker_bridge.adapters.store.statements import insert_missing, seconds_now
 from broker_bridge.adapters.store.tables import import_rows, imports, spools
 from broker_bridge.app.ports.imports import TooManyImportsError
 from broker_bridge.app.records import Page
@@ -79,36 +80,41 @@ class SqlImports:
         gone = delete(imports).where(imports.c.import_id == import_id, imports.c.state == ImportState.RECEIVING)
         await self._write(lambda connection: connection.execute(gone))
 
-    async def alive(self, spool: SpoolId, at: int, gone_before: int) -> None:
-        """Note that the bridge of a spool is there; forget spools of which that was last noted long ago."""
+    async def alive(self, spool: SpoolId, gone_s: int) -> None:
+        """Note that the bridge of a spool is there; forget spools whose bridges are gone."""
 
         def write(connection: Connection) -> None:
-            insert_missing(connection, spools, spool=spool, seen_at=at)
-            connection.execute(update(spools).where(spools.c.spool == spool).values(seen_at=at))
-            connection.execute(delete(spools).where(spools.c.seen_at < gone_before))
+            now = seconds_now(connection.dialect)
+            insert_missing(connection, spools, spool=spool, seen_at=now)
+            connection.execute(update(spools).where(spools.c.spool == spool).values(seen_at=now))
+            connection.execute(delete(spools).where(spools.c.seen_at < now - gone_s))
 
         await self._write(write)
 
-    async def receiving(self, spool: SpoolId, gone_before: int) -> Collection[ImportId]:
+    async def receiving(self, spool: SpoolId, gone_s: int) -> Collection[ImportId]:
         """Return which of a bridge's imports are being received, or were when their bridge ended."""
-        return await self._ids_of(_own(spool, gone_before), ImportState.RECEIVING)
+        return await self._ids_of(spool, gone_s, ImportState.RECEIVING)
 
-    async def waiting(self, lenders: Collection[LenderId], spool: SpoolId, gone_before: int) -> Sequence[Import]:
+    async def waiting(self, lenders: Collection[LenderId], spool: SpoolId, gone_s: int) -> Sequence[Import]:
         """Return, of each lender not among `lenders`, the oldest of a bridge's own imports that is not done."""
         others = imports.c.lender.not_in(sorted(lenders))
-        at_work = imports.c.state.in_(_AT_WORK)
         # Ids sort by time.
-        oldest = select(func.min(imports.c.import_id)).where(at_work, others, _own(spool, gone_before))
-        query = select(imports).where(imports.c.import_id.in_(oldest.group_by(imports.c.lender)))
-        return await self._read(lambda one: [import_of(row) for row in one.execute(query).mappings()])
+        oldest = select(func.min(imports.c.import_id)).where(imports.c.state.in_(_AT_WORK), others)
 
-    async def unfinished(self, spool: SpoolId, gone_before: int) -> Collection[ImportId]:
+        def read(connection: Connection) -> Sequence[Import]:
+            mine = oldest.where(_own(connection.dialect, spool, gone_s)).group_by(imports.c.lender)
+            query = select(imports).where(imports.c.import_id.in_(mine))
+            return [import_of(row) for row in connection.execute(query).mappings()]
+
+        return await self._read(read)
+
+    async def unfinished(self, spool: SpoolId, gone_s: int) -> Collection[ImportId]:
         """Return which of a bridge's own imports are queued or running."""
-        return await self._ids_of(_own(spool, gone_before), *_AT_WORK)
+        return await self._ids_of(spool, gone_s, *_AT_WORK)
 
-    async def _ids_of(self, own: ColumnElement[bool], *states: ImportState) -> Collection[ImportId]:
-        query = select(imports.c.import_id).where(imports.c.state.in_(states), own)
-        return await self._read(lambda one: list(one.execute(query).scalars()))
+    async def _ids_of(self, spool: SpoolId, gone_s: int, *states: ImportState) -> Collection[ImportId]:
+        query = select(imports.c.import_id).where(imports.c.state.in_(states))
+        return await self._read(lambda one: list(one.execute(query.where(_own(one.dialect, spool, gone_s))).scalars()))
 
     async def start(self, import_id: ImportId, rows: int, at: int) -> None:
         """Say that an import runs, and how many rows its file has."""
@@ -190,9 +196,9 @@ class SqlImports:
         return await self._write(write)
 
 
-def _own(spool: SpoolId, gone_before: int) -> ColumnElement[bool]:
+def _own(dialect: Dialect, spool: SpoolId, gone_s: int) -> ColumnElement[bool]:
     """Return the condition that an import is a bridge's own: in its spool, in none, or in one whose bridge is gone."""
-    there = select(spools.c.spool).where(spools.c.seen_at >= gone_before)
+    there = select(spools.c.spool).where(spools.c.seen_at >= seconds_now(dialect) - gone_s)
     return or_(imports.c.spool.in_((spool, "")), imports.c.spool.not_in(there))
 
 

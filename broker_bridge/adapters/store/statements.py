@@ -17,6 +17,7 @@ from sqlalchemy import (
     any_,
     bindparam,
     cast,
+    extract,
     func,
     select,
     type_coerce,
@@ -55,6 +56,13 @@ def _among(dialect: Dialect, column: Column[Any], texts: BindParameter[Any]) -> 
 def insert_missing(connection: Connection, table: Table, **values: object) -> None:
     """Insert a row unless its key is there, also when another transaction inserts the same one just now."""
     connection.execute(_spoken(connection.dialect).insert(table).values(**values).on_conflict_do_nothing())
+
+
+def seconds_now(dialect: Dialect) -> ColumnElement[int]:
+    """Return the database's clock, seconds UTC: one for all bridges, however far apart their own are."""
+    if dialect.name == POSTGRESQL:
+        return cast(extract("epoch", func.clock_timestamp()), BigInteger)
+    return cast(func.strftime("%s", "now"), BigInteger)
 
 
 def raise_fact(dialect: Dialect) -> ClauseElement:

@@ -25,20 +25,23 @@ class Imports(Protocol):
     async def forget(self, import_id: ImportId) -> None:
         """Remove an import whose file never came whole."""
 
-    async def alive(self, spool: SpoolId, at: int, gone_before: int) -> None:
-        """Note that the bridge of a spool is there; forget spools of which that was last noted before `gone_before`."""
+    async def alive(self, spool: SpoolId, gone_s: int) -> None:
+        """Note that the bridge of a spool is there; forget spools whose bridges are gone.
 
-    async def receiving(self, spool: SpoolId, gone_before: int) -> Collection[ImportId]:
-        """Return which of a bridge's imports are being received, or were when their bridge ended.
-
-        Its own are those in its spool, those in spools whose bridges were last there before `gone_before` (seconds
-        UTC), and those in none.
+        A bridge is gone that has not said for `gone_s` seconds that it is there, by the database's clock: those of two
+        bridges may be far apart.
         """
 
-    async def waiting(self, lenders: Collection[LenderId], spool: SpoolId, gone_before: int) -> Sequence[Import]:
+    async def receiving(self, spool: SpoolId, gone_s: int) -> Collection[ImportId]:
+        """Return which of a bridge's imports are being received, or were when their bridge ended.
+
+        Its own are those in its spool, those in spools whose bridges are gone, and those in none.
+        """
+
+    async def waiting(self, lenders: Collection[LenderId], spool: SpoolId, gone_s: int) -> Sequence[Import]:
         """Return, of each lender not among `lenders`, the oldest of a bridge's own imports that is not done."""
 
-    async def unfinished(self, spool: SpoolId, gone_before: int) -> Collection[ImportId]:
+    async def unfinished(self, spool: SpoolId, gone_s: int) -> Collection[ImportId]:
         """Return which of a bridge's own imports are queued or running."""
 
     async def start(self, import_id: ImportId, rows: int, at: int) -> None:

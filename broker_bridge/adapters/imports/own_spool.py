@@ -3,6 +3,7 @@
 import asyncio
 import fcntl
 import os
+import re
 import secrets
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -16,6 +17,7 @@ WAIT_S = 20.0
 _ASK_AGAIN_S = 0.1
 _NAME = ".spool"
 _BYTES = 16
+_WRITTEN = re.compile(rf"[0-9a-f]{{{2 * _BYTES}}}")
 
 
 class SpoolInUseError(Exception):
@@ -68,7 +70,8 @@ async def _lock(descriptor: int, directory: Path, on_wait: Callable[[], object],
 
 def _name_in(descriptor: int) -> SpoolId:
     name = os.pread(descriptor, 2 * _BYTES, 0).decode("ascii", "replace")
-    if len(name) < 2 * _BYTES:
+    # A file that was not on the disk when the power went may have its length and hold zeros.
+    if not _WRITTEN.fullmatch(name):
         name = secrets.token_hex(_BYTES)
         os.pwrite(descriptor, name.encode(), 0)
         os.fsync(descriptor)

@@ -26,10 +26,11 @@ async def test_the_name_is_made_once_and_goes_where_the_files_go(tmp_path: Path)
     assert here.stat().st_mode & 0o077 == 0
 
 
-async def test_a_name_that_was_not_written_to_its_end_is_made_anew(tmp_path: Path) -> None:
-    (tmp_path / ".spool").write_text("0123")
+@pytest.mark.parametrize("left", [b"", b"0123", bytes(32), b"\xff" * 32, b"0123456789abcdeg" * 2], ids=repr)
+async def test_a_name_that_was_not_written_to_its_end_is_made_anew(tmp_path: Path, left: bytes) -> None:
+    (tmp_path / ".spool").write_bytes(left)
     async with own_spool(tmp_path, nothing) as name:
-        assert len(name) == 32
+        assert len(bytes.fromhex(name)) == 16
     async with own_spool(tmp_path, nothing) as again:
         assert again == name
 

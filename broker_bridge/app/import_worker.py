@@ -16,7 +16,7 @@ from typing import Any
 
 from broker_bridge.app.import_rows import Desk, ImportedDecision, JudgedError, refused
 from broker_bridge.app.imports import GONE_S, Intake
-from broker_bridge.app.ports.imports import FileRow, Imports, Spool, UnreadableFileError
+from broker_bridge.app.ports.imports import FileRow, Imports, Spool, SpoolUnavailableError, UnreadableFileError
 from broker_bridge.app.ports.store import OverloadedError, Store, StoreUnavailableError
 from broker_bridge.app.ports.surroundings import Clock, Log
 from broker_bridge.app.sign import ClockSuspectError
@@ -114,7 +114,7 @@ class ImportWorker:
     async def _work_off(self, one: Import) -> None:
         try:
             await self._do_all(one)
-        except StoreUnavailableError as error:
+        except (StoreUnavailableError, SpoolUnavailableError) as error:
             # What is recorded of it says where to go on.
             self._waits(one, error)
             await asyncio.sleep(LONGEST_PAUSE_S)
@@ -125,7 +125,7 @@ class ImportWorker:
     async def _do_all(self, one: Import) -> None:
         try:
             await self._do_rows(one)
-        except StoreUnavailableError:
+        except (StoreUnavailableError, SpoolUnavailableError):
             raise
         except UnreadableFileError as error:
             await self._fail(one, self.desk.unreadable(error))

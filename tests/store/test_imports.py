@@ -1,6 +1,7 @@
 """Imports in the database, and the worker over it when the database does not do as it should."""
 
 import asyncio
+import errno
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -320,6 +321,21 @@ async def test_a_group_that_could_not_be_recorded_is_counted_again(site: Site, m
     assert one.counts == no_rows() | {Outcome.APPLIED: 2, Outcome.REFUSED: 1}
     assert [row.row for row in await site.store.imports.results(one.import_id, 0, 9)] == [1, 2, 3]
     assert sorted(site.trouble.asked) == ["a", "b"]
+
+
+async def test_a_file_that_cannot_be_read_just_now_is_waited_for(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("broker_bridge.app.import_worker.LONGEST_PAUSE_S", 0.01)
+    real, errors = Path.open, [OSError(errno.EMFILE, "Too many open files"), OSError(errno.EIO, "Input/output error")]
+
+    def opened(path: Path, mode: str) -> Any:
+        if errors:
+            raise errors.pop(0)
+        return real(path, mode)
+
+    monkeypatch.setattr(Path, "open", opened)
+    one = await site.imported(late("a"))
+    assert (errors, one.state, one.counts) == ([], ImportState.DONE, no_rows() | {Outcome.APPLIED: 1})
+    assert "import_waits" in site.log.events("warning")
 
 
 async def test_a_row_that_breaks_something_is_told_and_stops_nothing(site: Site) -> None:

@@ -15,6 +15,7 @@ from broker_bridge.app.ports.imports import (
     FileRow,
     FileTooLargeError,
     SpoolFullError,
+    SpoolUnavailableError,
     UnreadableFileError,
     UploadCutError,
 )
@@ -61,8 +62,10 @@ class DirectorySpool:
         try:
             with self._path(import_id).open("rb") as file:
                 yield from self._no_more_than_allowed(_READERS[kind](file))
-        except OSError as error:
+        except FileNotFoundError as error:
             raise UnreadableFileError(f"the file is not there any more: {error.strerror}; send it again") from error
+        except OSError as error:
+            raise SpoolUnavailableError(f"the file cannot be read just now: {error.strerror}") from error
 
     def discard(self, import_id: ImportId) -> None:
         """Remove a file, if it is there."""

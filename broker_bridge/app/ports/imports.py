@@ -95,6 +95,10 @@ class UnreadableFileError(Exception):
     """A file that cannot be read as a whole, so that none of its rows may be applied; says where and why."""
 
 
+class SpoolUnavailableError(Exception):
+    """A file cannot be read just now, which passes: the process has no descriptor left, or the disk does not answer."""
+
+
 class FileTooLargeError(Exception):
     """A file of more bytes than an import may have."""
 
@@ -133,6 +137,7 @@ class Spool(Protocol):
 
         Raises:
             UnreadableFileError: the file, or the rest of it, cannot be read.
+            SpoolUnavailableError: not just now.
         """
 
     def discard(self, import_id: ImportId) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import io
 import json
+import resource
 import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -16,7 +17,13 @@ from broker_bridge.adapters.imports.csv_rows import csv_rows
 from broker_bridge.adapters.imports.lines import MAX_LINE_BYTES
 from broker_bridge.adapters.imports.ndjson_rows import ndjson_rows
 from broker_bridge.adapters.imports.spool import DirectorySpool
-from broker_bridge.app.ports.imports import FileRow, FileTooLargeError, UnreadableFileError, UploadCutError
+from broker_bridge.app.ports.imports import (
+    FileRow,
+    FileTooLargeError,
+    SpoolUnavailableError,
+    UnreadableFileError,
+    UploadCutError,
+)
 from broker_bridge.domain.imports import Format, ImportId, SpoolId
 from device_sim.identities import simulated_imei
 from tests.bridge_rig import ACME
@@ -183,6 +190,19 @@ async def test_only_files_of_unfinished_imports_are_kept(tmp_path: Path) -> None
 def test_a_file_that_is_gone_is_unreadable(tmp_path: Path) -> None:
     with pytest.raises(UnreadableFileError, match="send it again"):
         list(spool_in(tmp_path).rows(IMPORT, Format.CSV))
+
+
+async def test_a_file_that_cannot_be_read_just_now_is_not_taken_for_gone(tmp_path: Path) -> None:
+    spool = spool_in(tmp_path)
+    await spool.receive(IMPORT, upload(b"1\n"))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        with pytest.raises(SpoolUnavailableError, match="Too many open files"):
+            list(spool.rows(IMPORT, Format.NDJSON))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert [row.value for row in spool.rows(IMPORT, Format.NDJSON)] == [1]
 
 
 async def test_a_file_of_as_many_rows_as_allowed_is_read_and_a_longer_one_is_not(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import asyncio
 import secrets
 from base64 import b32hexencode
 from collections.abc import AsyncIterable, Callable, Collection
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
 
@@ -62,7 +63,7 @@ class Intake:
             return await self._again(known, upload, chunks)
         if known.import_id in self.receiving or known.import_id not in await self.left_receiving():
             raise UploadRunningError("an upload with this Idempotency-Key is under way; wait for its answer")
-        await self.imports.forget(known.import_id)
+        await self._forget(known.import_id)
         return await self.take(upload, chunks)
 
     async def left_receiving(self) -> Collection[ImportId]:
@@ -75,10 +76,16 @@ class Intake:
             queued = await self.imports.received(import_id, content_hash, size_bytes)
         except BaseException:
             # Whoever asked may be gone, and its request cancelled; the key is free again all the same.
-            await asyncio.shield(self.imports.forget(import_id))
+            await asyncio.shield(self._forget(import_id))
             raise
         self.wake()
         return queued
+
+    async def _forget(self, import_id: ImportId) -> None:
+        # If there is no telling whether it was queued, its file stays.
+        if await self.imports.forget(import_id):
+            with suppress(OSError):  # what is left is removed when it is next tidied up
+                self.spool.discard(import_id)
 
     async def _again(self, known: Import, upload: Upload, chunks: AsyncIterable[bytes]) -> Import:
         if known.upload != upload:

@@ -204,6 +204,10 @@ class Troubled:
     """The same, once they have been committed."""
     adding: list[Exception] = field(default_factory=list)
     """What recording a group is answered with."""
+    refusing: list[Exception] = field(default_factory=list)
+    """What queuing an upload is answered with."""
+    queuing: list[Exception] = field(default_factory=list)
+    """The same, once it is queued."""
     asked: list[str] = field(default_factory=list)
 
     def __getattr__(self, name: str) -> Any:
@@ -225,6 +229,14 @@ class Troubled:
         if self.adding:
             raise self.adding.pop(0)
         await self.store.imports.add(*arguments)
+
+    async def received(self, *arguments: Any) -> Import:
+        if self.refusing:
+            raise self.refusing.pop(0)
+        queued = await self.store.imports.received(*arguments)
+        if self.queuing:
+            raise self.queuing.pop(0)
+        return queued
 
 
 @dataclass
@@ -376,6 +388,22 @@ async def test_a_worker_removes_what_an_upload_left_whose_bridge_was_killed(
         async with asyncio.timeout(10):
             await until(lambda: not left.exists())
     assert await store.imports.receiving(SPOOL, GONE_S) == []
+
+
+async def test_an_upload_that_was_not_queued_leaves_no_file(site: Site, tmp_path: Path) -> None:
+    site.trouble.refusing = [PASSING[0]]
+    with pytest.raises(StoreUnavailableError):
+        await site.imported(late("a"))
+    assert list((tmp_path / SPOOL).iterdir()) == []
+
+
+async def test_an_upload_of_which_nobody_heard_that_it_was_queued_keeps_its_file(site: Site) -> None:
+    site.trouble.queuing = [PASSING[0]]
+    with pytest.raises(StoreUnavailableError):
+        await site.imported(late("a"))
+    (one,) = (await site.store.imports.all_of(ACME, "", 9)).items
+    site.worker.awake.set()
+    assert (await site.finished(one.import_id)).counts == no_rows() | {Outcome.APPLIED: 1}
 
 
 async def test_two_bridges_on_one_database_leave_each_others_imports_alone(

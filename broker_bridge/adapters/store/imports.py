@@ -75,10 +75,10 @@ class SqlImports:
 
         return await self._write(write)
 
-    async def forget(self, import_id: ImportId) -> None:
-        """Remove an import whose file never came whole."""
+    async def forget(self, import_id: ImportId) -> bool:
+        """Remove an import whose file never came whole; return whether it was there, and is not queued."""
         gone = delete(imports).where(imports.c.import_id == import_id, imports.c.state == ImportState.RECEIVING)
-        await self._write(lambda connection: connection.execute(gone))
+        return await self._write(lambda connection: connection.execute(gone).rowcount > 0)
 
     async def alive(self, spool: SpoolId, gone_s: int) -> None:
         """Note that the bridge of a spool is there; forget spools whose bridges are gone."""

@@ -22,8 +22,8 @@ class Imports(Protocol):
     async def received(self, import_id: ImportId, content_hash: bytes, size_bytes: int) -> Import:
         """Queue an import whose file is safe on disk."""
 
-    async def forget(self, import_id: ImportId) -> None:
-        """Remove an import whose file never came whole."""
+    async def forget(self, import_id: ImportId) -> bool:
+        """Remove an import whose file never came whole; return whether it was there, and is not queued."""
 
     async def alive(self, spool: SpoolId, gone_s: int) -> None:
         """Note that the bridge of a spool is there; forget spools whose bridges are gone.

@@ -251,16 +251,20 @@ class ImportWorker:
                 for import_id in await self.intake.left_receiving():
                     if import_id not in self.intake.receiving:
                         await self.imports.forget(import_id)
-                # Before the question: an upload that ends meanwhile is in one of the two.
-                receiving = set(self.intake.receiving)
-                unfinished = await self.imports.unfinished(self.spool.spool_id, GONE_S)
-                self.spool.keep_only({*unfinished, *receiving, *self.intake.receiving})
+                await self._remove_leftovers()
                 before = self.clock.now() - self.keep_s
                 while await self.imports.forget_finished(before, _FORGET_BATCH):
                     pass
             except (StoreUnavailableError, OSError) as error:
                 self.log.warning("imports_not_tidied", reason=str(error))
             await asyncio.sleep(_TIDY_S)
+
+    async def _remove_leftovers(self) -> None:
+        """Remove files that no import needs."""
+        # Listed before the question: a file that comes while it is asked is no leftover, and the answer may lack it.
+        left = set(self.spool.files()) - self.intake.receiving
+        for import_id in left.difference(await self.imports.unfinished(self.spool.spool_id, GONE_S)):
+            self.spool.discard(import_id)
 
 
 def _pauses() -> Iterator[float]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import errno
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -208,6 +208,10 @@ class Troubled:
     """What queuing an upload is answered with."""
     queuing: list[Exception] = field(default_factory=list)
     """The same, once it is queued."""
+    tidying: list[asyncio.Event] = field(default_factory=list)
+    """Two for each time that it is asked what is unfinished: set with the answer, and what that waits for then."""
+    idle: bool = False
+    """Whether nothing waits, as far as the worker is told."""
     asked: list[str] = field(default_factory=list)
 
     def __getattr__(self, name: str) -> Any:
@@ -238,6 +242,16 @@ class Troubled:
             raise self.queuing.pop(0)
         return queued
 
+    async def unfinished(self, *arguments: Any) -> Collection[ImportId]:
+        found = await self.store.imports.unfinished(*arguments)
+        if self.tidying:
+            self.tidying.pop(0).set()
+            await self.tidying.pop(0).wait()
+        return found
+
+    async def waiting(self, *arguments: Any) -> Sequence[Import]:
+        return [] if self.idle else await self.store.imports.waiting(*arguments)
+
 
 @dataclass
 class Site:
@@ -249,11 +263,13 @@ class Site:
     log: KeptLog
 
     async def imported(self, *rows: str) -> Import:
+        return await self.finished((await self.taken(*rows)).import_id)
+
+    async def taken(self, *rows: str) -> Import:
         async def chunks() -> AsyncIterator[bytes]:
             yield "".join(f"{line}\n" for line in ("decision_id,imei,type,occurred_at,days_overdue", *rows)).encode()
 
-        taken = await self.worker.intake.take(upload(), chunks())
-        return await self.finished(taken.import_id)
+        return await self.worker.intake.take(upload(), chunks())
 
     async def finished(self, import_id: ImportId) -> Import:
         async with asyncio.timeout(30):
@@ -404,6 +420,22 @@ async def test_an_upload_of_which_nobody_heard_that_it_was_queued_keeps_its_file
     (one,) = (await site.store.imports.all_of(ACME, "", 9)).items
     site.worker.awake.set()
     assert (await site.finished(one.import_id)).counts == no_rows() | {Outcome.APPLIED: 1}
+
+
+async def test_an_upload_that_ends_while_it_is_tidied_up_keeps_its_file(
+    store: SqlStore, tmp_path: Path, office: Office
+) -> None:
+    await store.commit(office.enrol(IMEI))
+    async with working(store, tmp_path, office) as site:
+        site.trouble.idle = True
+        asked, go_on = site.trouble.tidying = [asyncio.Event(), asyncio.Event()]
+        await asked.wait()
+        taken = await site.taken(late("a"))
+        go_on.set()
+        site.trouble.idle = False
+        site.worker.awake.set()
+        one = await site.finished(taken.import_id)
+    assert one.counts == no_rows() | {Outcome.APPLIED: 1}
 
 
 async def test_two_bridges_on_one_database_leave_each_others_imports_alone(

@@ -67,16 +67,13 @@ class DirectorySpool:
         except OSError as error:
             raise SpoolUnavailableError(f"the file cannot be read just now: {error.strerror}") from error
 
+    def files(self) -> Collection[ImportId]:
+        """Return of which imports there are files."""
+        return [ImportId(path.name) for path in self.directory.glob("imp_*")]
+
     def discard(self, import_id: ImportId) -> None:
         """Remove a file, if it is there."""
         self._path(import_id).unlink(missing_ok=True)
-
-    def keep_only(self, import_ids: Collection[ImportId]) -> None:
-        """Remove all other files."""
-        if self.directory.exists():
-            for path in self.directory.glob("imp_*"):
-                if path.name not in import_ids:
-                    path.unlink(missing_ok=True)
 
     def _path(self, import_id: ImportId) -> Path:
         return self.directory / import_id

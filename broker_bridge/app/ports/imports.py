@@ -140,8 +140,8 @@ class Spool(Protocol):
             SpoolUnavailableError: not just now.
         """
 
+    def files(self) -> Collection[ImportId]:
+        """Return of which imports there are files."""
+
     def discard(self, import_id: ImportId) -> None:
         """Remove a file, if it is there."""
-
-    def keep_only(self, import_ids: Collection[ImportId]) -> None:
-        """Remove all other files."""

@@ -178,13 +178,15 @@ async def test_a_file_may_be_as_large_as_allowed_and_not_larger(tmp_path: Path) 
     assert files_in(tmp_path) == [IMPORT]
 
 
-async def test_only_files_of_unfinished_imports_are_kept(tmp_path: Path) -> None:
-    spool = spool_in(tmp_path)
-    spool.keep_only([])
+async def test_the_spool_lists_its_files_and_discards_them(tmp_path: Path) -> None:
+    spool = spool_in(tmp_path / "spool")
+    assert spool.files() == []
     for name in ("imp_1", "imp_2"):
         await spool.receive(ImportId(name), upload(b"1"))
-    spool.keep_only([ImportId("imp_2")])
-    assert files_in(tmp_path) == ["imp_2"]
+    (tmp_path / "spool" / ".spool").touch()
+    spool.discard(ImportId("imp_1"))
+    assert spool.files() == ["imp_2"]
+    spool.discard(ImportId("imp_1"))
 
 
 def test_a_file_that_is_gone_is_unreadable(tmp_path: Path) -> None:

@@ -16,7 +16,14 @@ from typing import Any
 
 from broker_bridge.app.import_rows import Desk, ImportedDecision, JudgedError, refused
 from broker_bridge.app.imports import GONE_S, Intake
-from broker_bridge.app.ports.imports import FileRow, Imports, Spool, SpoolUnavailableError, UnreadableFileError
+from broker_bridge.app.ports.imports import (
+    FileRow,
+    Imports,
+    ImportTakenAwayError,
+    Spool,
+    SpoolUnavailableError,
+    UnreadableFileError,
+)
 from broker_bridge.app.ports.store import OverloadedError, Store, StoreUnavailableError
 from broker_bridge.app.ports.surroundings import Clock, Log
 from broker_bridge.app.sign import ClockSuspectError
@@ -124,8 +131,18 @@ class ImportWorker:
 
     async def _do_all(self, one: Import) -> None:
         try:
+            await self._do_and_finish(one)
+        except ImportTakenAwayError as error:
+            # This bridge was stopped for so long that another one has failed the import: what that told stands.
+            self.log.warning("import_taken_away", import_id=one.import_id, reason=str(error))
+        self.waiting_for.pop(one.import_id, None)
+        with suppress(OSError):  # what is left is removed when it is next tidied up
+            self.spool.discard(one.import_id)
+
+    async def _do_and_finish(self, one: Import) -> None:
+        try:
             await self._do_rows(one)
-        except (StoreUnavailableError, SpoolUnavailableError):
+        except (StoreUnavailableError, SpoolUnavailableError, ImportTakenAwayError):
             raise
         except UnreadableFileError as error:
             await self._fail(one, self.desk.unreadable(error))
@@ -133,14 +150,12 @@ class ImportWorker:
             self.log.critical("import_broke", import_id=one.import_id, error=repr(error))
             await self._fail(one, self.desk.refusal(error)["problem"])
         else:
-            await self.imports.finish(one.import_id, ImportState.DONE, self.clock.now())
+            await self.imports.finish(one, ImportState.DONE, self.clock.now())
             self.log.info("import_done", import_id=one.import_id)
-        self.waiting_for.pop(one.import_id, None)
-        with suppress(OSError):  # what is left is removed when it is next tidied up
-            self.spool.discard(one.import_id)
 
     async def _fail(self, one: Import, problem: dict[str, Any]) -> None:
-        await self.imports.finish(one.import_id, ImportState.FAILED, self.clock.now(), json.dumps(problem))
+        await self._count(one)
+        await self.imports.finish(one, ImportState.FAILED, self.clock.now(), json.dumps(problem))
         self.log.info("import_failed", import_id=one.import_id, reason=problem["detail"])
 
     async def _do_rows(self, one: Import) -> None:
@@ -148,13 +163,16 @@ class ImportWorker:
         if one.state is ImportState.QUEUED:
             # Read to its end first: a file that is broken somewhere is applied in no part.
             rows = await _length(self.spool.rows(import_id, kind))
-            await self.imports.start(import_id, rows, self.clock.now())
+            await self.imports.start(one, rows, self.clock.now())
         counts = await self.imports.counted(import_id)
         rows_of_file = self.spool.rows(import_id, kind)
         while some := await asyncio.to_thread(_next_of, rows_of_file, GROUPS * GROUP):
             await self._do_some(one, some, counts)
-        # What is told in the end is counted from the results, whatever became of the counting on the way.
-        await self.imports.add(import_id, (), await self.imports.counted(import_id))
+        await self._count(one)
+
+    async def _count(self, one: Import) -> None:
+        """Have what is told in the end counted from the results, whatever became of the counting on the way."""
+        await self.imports.add(one, (), await self.imports.counted(one.import_id))
 
     async def _do_some(self, one: Import, rows: Sequence[FileRow], counts: Counts) -> None:
         """Take the decisions of rows that have no result yet, in groups, and count what became of them."""
@@ -167,7 +185,7 @@ class ImportWorker:
         for outcome in tally.outcomes:
             counts[outcome] += 1
         if tally.outcomes:
-            await self.imports.add(one.import_id, tally.to_add, counts)
+            await self.imports.add(one, tally.to_add, counts)
 
     async def _do_group(self, one: Import, rows: Sequence[FileRow], tally: _Tally) -> None:
         decisions: list[_Decision] = []

@@ -18,7 +18,7 @@ from broker_bridge.adapters.store.store import SqlStore
 from broker_bridge.adapters.store.tables import spools
 from broker_bridge.app.import_worker import ImportWorker
 from broker_bridge.app.imports import GONE_S, UploadRunningError
-from broker_bridge.app.ports.imports import TooManyImportsError
+from broker_bridge.app.ports.imports import ImportTakenAwayError, TooManyImportsError
 from broker_bridge.app.ports.store import Job, OverloadedError, StoreUnavailableError, Transaction
 from broker_bridge.app.sign import ClockSuspectError
 from broker_bridge.domain.imports import (
@@ -72,10 +72,10 @@ async def test_one_key_is_one_import(store: SqlStore) -> None:
 
 async def test_an_import_is_what_was_stored_of_it(store: SqlStore) -> None:
     await queued(store, "imp_1")
-    await store.imports.start(ImportId("imp_1"), 3, 5)
+    await store.imports.start(new("imp_1"), 3, 5)
     counts = no_rows() | {Outcome.APPLIED: 1, Outcome.REFUSED: 2}
-    await store.imports.add(ImportId("imp_1"), [result("imp_1", 2, Outcome.REFUSED)], counts)
-    await store.imports.finish(ImportId("imp_1"), ImportState.FAILED, 9, '{"detail": "x"}')
+    await store.imports.add(new("imp_1"), [result("imp_1", 2, Outcome.REFUSED)], counts)
+    await store.imports.finish(new("imp_1"), ImportState.FAILED, 9, '{"detail": "x"}')
     expected = replace(
         new("imp_1"),
         state=ImportState.FAILED,
@@ -97,7 +97,7 @@ async def test_a_lender_has_so_many_unfinished_and_no_more(store: SqlStore) -> N
     await store.imports.begin(new("imp_2", "b"), 2)
     with pytest.raises(TooManyImportsError):
         await store.imports.begin(new("imp_3", "c"), 2)
-    await store.imports.finish(ImportId("imp_1"), ImportState.DONE, 9)
+    await store.imports.finish(new("imp_1"), ImportState.DONE, 9)
     assert (await store.imports.begin(new("imp_3", "c"), 2)).import_id == "imp_3"
 
 
@@ -109,7 +109,7 @@ async def test_what_waits_is_the_oldest_of_each_lender_that_is_not_served(store:
     await store.imports.begin(new("imp_0", "receiving"), 10)
     assert {one.import_id for one in await store.imports.waiting([], SPOOL, GONE_S)} == {"imp_1", "imp_3"}
     assert {one.import_id for one in await store.imports.waiting([ACME], SPOOL, GONE_S)} == {"imp_3"}
-    await store.imports.finish(ImportId("imp_1"), ImportState.DONE, 9)
+    await store.imports.finish(new("imp_1"), ImportState.DONE, 9)
     assert {one.import_id for one in await store.imports.waiting([OTHER], SPOOL, GONE_S)} == {"imp_2"}
 
 
@@ -133,7 +133,7 @@ async def test_a_rows_result_is_there_exactly_if_its_job_was_committed(store: Sq
 async def test_results_come_in_order_page_by_page_and_by_outcome(store: SqlStore) -> None:
     rows = [result("imp_1", row, Outcome.REFUSED if row % 2 else Outcome.HELD) for row in range(1, 8)]
     await queued(store, "imp_1")
-    await store.imports.add(ImportId("imp_1"), rows[::-1], no_rows())
+    await store.imports.add(new("imp_1"), rows[::-1], no_rows())
     assert await store.imports.results(ImportId("imp_1"), 2, 3) == rows[2:5]
     assert await store.imports.results(ImportId("imp_1"), 0, 10, Outcome.HELD) == rows[1::2]
     assert await store.imports.counted(ImportId("imp_1")) == no_rows() | {Outcome.REFUSED: 4, Outcome.HELD: 3}
@@ -142,8 +142,8 @@ async def test_results_come_in_order_page_by_page_and_by_outcome(store: SqlStore
 async def test_old_imports_are_forgotten_a_piece_at_a_time(store: SqlStore) -> None:
     for name, finished_at in (("imp_1", 10), ("imp_2", 20)):
         await queued(store, name, name)
-        await store.imports.add(ImportId(name), [result(name, row) for row in range(1, 6)], no_rows())
-        await store.imports.finish(ImportId(name), ImportState.DONE, finished_at)
+        await store.imports.add(new(name), [result(name, row) for row in range(1, 6)], no_rows())
+        await store.imports.finish(new(name), ImportState.DONE, finished_at)
     await queued(store, "imp_3", "not finished")
     assert await store.imports.forget_finished(20, 2) == 2
     assert await store.imports.one(ACME, ImportId("imp_1")) is not None
@@ -190,6 +190,29 @@ def spools_in(database: str) -> list[str]:
         return list(connection.execute(select(spools.c.spool)).scalars())
 
 
+@pytest.mark.parametrize("over", [ImportState.DONE, ImportState.FAILED])
+async def test_an_import_that_is_over_is_left_as_it_is(store: SqlStore, over: ImportState) -> None:
+    await queued(store, "imp_1")
+    await store.imports.finish(new("imp_1"), over, 9)
+    told = await store.imports.one(ACME, ImportId("imp_1"))
+    for change in (
+        store.imports.start(new("imp_1"), 3, 10),
+        store.imports.add(new("imp_1"), [result("imp_1", 1)], no_rows() | {Outcome.APPLIED: 1}),
+        store.imports.finish(new("imp_1"), ImportState.DONE, 10),
+    ):
+        with pytest.raises(ImportTakenAwayError):
+            await change
+    assert await store.imports.one(ACME, ImportId("imp_1")) == told
+    assert await store.imports.results(ImportId("imp_1"), 0, 9) == []
+
+
+async def test_an_import_whose_file_another_bridge_has_is_left_as_it_is(store: SqlStore) -> None:
+    one = await queued(store, "imp_1")
+    with pytest.raises(ImportTakenAwayError):
+        await store.imports.finish(new("imp_1", spool=OTHER_SPOOL), ImportState.DONE, 10)
+    assert await store.imports.one(ACME, ImportId("imp_1")) == one
+
+
 # --- the worker ---
 
 
@@ -210,6 +233,8 @@ class Troubled:
     """The same, once it is queued."""
     tidying: list[asyncio.Event] = field(default_factory=list)
     """Two for each time that it is asked what is unfinished: set with the answer, and what that waits for then."""
+    counting: list[asyncio.Event] = field(default_factory=list)
+    """The same for the first time that results are to be counted and recorded."""
     idle: bool = False
     """Whether nothing waits, as far as the worker is told."""
     asked: list[str] = field(default_factory=list)
@@ -232,6 +257,9 @@ class Troubled:
     async def add(self, *arguments: Any) -> None:
         if self.adding:
             raise self.adding.pop(0)
+        if self.counting:
+            self.counting.pop(0).set()
+            await self.counting.pop(0).wait()
         await self.store.imports.add(*arguments)
 
     async def received(self, *arguments: Any) -> Import:
@@ -461,6 +489,28 @@ async def test_two_bridges_on_one_database_leave_each_others_imports_alone(
             assert second.worker.waits_for(replace(one, state=ImportState.RUNNING)) is not None
     assert (one.state, one.counts) == (ImportState.DONE, no_rows() | {Outcome.APPLIED: 60})
     assert await store.imports.one(OTHER, ImportId("imp_upload")) is not None
+
+
+async def test_a_bridge_that_was_taken_for_gone_changes_nothing_when_it_wakes(
+    store: SqlStore, database: str, tmp_path: Path, office: Office
+) -> None:
+    for imei in (IMEI, SECOND):
+        await store.commit(office.enrol(imei))
+    rows = [late(f"d{number}", (IMEI, SECOND)[number % 2], days=number) for number in range(1, 61)]
+    async with working(store, tmp_path, office) as first:
+        asked, go_on = first.trouble.counting = [asyncio.Event(), asyncio.Event()]
+        taken = await first.taken(*rows)
+        await asked.wait()  # its rows are done: this bridge is stopped before it says so
+        silent(database, SPOOL, GONE_S + 1)
+        async with working(store, tmp_path, office, OTHER_SPOOL) as second:
+            told = await second.finished(taken.import_id)
+        go_on.set()
+        await until(lambda: "import_taken_away" in first.log.events("warning"))
+        await until(lambda: first.worker.spool.files() == [])
+        assert await store.imports.one(ACME, taken.import_id) == told
+        assert first.log.events("info") == []
+    assert (told.state, told.counts) == (ImportState.FAILED, no_rows() | {Outcome.APPLIED: 60})
+    assert "send it again" in told.problem
 
 
 async def test_an_upload_that_another_bridge_receives_is_not_begun_again(

@@ -24,7 +24,7 @@ from broker_bridge.adapters.store.hot import insert_rows
 from broker_bridge.adapters.store.rows import import_of, import_row, result_of, result_values
 from broker_bridge.adapters.store.statements import insert_missing, seconds_now
 from broker_bridge.adapters.store.tables import import_rows, imports, spools
-from broker_bridge.app.ports.imports import TooManyImportsError
+from broker_bridge.app.ports.imports import ImportTakenAwayError, TooManyImportsError
 from broker_bridge.app.records import Page
 from broker_bridge.domain.imports import Counts, Import, ImportId, ImportState, Outcome, RowResult, SpoolId, no_rows
 from lock_protocol.messages import LenderId
@@ -116,24 +116,28 @@ class SqlImports:
         query = select(imports.c.import_id).where(imports.c.state.in_(states))
         return await self._read(lambda one: list(one.execute(query.where(_own(one.dialect, spool, gone_s))).scalars()))
 
-    async def start(self, import_id: ImportId, rows: int, at: int) -> None:
+    async def start(self, one: Import, rows: int, at: int) -> None:
         """Say that an import runs, and how many rows its file has."""
-        started = _change(import_id, state=ImportState.RUNNING, rows=rows, started_at=at)
-        await self._write(lambda connection: connection.execute(started))
+        await self._go_on(one, state=ImportState.RUNNING, rows=rows, started_at=at)
 
-    async def add(self, import_id: ImportId, refused: Sequence[RowResult], counts: Counts) -> None:
+    async def add(self, one: Import, refused: Sequence[RowResult], counts: Counts) -> None:
         """Record results that no job has recorded, and what has become of all rows so far, in one commit."""
+        await self._go_on(one, refused, **{outcome.value: count for outcome, count in counts.items()})
+
+    async def finish(self, one: Import, state: ImportState, at: int, problem: str = "") -> None:
+        """Record how an import ended."""
+        await self._go_on(one, state=state, finished_at=at, problem=problem)
+
+    async def _go_on(self, one: Import, results: Sequence[RowResult] = (), **columns: object) -> None:
+        still = and_(imports.c.state.in_(_AT_WORK), imports.c.spool == one.spool)
+        changed = _change(one.import_id, **columns).where(still)
 
         def write(connection: Connection) -> None:
-            insert_rows(connection, import_rows, list(map(result_values, refused)))
-            connection.execute(_change(import_id, **{outcome.value: count for outcome, count in counts.items()}))
+            if not connection.execute(changed).rowcount:
+                raise ImportTakenAwayError(f"{one.import_id} is over, or with another bridge")
+            insert_rows(connection, import_rows, list(map(result_values, results)))
 
         await self._write(write)
-
-    async def finish(self, import_id: ImportId, state: ImportState, at: int, problem: str = "") -> None:
-        """Record how an import ended."""
-        finished = _change(import_id, state=state, finished_at=at, problem=problem)
-        await self._write(lambda connection: connection.execute(finished))
 
     async def counted(self, import_id: ImportId) -> Counts:
         """Return what has become of an import's rows, counted from the results themselves."""

@@ -44,13 +44,17 @@ class Imports(Protocol):
     async def unfinished(self, spool: SpoolId, gone_s: int) -> Collection[ImportId]:
         """Return which of a bridge's own imports are queued or running."""
 
-    async def start(self, import_id: ImportId, rows: int, at: int) -> None:
-        """Say that an import runs, and how many rows its file has."""
+    async def start(self, one: Import, rows: int, at: int) -> None:
+        """Say that an import runs, and how many rows its file has.
 
-    async def add(self, import_id: ImportId, refused: Sequence[RowResult], counts: Counts) -> None:
+        Raises:
+            ImportTakenAwayError: as from `add` and `finish`; see there.
+        """
+
+    async def add(self, one: Import, refused: Sequence[RowResult], counts: Counts) -> None:
         """Record results that no job has recorded, and what has become of all rows so far, in one commit."""
 
-    async def finish(self, import_id: ImportId, state: ImportState, at: int, problem: str = "") -> None:
+    async def finish(self, one: Import, state: ImportState, at: int, problem: str = "") -> None:
         """Record how an import ended."""
 
     async def counted(self, import_id: ImportId) -> Counts:
@@ -80,6 +84,13 @@ class Imports(Protocol):
 
 class TooManyImportsError(Exception):
     """The lender has as many unfinished imports as it may have. Nothing happened; try again later."""
+
+
+class ImportTakenAwayError(Exception):
+    """The import is over, or its file is with another bridge now: whoever was at it was taken for gone.
+
+    Nothing happened, and there is nothing more to do.
+    """
 
 
 @dataclass(frozen=True, slots=True)

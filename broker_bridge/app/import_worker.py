@@ -119,6 +119,7 @@ class ImportWorker:
         raise AssertionError("pauses never end")
 
     async def _work_off(self, one: Import) -> None:
+        self.intake.at_work.add(one.import_id)
         try:
             await self._do_all(one)
         except (StoreUnavailableError, SpoolUnavailableError) as error:
@@ -126,6 +127,7 @@ class ImportWorker:
             self._waits(one, error)
             await asyncio.sleep(LONGEST_PAUSE_S)
         finally:
+            self.intake.at_work.discard(one.import_id)
             self._at_work.discard(one.upload.lender)
             self.awake.set()
 
@@ -281,8 +283,12 @@ class ImportWorker:
         """Remove files that no import needs."""
         # Listed before the question: a file that comes while it is asked is no leftover, and the answer may lack it.
         left = set(self.spool.files()) - self.intake.receiving
-        for import_id in left.difference(await self.imports.unfinished(self.spool.spool_id, GONE_S)):
-            self.spool.discard(import_id)
+        self.intake.receiving |= left  # nor does it know of one that has failed and is sent again meanwhile
+        try:
+            for import_id in left.difference(await self.imports.unfinished(self.spool.spool_id, GONE_S)):
+                self.spool.discard(import_id)
+        finally:
+            self.intake.receiving -= left
 
 
 def _pauses() -> Iterator[float]:

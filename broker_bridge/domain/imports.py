@@ -13,7 +13,10 @@ SpoolId = NewType("SpoolId", str)
 
 
 class ImportState(StrEnum):
-    """Where an import is: `receiving → queued → running → done`, or `failed` when its file cannot be read."""
+    """Where an import is: `receiving → queued → running → done`, or `failed` when its file cannot be read.
+
+    From there it is `queued` again when the same file is sent again.
+    """
 
     RECEIVING = "receiving"
     QUEUED = "queued"
@@ -23,7 +26,7 @@ class ImportState(StrEnum):
 
     @property
     def is_final(self) -> bool:
-        """Whether nothing will change any more."""
+        """Whether nothing will change any more, unless the file of one that has failed is sent again."""
         return self in (ImportState.DONE, ImportState.FAILED)
 
 

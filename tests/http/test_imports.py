@@ -237,6 +237,23 @@ async def test_the_same_key_with_the_same_file_is_the_same_import(api: Api) -> N
     assert counts(again) == {"applied": 1}
 
 
+async def test_an_import_that_has_failed_is_tried_again_when_its_file_is_sent_again(api: Api) -> None:
+    broken = csv_file(header="wrong")
+    first = await imported(api, broken)
+    api.clock.advance(60)
+    async with asyncio.timeout(30):
+        while True:
+            response = await send(api, broken)
+            if response.status_code == 202:
+                break
+            assert problem(response) == (409, "upload-running")  # the worker has told of its end, and is just leaving
+            await asyncio.sleep(0.005)
+    assert response.json()["import_id"] == first["import_id"]
+    second = await finished(api, first["import_id"])
+    assert second["problem"] == first["problem"]
+    assert second["finished_at"] > first["finished_at"]
+
+
 async def test_the_same_key_with_another_file_or_in_another_way_is_refused(api: Api) -> None:
     await imported(api, csv_file(LATE))
     for content, how in (

@@ -17,7 +17,7 @@ from broker_bridge.adapters.metrics.metrics import Metrics
 from broker_bridge.adapters.store.store import SqlStore
 from broker_bridge.adapters.store.tables import spools
 from broker_bridge.app.import_worker import ImportWorker
-from broker_bridge.app.imports import GONE_S, UploadRunningError
+from broker_bridge.app.imports import GONE_S, ImportConflictError, UploadRunningError
 from broker_bridge.app.ports.imports import ImportTakenAwayError, TooManyImportsError
 from broker_bridge.app.ports.store import Job, OverloadedError, StoreUnavailableError, Transaction
 from broker_bridge.app.sign import ClockSuspectError
@@ -213,6 +213,25 @@ async def test_an_import_whose_file_another_bridge_has_is_left_as_it_is(store: S
     assert await store.imports.one(ACME, ImportId("imp_1")) == one
 
 
+async def test_an_import_that_has_failed_is_queued_again_and_no_other(store: SqlStore) -> None:
+    one = await queued(store, "imp_1")
+    assert not await store.imports.requeue(ImportId("imp_1"), OTHER_SPOOL, 10)
+    await store.imports.finish(new("imp_1"), ImportState.FAILED, 9, "{}")
+    assert await store.imports.requeue(ImportId("imp_1"), OTHER_SPOOL, 10)
+    assert await store.imports.one(ACME, ImportId("imp_1")) == replace(one, spool=OTHER_SPOOL)
+    await store.imports.finish(new("imp_1", spool=OTHER_SPOOL), ImportState.DONE, 9)
+    assert not await store.imports.requeue(ImportId("imp_1"), SPOOL, 10)
+
+
+async def test_an_import_that_is_queued_again_counts_among_the_unfinished(store: SqlStore) -> None:
+    await queued(store, "imp_1", "a")
+    await store.imports.finish(new("imp_1"), ImportState.FAILED, 9)
+    await queued(store, "imp_2", "b")
+    with pytest.raises(TooManyImportsError):
+        await store.imports.requeue(ImportId("imp_1"), SPOOL, 1)
+    assert await store.imports.requeue(ImportId("imp_1"), SPOOL, 2)
+
+
 # --- the worker ---
 
 
@@ -293,11 +312,25 @@ class Site:
     async def imported(self, *rows: str) -> Import:
         return await self.finished((await self.taken(*rows)).import_id)
 
-    async def taken(self, *rows: str) -> Import:
+    async def taken(self, *rows: str, after: asyncio.Event | None = None) -> Import:
         async def chunks() -> AsyncIterator[bytes]:
+            if after is not None:
+                await after.wait()
             yield "".join(f"{line}\n" for line in ("decision_id,imei,type,occurred_at,days_overdue", *rows)).encode()
 
         return await self.worker.intake.take(upload(), chunks())
+
+    async def failed(self, *rows: str) -> Import:
+        """An import whose file was lost."""
+        self.trouble.idle = True
+        taken = await self.taken(*rows)
+        self.worker.spool.discard(taken.import_id)
+        self.trouble.idle = False
+        self.worker.awake.set()
+        failed = await self.finished(taken.import_id)
+        assert failed.state is ImportState.FAILED
+        await until(lambda: not self.worker.intake.at_work)
+        return failed
 
     async def finished(self, import_id: ImportId) -> Import:
         async with asyncio.timeout(30):
@@ -464,6 +497,89 @@ async def test_an_upload_that_ends_while_it_is_tidied_up_keeps_its_file(
         site.worker.awake.set()
         one = await site.finished(taken.import_id)
     assert one.counts == no_rows() | {Outcome.APPLIED: 1}
+
+
+async def test_a_file_that_is_sent_again_after_its_bridge_has_gone_is_done_to_its_end(
+    store: SqlStore, database: str, tmp_path: Path, office: Office
+) -> None:
+    for imei in (IMEI, SECOND):
+        await store.commit(office.enrol(imei))
+    rows = [late(f"d{number}", (IMEI, SECOND)[number % 2], days=number) for number in range(1, 241)]
+    async with working(store, tmp_path, office) as first:
+        taken = await first.taken(*rows)
+        await until(lambda: len(first.trouble.asked) >= 60)
+    silent(database, SPOOL, GONE_S + 1)
+    async with working(store, tmp_path, office, OTHER_SPOOL) as second:
+        failed = await second.finished(taken.import_id)
+        assert (failed.state, "send it again" in failed.problem) == (ImportState.FAILED, True)
+        assert 0 < failed.done < 240
+        await until(lambda: not second.worker.intake.at_work)
+        done = await second.imported(*rows)
+        assert await second.imported(*rows) == done
+    assert (done.import_id, done.state, done.problem) == (taken.import_id, ImportState.DONE, "")
+    assert done.counts == no_rows() | {Outcome.APPLIED: 240}
+    assert [row.row for row in await store.imports.results(taken.import_id, 0, 1000)] == list(range(1, 241))
+
+
+async def test_another_file_under_the_key_of_an_import_that_has_failed_is_refused(site: Site) -> None:
+    failed = await site.failed(late("a"))
+    with pytest.raises(ImportConflictError):
+        await site.taken(late("b"))
+    assert site.worker.spool.files() == []
+    assert await site.store.imports.one(ACME, failed.import_id) == failed
+
+
+async def test_a_file_that_is_sent_again_twice_at_a_time_is_received_once(site: Site) -> None:
+    await site.failed(late("a"))
+    go_on = asyncio.Event()
+    first = asyncio.create_task(site.taken(late("a"), after=go_on))
+    await until(lambda: bool(site.worker.spool.files()))
+    with pytest.raises(UploadRunningError):
+        await site.taken(late("a"))
+    go_on.set()
+    assert (await site.finished((await first).import_id)).counts == no_rows() | {Outcome.APPLIED: 1}
+
+
+async def test_a_file_that_is_sent_again_to_two_bridges_stays_with_the_faster_one(site: Site) -> None:
+    failed = await site.failed(late("a"))
+    go_on = asyncio.Event()
+    slower = asyncio.create_task(site.taken(late("a"), after=go_on))
+    await until(lambda: bool(site.worker.spool.files()))
+    await site.store.imports.alive(OTHER_SPOOL, GONE_S)
+    await site.store.imports.requeue(failed.import_id, OTHER_SPOOL, 10)
+    go_on.set()
+    one = await slower
+    assert (one.state, one.spool) == (ImportState.QUEUED, OTHER_SPOOL)
+    assert site.worker.spool.files() == []
+
+
+async def test_a_file_in_use_by_a_bridge_that_was_taken_for_gone_is_not_replaced(site: Site) -> None:
+    asked, go_on = site.trouble.counting = [asyncio.Event(), asyncio.Event()]
+    taken = await site.taken(late("a"))
+    await asked.wait()
+    await site.store.imports.finish(taken, ImportState.FAILED, NOW)
+    with pytest.raises(UploadRunningError):
+        await site.taken(late("a"))
+    go_on.set()
+    await until(lambda: not site.worker.intake.at_work)
+    assert (await site.imported(late("a"))).counts == no_rows() | {Outcome.APPLIED: 1}
+
+
+async def test_a_file_is_not_sent_again_while_what_is_left_of_it_is_tidied_up(
+    store: SqlStore, tmp_path: Path, office: Office
+) -> None:
+    await store.commit(office.enrol(IMEI))
+    async with working(store, tmp_path, office) as before:
+        failed = await before.failed(late("a"))
+    (tmp_path / SPOOL / failed.import_id).write_bytes(b"left")
+    async with working(store, tmp_path, office) as site:
+        asked, go_on = site.trouble.tidying = [asyncio.Event(), asyncio.Event()]
+        await asked.wait()
+        with pytest.raises(UploadRunningError):
+            await site.taken(late("a"))
+        go_on.set()
+        await until(lambda: site.worker.spool.files() == [])
+        assert (await site.imported(late("a"))).counts == no_rows() | {Outcome.APPLIED: 1}
 
 
 async def test_two_bridges_on_one_database_leave_each_others_imports_alone(

@@ -57,9 +57,7 @@ class SqlImports:
             known = connection.execute(select(imports).where(mine, same_key)).mappings().first()
             if known is not None:
                 return import_of(known)
-            open_ones = select(func.count()).select_from(imports).where(mine, imports.c.state.not_in(_FINAL))
-            if (connection.execute(open_ones).scalar() or 0) >= most:
-                raise TooManyImportsError(f"{most} imports of yours are not finished; wait for one of them")
+            _refuse_more(connection, new.upload.lender, most)
             connection.execute(insert(imports).values(import_row(new)))
             return new
 
@@ -72,6 +70,20 @@ class SqlImports:
         def write(connection: Connection) -> Import:
             connection.execute(queued)
             return import_of(connection.execute(_one(import_id)).mappings().one())
+
+        return await self._write(write)
+
+    async def requeue(self, import_id: ImportId, spool: SpoolId, most: int) -> bool:
+        """Queue an import that has failed, with its file in this spool; return whether it still had failed."""
+        failed = imports.c.state == ImportState.FAILED
+        lender_of = select(imports.c.lender).where(imports.c.import_id == import_id, failed)
+        again = _change(import_id, state=ImportState.QUEUED, spool=spool, problem="", finished_at=0).where(failed)
+
+        def write(connection: Connection) -> bool:
+            lender = connection.execute(lender_of).scalar()
+            if lender is not None:
+                _refuse_more(connection, lender, most)
+            return connection.execute(again).rowcount > 0
 
         return await self._write(write)
 
@@ -204,6 +216,13 @@ def _own(dialect: Dialect, spool: SpoolId, gone_s: int) -> ColumnElement[bool]:
     """Return the condition that an import is a bridge's own: in its spool, in none, or in one whose bridge is gone."""
     there = select(spools.c.spool).where(spools.c.seen_at >= seconds_now(dialect) - gone_s)
     return or_(imports.c.spool.in_((spool, "")), imports.c.spool.not_in(there))
+
+
+def _refuse_more(connection: Connection, lender: LenderId, most: int) -> None:
+    mine = imports.c.lender == lender
+    open_ones = select(func.count()).select_from(imports).where(mine, imports.c.state.not_in(_FINAL))
+    if (connection.execute(open_ones).scalar() or 0) >= most:
+        raise TooManyImportsError(f"{most} imports of yours are not finished; wait for one of them")
 
 
 def _one(import_id: ImportId) -> Select[Any]:

@@ -22,6 +22,13 @@ class Imports(Protocol):
     async def received(self, import_id: ImportId, content_hash: bytes, size_bytes: int) -> Import:
         """Queue an import whose file is safe on disk."""
 
+    async def requeue(self, import_id: ImportId, spool: SpoolId, most: int) -> bool:
+        """Queue an import that has failed, with its file in this spool; return whether it still had failed.
+
+        Raises:
+            TooManyImportsError: the lender has `most` that are not finished.
+        """
+
     async def forget(self, import_id: ImportId) -> bool:
         """Remove an import whose file never came whole; return whether it was there, and is not queued."""
 
@@ -48,7 +55,7 @@ class Imports(Protocol):
         """Say that an import runs, and how many rows its file has.
 
         Raises:
-            ImportTakenAwayError: as from `add` and `finish`; see there.
+            ImportTakenAwayError: nothing was changed; so do `add` and `finish`.
         """
 
     async def add(self, one: Import, refused: Sequence[RowResult], counts: Counts) -> None:

@@ -55,7 +55,8 @@ IdempotencyKey = Annotated[
     Header(
         alias="Idempotency-Key",
         json_schema_extra={"minLength": 1, "maxLength": MAX_KEY, "pattern": "^[ -~]+$"},
-        description="The same for the same file, however often it is sent: then it is one import.",
+        description="The same for the same file, however often it is sent: then it is one import, "
+        "which is tried again if it has failed.",
         examples=["book of 2026-01"],
     ),
 ]

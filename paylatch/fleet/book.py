@@ -80,8 +80,9 @@ class Book:
         account = self._accounts[imei]
         account.under_way += 1
         account.occurred_ms = max(account.occurred_ms + 1, time.time_ns() // 1_000_000)
-        if level is not account.level:
-            account.awaited = _Awaited(_trend(account, level), level, due_ns)
+        before = account.level if account.awaited is None else account.awaited.level
+        if level is not before:
+            account.awaited = _Awaited(_trend(account, before, level), level, due_ns)
         return Asked(imei, level, account.occurred_ms)
 
     def taken(self, asked: Asked) -> None:
@@ -195,10 +196,10 @@ class Book:
             account.awaited = None
 
 
-def _trend(account: _Account, level: Level) -> str:
+def _trend(account: _Account, before: Level, level: Level) -> str:
     if not account.online:
         return "back_ms"
-    return "unlock_ms" if _opens(account.level, level) else "lock_ms"
+    return "unlock_ms" if _opens(before, level) else "lock_ms"
 
 
 def _opens(before: Level, level: Level) -> bool:

@@ -63,6 +63,13 @@ def test_a_change_is_measured_from_when_its_decision_was_due(book: Book) -> None
     assert saw(book, 2.25, "unlocked") == Measured("unlock_ms", S // 4)
 
 
+def test_an_opening_that_overtakes_a_lock_is_measured(book: Book) -> None:
+    book.ask(IMEI, Level.LOCKED, S)
+    book.ask(IMEI, Level.UNLOCKED, 2 * S)
+    assert saw(book, 2.5, "locked") is None
+    assert saw(book, 3, "unlocked") == Measured("unlock_ms", S)
+
+
 def test_a_change_that_was_seen_before_the_decision_was_due_is_another_one(book: Book) -> None:
     lock(book, at_s=1.0)
     assert saw(book, 0.5, "locked") is None

@@ -158,7 +158,8 @@ async def _reset(cast: Cast, step: Reset, dice: Random) -> None:
     async def reset(imeis: Sequence[Imei]) -> None:
         cast.tally.resets += len(imeis)
         for imei in imeis:
-            cast.book.reset(imei, time.monotonic_ns())
+            if overtaken := cast.book.reset(imei, time.monotonic_ns()):
+                cast.tally.overtake(overtaken.trend, overtaken.ns)
         await cast.fleet.factory_reset(imeis)
 
     await _some(cast, step, dice, reset, idle=True)

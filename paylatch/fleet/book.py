@@ -60,6 +60,8 @@ class Asked:
     level: Level
     occurred_ms: int
     """Seconds do not do: of two decisions about one phone the later one has to be dated later."""
+    overtaken: Measured | None = None
+    """What the change took at least that was forgotten and whose place this takes; None for none."""
 
 
 class Book:
@@ -81,9 +83,11 @@ class Book:
         account.under_way += 1
         account.occurred_ms = max(account.occurred_ms + 1, time.time_ns() // 1_000_000)
         before = account.level if account.awaited is None else account.awaited.level
+        overtaken = None
         if level is not before:
+            overtaken = _overtaken(account, due_ns)
             account.awaited = _Awaited(_trend(account, before, level), level, due_ns)
-        return Asked(imei, level, account.occurred_ms)
+        return Asked(imei, level, account.occurred_ms, overtaken)
 
     def taken(self, asked: Asked) -> None:
         """Note that the bridge has taken a decision: the phone has to be as it says from now on."""
@@ -105,10 +109,15 @@ class Book:
         if asked.occurred_ms >= account.decided_ms:
             account.required = (*account.required, asked.level)
 
-    def reset(self, imei: Imei, at_ns: int) -> None:
-        """Note that a phone is about to be factory-reset: it has to come back to where it is."""
+    def reset(self, imei: Imei, at_ns: int) -> Measured | None:
+        """Note that a phone is about to be factory-reset: it has to come back to where it is.
+
+        Return what the change took at least that was forgotten and whose place this takes; None for none.
+        """
         account = self._accounts[imei]
+        overtaken = _overtaken(account, at_ns)
         account.awaited = _Awaited("reset_ms", account.required[-1], at_ns)
+        return overtaken
 
     def cut(self, imei: Imei) -> None:
         """Note that a phone is about to be taken off the network."""
@@ -218,6 +227,17 @@ def _arrived(account: _Account, at_ns: int) -> Measured | None:
         return None
     account.awaited = None
     return Measured(awaited.trend, at_ns - awaited.since_ns)
+
+
+def _overtaken(account: _Account, by_ns: int) -> Measured | None:
+    """Return a lower bound of what a forgotten change takes: without it, the slowest would be missing."""
+    awaited = account.awaited
+    if awaited is None or by_ns - awaited.since_ns < _FORGOTTEN_NS:
+        return None
+    # A phone that was opened before it had locked shows nothing, and one that is away still has to come back.
+    is_there = awaited.trend != "reset_ms" and awaited.level is account.level
+    is_away = awaited.trend == "back_ms" and not account.online
+    return None if is_there or is_away else Measured(awaited.trend, by_ns - awaited.since_ns)
 
 
 def _is_idle(account: _Account, now_ns: int) -> bool:

@@ -127,6 +127,8 @@ class Lender:
 
     def _prepare(self, order: Order, due_ns: int) -> tuple[Asked, Mapping[str, Any]]:
         asked = self.book.ask(order.imei, order.level, due_ns)
+        if asked.overtaken is not None:
+            self.tally.overtake(asked.overtaken.trend, asked.overtaken.ns)
         self.tally.due += 1
         self.tally.measure("late_ms", time.monotonic_ns() - due_ns)
         named = {

@@ -216,6 +216,7 @@ def _figures(cast: Cast, counters: CountersDump, findings: Sequence[Finding]) ->
         "decisions_failed": tally.failed.total(),
         "pushed_back": tally.pushed_back.total(),
         "skipped": tally.skipped,
+        "overtaken": tally.overtaken,
         "transitions": tally.transitions,
         "refusals": sum(counters.refusals.values()),
         "connects": counters.connects,

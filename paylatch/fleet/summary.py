@@ -18,11 +18,17 @@ _SHOWN = (
 )
 
 
+_SHOWN_IF_ANY = ("skipped", "overtaken")
+
+
 def summary_of(result: Result) -> Iterator[str]:
     """Yield the lines."""
     yield f"{result.scenario}: {result.figures['phones']:.0f} phones, {result.figures['wall_s']:.1f} s"
     for name in _SHOWN:
         if name in result.figures:
+            yield f"  {name:<20} {result.figures[name]:,.10g}"
+    for name in _SHOWN_IF_ANY:
+        if result.figures[name]:
             yield f"  {name:<20} {result.figures[name]:,.10g}"
     for name, histogram in result.trends.items():
         known = statistics_of(histogram)

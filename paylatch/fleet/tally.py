@@ -55,6 +55,8 @@ class Tally:
     pushed_back: Counter[str] = field(default_factory=Counter)
     """Answers that told to come again later, by name."""
     skipped: int = 0
+    overtaken: int = 0
+    """Changes that were measured although nobody has seen them: they took longer."""
     transitions: int = 0
     resets: int = 0
     cuts: int = 0
@@ -92,6 +94,11 @@ class Tally:
         self.trends[trend].add(ns)
         if trend == "unlock_ms":
             self._recent.add(ns)
+
+    def overtake(self, trend: str, ns: int) -> None:
+        """Count a change that nobody has seen and that is not waited for any more, by what it took at least."""
+        self.overtaken += 1
+        self.measure(trend, ns)
 
     def mark(self, text: str) -> None:
         """Note what begins now."""

@@ -76,6 +76,9 @@ def _tiles(result: Result) -> Iterator[str]:
     if "right_again_s" in figures:
         tiles.append(("until all were right again after the broker's death", f"{written(figures['right_again_s'])} s"))
     tiles.append(("phones lost", written(figures["lost"])))
+    for name, label in (("skipped", "arrivals without a phone"), ("overtaken", "changes unseen when the next began")):
+        if figures[name]:
+            tiles.append((label, written(figures[name])))
     yield '<div class="tiles">'
     yield from (f"<div><b>{escape(value)}</b><span>{escape(label)}</span></div>" for label, value in tiles)
     yield "</div>"

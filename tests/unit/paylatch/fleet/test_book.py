@@ -144,6 +144,25 @@ def test_what_is_awaited_for_too_long_is_not_waited_for(book: Book) -> None:
     assert book.draw("locked", [IMEI], dice(0), idle=True) == IMEI
 
 
+def test_what_was_never_seen_took_at_least_until_the_next_decision(book: Book) -> None:
+    lock(book, at_s=1)
+    assert book.ask(IMEI, Level.RESTRICTED, 30 * S).overtaken is None
+    assert book.ask(IMEI, Level.UNLOCKED, 65 * S).overtaken == Measured("unlock_ms", 35 * S)
+
+
+def test_so_did_a_reset_after_which_the_phone_never_was_right(book: Book) -> None:
+    assert book.reset(IMEI, S) is None
+    assert book.reset(IMEI, 41 * S) == Measured("reset_ms", 40 * S)
+
+
+def test_a_phone_that_stays_away_or_never_had_to_move_is_not_slow(book: Book) -> None:
+    saw(book, 0.5, DOWN)
+    lock(book, at_s=1)
+    assert book.ask(IMEI, Level.UNLOCKED, 60 * S).overtaken is None
+    saw(book, 61, UP)
+    assert book.ask(IMEI, Level.LOCKED, 120 * S).overtaken is None
+
+
 def test_who_is_away_already_is_not_taken_away(book: Book) -> None:
     saw(book, 1, DOWN)
     assert book.draw("all", [IMEI], dice(0), idle=False) is None

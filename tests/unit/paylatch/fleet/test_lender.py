@@ -120,6 +120,15 @@ async def test_a_decision_that_is_taken_is_counted_and_required() -> None:
     assert (one.tally.due, one.tally.decisions, one.tally.trends["answer_ms"].count) == (1, 1, 1)
 
 
+async def test_a_change_that_nobody_saw_is_counted_and_measured_when_the_next_is_decided() -> None:
+    one = desk()
+    long_ago, now = time.monotonic_ns() - 40 * 10**9, time.monotonic_ns()
+    await one.lender.report(one.orders()[0], long_ago)
+    await one.lender.report(Order(IMEIS[0], Level.UNLOCKED, {"type": "payment_received", "cures": True}), now)
+    assert (one.tally.overtaken, one.tally.trends["lock_ms"].count) == (1, 1)
+    assert one.tally.trends["lock_ms"].percentile(100) >= 30_000
+
+
 async def test_one_that_the_bridge_does_not_want_now_is_sent_again_as_it_was() -> None:
     one = desk(busy(), UnavailableError("nobody there"))
     await one.lender.report(one.orders()[0], time.monotonic_ns())

@@ -17,6 +17,7 @@ from paylatch.fleet.report.axes import Axis, decades, from_zero, told_ms, writte
 from paylatch.fleet.report.charts import HEIGHT, WIDTH, Series, histogram_chart, line_chart
 from paylatch.fleet.report.page import page
 from paylatch.fleet.result import Judged, Result, environment
+from paylatch.fleet.summary import summary_of
 from paylatch.fleet.tally import Mark, Sample
 from paylatch.fleet.thresholds import threshold_of
 
@@ -51,7 +52,15 @@ RESULT = Result(
     began=datetime(2026, 11, 25, 18, 0, tzinfo=UTC),
     parameters={"phones": 40, "rate": 20.0, "network": {"connects_per_s": 1000.0}},
     environment=environment(),
-    figures={"phones": 40, "decisions": 30, "lost": 0, "wall_s": 3.0, "decisions_per_s": 10.0},
+    figures={
+        "phones": 40,
+        "decisions": 30,
+        "lost": 0,
+        "skipped": 0,
+        "overtaken": 0,
+        "wall_s": 3.0,
+        "decisions_per_s": 10.0,
+    },
     trends={"unlock_ms": histogram_of(*range(1, 101)), "answer_ms": histogram_of(3.0)},
     refusals={"WrongNonce": 3, "Rollback": 12},
     failed={},
@@ -144,6 +153,16 @@ def test_its_verdict_is_the_exit_codes(changes: dict[str, object], verdict: str)
 def test_a_run_of_which_nothing_was_measured_can_be_told() -> None:
     nothing = replace(RESULT, trends={}, samples=[], marks=[], refusals={}, pushed_back={}, thresholds=[])
     assert "None." in Page(page(nothing)).text
+
+
+def test_arrivals_without_a_phone_and_changes_that_nobody_saw_are_shown_where_there_are_any() -> None:
+    found = replace(RESULT, figures={**RESULT.figures, "skipped": 7, "overtaken": 3})
+    told = ["arrivals without a phone", "changes unseen when the next began"]
+    assert [one in page(found) for one in told] == [True, True]
+    assert [one in page(RESULT) for one in told] == [False, False]
+    lines = [line.split()[:2] for line in summary_of(found)]
+    assert [["skipped", "7"] in lines, ["overtaken", "3"] in lines] == [True, True]
+    assert not any("skipped" in line or "overtaken" in line for line in summary_of(RESULT))
 
 
 @pytest.mark.parametrize("trend", TRENDS)

@@ -1,5 +1,6 @@
 """The lender's side of a scenario: reports decisions in every way that there is, and counts what is answered."""
 
+import asyncio
 import io
 import json
 import secrets
@@ -26,6 +27,7 @@ from paylatch.client import (
 from paylatch.client.errors import problem_in
 from paylatch.fleet.book import Asked, Book
 from paylatch.fleet.tally import Tally
+from paylatch.fleet.transport import CONNECTIONS
 
 _PATIENCE = Patience(total_s=60.0)
 _IMPORT_S = 3600.0
@@ -59,12 +61,14 @@ class Lender:
     tally: Tally
     _run: str = field(default_factory=lambda: secrets.token_hex(6))
     _numbers: Callable[[], int] = field(default_factory=lambda: count(1).__next__)
+    _places: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(CONNECTIONS))
+    """One for each connection: a request waits here, and not unseen in the transport, until it can go out."""
 
     async def report(self, order: Order, due_ns: int) -> None:
         """Report one decision in a request of its own."""
         asked, body = self._prepare(order, due_ns)
         try:
-            await self._insist(lambda: self.bridge.decide(body))
+            await self._insist(lambda: self.bridge.decide(body), due_ns)
         except PaylatchError as error:
             self._failed(asked, error)
         else:
@@ -83,7 +87,7 @@ class Lender:
                 raise next(one for one in outcomes if isinstance(one, UnavailableError))
 
         try:
-            await self._insist(send_what_is_left)
+            await self._insist(send_what_is_left, due_ns, len(orders))
         except PaylatchError as error:
             for asked, _ in left:
                 self._failed(asked, error)
@@ -94,7 +98,7 @@ class Lender:
         prepared = [self._prepare(order, due_ns) for order in orders]
         file = io.BytesIO("".join(json.dumps(body) + "\n" for _, body in prepared).encode())
         try:
-            one = await self._insist(lambda: self._upload(file))
+            one = await self._insist(lambda: self._upload(file), due_ns, len(orders))
             done = await self.bridge.imports.finished(one.import_id, timeout_s=_IMPORT_S, seen=self._seen)
             if done.problem is not None:
                 raise RefusedError(done.problem)
@@ -130,7 +134,6 @@ class Lender:
         if asked.overtaken is not None:
             self.tally.overtake(asked.overtaken.trend, asked.overtaken.ns)
         self.tally.due += 1
-        self.tally.measure("late_ms", time.monotonic_ns() - due_ns)
         named = {
             "decision_id": f"fleet-{self._run}-{self._numbers()}",
             "occurred_at": _written(asked.occurred_ms),
@@ -169,13 +172,21 @@ class Lender:
     def _answered(self, due_ns: int) -> None:
         self.tally.measure("answer_ms", time.monotonic_ns() - due_ns)
 
-    async def _insist(self, ask: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    async def _insist(self, ask: Callable[[], Coroutine[Any, Any, T]], due_ns: int, decisions: int = 1) -> T:
+        """Ask until there is an answer; note how late so many decisions go out for the first time."""
+        unsent = decisions
+
         async def ask_and_count() -> T:
-            try:
-                return await ask()
-            except UnavailableError as error:
-                self.tally.pushed_back[name_of(error)] += 1
-                raise
+            nonlocal unsent
+            async with self._places:
+                for _ in range(unsent):
+                    self.tally.measure("late_ms", time.monotonic_ns() - due_ns)
+                unsent = 0
+                try:
+                    return await ask()
+                except UnavailableError as error:
+                    self.tally.pushed_back[name_of(error)] += 1
+                    raise
 
         return await _PATIENCE.insist(ask_and_count)
 

@@ -10,7 +10,7 @@ TRENDS: Mapping[str, str] = MappingProxyType(
         "back_ms": "from when a phone was connected again until it was as it should be, decided while it was away",
         "reset_ms": "from a factory reset until the phone was as it should be again",
         "answer_ms": "from when a decision was due to be sent until the bridge had answered for it",
-        "late_ms": "from when a decision was due to be sent until it was: how late the generator itself was",
+        "late_ms": "from when a decision was due to be sent until a connection was free for it: how late it was sent",
     }
 )
 """Times in milliseconds, each with what it is."""

@@ -17,6 +17,7 @@ from paylatch.client.answers import read
 from paylatch.fleet.book import Book
 from paylatch.fleet.lender import Lender, Order
 from paylatch.fleet.tally import Tally
+from paylatch.fleet.transport import CONNECTIONS
 from tests.loopback.virtual_time import VirtualTimeLoop
 
 IMEIS = [simulated_imei(number) for number in range(4)]
@@ -173,6 +174,34 @@ async def test_of_a_file_every_row_counts() -> None:
     assert [body["imei"] for body in one.bridge.asked] == IMEIS
     assert one.levels == [Level.LOCKED, Level.UNLOCKED, Level.LOCKED, Level.LOCKED]
     assert (one.tally.decisions, one.tally.in_files, one.tally.failed) == (3, 0, {"422 invalid": 1})
+
+
+async def test_a_decision_is_late_until_a_connection_is_free_for_it() -> None:
+    one, busy_now, answered = desk(), asyncio.Event(), asyncio.Event()
+
+    class SlowBridge(ScriptedBridge):
+        async def decide_all(self, bodies: Iterable[Mapping[str, Any]]) -> list[Outcome]:
+            outcomes = await super().decide_all(bodies)
+            if self.requests == CONNECTIONS:
+                busy_now.set()
+            await answered.wait()
+            return outcomes
+
+    one.bridge = SlowBridge()
+    lender = one.lender
+    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+        for _ in range(CONNECTIONS + 3):
+            tasks.create_task(lender.report(one.orders()[0], time.monotonic_ns()))
+        await busy_now.wait()
+        assert one.tally.trends["late_ms"].count == CONNECTIONS
+        answered.set()
+    assert one.tally.trends["late_ms"].count == one.bridge.requests == CONNECTIONS + 3
+
+
+async def test_what_is_sent_again_was_late_once() -> None:
+    one = desk(busy())
+    await one.lender.report_list(one.orders(), time.monotonic_ns())
+    assert one.tally.trends["late_ms"].count == len(IMEIS)
 
 
 async def test_every_decision_of_a_run_has_its_own_id() -> None:

@@ -28,7 +28,7 @@ class Fleet:
     count: int
     """How many phones there are."""
     connect_s: float
-    """From the first attempt until the last phone was subscribed."""
+    """From the first process's start until the last phone was subscribed."""
     empty_rss_bytes: int
     """The memory of as many processes without a phone."""
 
@@ -56,11 +56,11 @@ async def fleet_of(file: Path, shards: int, directory: Path, port: int) -> Async
     async with _running(nobody, 1, directory / "nobody", port) as none:
         empty = sum(rss_bytes(process.pid) for process in none.processes)
     async with _running(file, shards, directory / "phones", port) as phones:
-        control, start = phones.control, time.perf_counter()
+        control = phones.control
         patience = _CONNECT_S + count * _CONNECT_S_PER_PHONE
         if absent := await control.await_connected(patience):
             raise BenchError(f"{len(absent)} phones did not connect within {patience:g} s, {absent[0]} the first")
-        took = time.perf_counter() - start
+        took = time.monotonic() - phones.began_s
         if absent := await control.await_settled(patience):
             raise BenchError(f"{len(absent)} phones were not confirmed within {patience:g} s, {absent[0]} the first")
         yield Fleet(

@@ -34,7 +34,7 @@ FIGURES: Mapping[str, str] = MappingProxyType(
         "wall_s": "seconds from the first step to the audit's end",
         "decisions_per_s": "decisions taken, by the seconds in which any were",
         "transitions_per_s": "changes of level, by the seconds in which there were any",
-        "connects_per_s": "phones connected at first, by the seconds that it took",
+        "connects_per_s": "phones connected at first, by the seconds since their first process was started",
         "reconnected_s": "from when the broker was back until all phones were connected, the worst outage",
         "right_again_s": "from when the broker was back until each phone had been as it should be, the worst outage",
         "confirmed_again_s": "the same until the bridge had confirmed to each phone that it holds the newest state",

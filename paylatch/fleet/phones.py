@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -51,6 +52,8 @@ class RunningPhones:
 
     control: ShardedControl
     processes: Sequence[ChildProcess]
+    began_s: float
+    """When the first of them was started, by `time.monotonic`: no phone has tried to connect before."""
 
 
 @asynccontextmanager
@@ -86,7 +89,7 @@ async def phones_running(
         *("--backoff-cap-s", str(knocking.backoff_cap_s)),
     ]
     async with AsyncExitStack() as stack:
-        processes = []
+        processes, began_s = [], time.monotonic()
         for number, (name, file, socket) in enumerate(zip(names, files, sockets, strict=True)):
             flags = ["--phones", str(file), "--control", str(socket), "--seed", str(knocking.seed + number)]
             log = directory / f"{name}.log"
@@ -95,7 +98,7 @@ async def phones_running(
         for process, socket in zip(processes, sockets, strict=True):
             await process.wait_until(_listening_on(socket))
         control = ShardedControl(dict(zip(sockets, parts, strict=True)))
-        yield RunningPhones(control=control, processes=processes)
+        yield RunningPhones(control=control, processes=processes, began_s=began_s)
 
 
 def _listening_on(socket: Path) -> Callable[[], Awaitable[bool]]:

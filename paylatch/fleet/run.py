@@ -84,10 +84,9 @@ async def _watched(processes: Sequence[ChildProcess]) -> AsyncIterator[None]:
 async def _assembled(scenario: Scenario, there: Source, phones: RunningPhones, tally: Tally, view: View) -> Cast:
     """Wait until all phones are connected and confirmed, and return all who take part."""
     view.step(f"connecting {scenario.phones} phones in {len(phones.processes)} processes")
-    began = time.monotonic()
     patience = _CONNECTS_IN_S + scenario.phones * _PHONE_CONNECTS_IN_S
     _require_none(await phones.control.await_connected(patience), "connected", patience)
-    tally.first_connected_s = time.monotonic() - began
+    tally.first_connected_s = time.monotonic() - phones.began_s
     _require_none(await phones.control.await_settled(patience), "confirmed", patience)
     await phones.control.news()
     imeis = [phone.imei for phone in await phones.control.dump()]

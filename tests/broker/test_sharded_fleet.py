@@ -4,6 +4,7 @@ import asyncio
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -178,3 +179,11 @@ async def test_a_certificate_of_nobody_known_is_refused(tls_broker: TlsBroker, t
     address = BrokerAddress(port=tls_broker.port, prefix=TOPICS.prefix, tls=True)
     async with phones_running(file, tmp_path, address, Knocking()) as phones:
         assert await phones.control.await_connected(2) == IMEIS
+
+
+async def test_time_runs_from_before_any_phone_could_connect(own_broker: RealBroker, tmp_path: Path) -> None:
+    file = write_phones(tmp_path / "all.jsonl", own_broker, Lender())
+    address = BrokerAddress(port=own_broker.phones_port, prefix=TOPICS.prefix)
+    async with phones_running(file, tmp_path, address, Knocking(), shards=2) as phones:
+        began = time.time() - (time.monotonic() - phones.began_s)
+        assert began < (tmp_path / "fleet.sock").stat().st_mtime

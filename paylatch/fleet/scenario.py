@@ -56,7 +56,7 @@ class Choice(Table):
     cures: bool | None = None
     amount_due: Annotated[int, Field(ge=0)] | None = None
     amount: Annotated[int, Field(ge=0)] | None = None
-    currency: str | None = None
+    currency: Annotated[str, Field(pattern=r"^[A-Z]{3}$")] | None = None
 
     _needs: ClassVar[Mapping[str, str]] = {"payment_overdue": "days_overdue", "payment_received": "cures"}
 
@@ -180,10 +180,15 @@ class Network(Table):
     """The longest wait between one phone's attempts."""
 
 
+_ALL_TAKEN = Threshold("decisions_failed", "==", 0)
+"""Of every scenario that does not say another limit: where nothing was decided, every phone is right."""
+
+
 def _thresholds(limits: Any) -> tuple[Threshold, ...]:
     if not isinstance(limits, Mapping) or not all(isinstance(limit, str) for limit in limits.values()):
         raise ValueError('expected lines like "unlock_ms.p99" = "< 250"')
-    return tuple(threshold_of(f"{metric}{limit}") for metric, limit in limits.items())
+    own = tuple(threshold_of(f"{metric}{limit}") for metric, limit in limits.items())
+    return own if _ALL_TAKEN.metric in {one.metric for one in own} else (*own, _ALL_TAKEN)
 
 
 def _finishing(steps: tuple[Step, ...]) -> tuple[Step, ...]:
@@ -214,7 +219,7 @@ class Scenario(Numbers):
     audit_within: Duration = 60.0
     """How long phones may take, after the last step, to be right: what is not by then is lost."""
     network: Network = Network()
-    thresholds: Annotated[tuple[Threshold, ...], BeforeValidator(_thresholds)] = ()
+    thresholds: Annotated[tuple[Threshold, ...], BeforeValidator(_thresholds)] = (_ALL_TAKEN,)
     step: Annotated[tuple[Step, ...], Field(min_length=1, strict=False), AfterValidator(_finishing)]
 
     def groups(self) -> Sequence[Sequence[Step]]:

@@ -60,7 +60,7 @@ def test_a_shipped_scenario_can_be_read_is_limited_and_says_why_it_is(name: str)
 def test_a_file_becomes_what_it_says() -> None:
     scenario = scenario_of(OWN, "mine.toml")
     assert (scenario.phones, scenario.rate, scenario.ramp, scenario.jitter) == (20, 12.5, 90.0, 0.5)
-    assert [str(one) for one in scenario.thresholds] == ["unlock_ms.p99 < 250", "lost == 0"]
+    assert [str(one) for one in scenario.thresholds] == ["unlock_ms.p99 < 250", "lost == 0", "decisions_failed == 0"]
     (decide, kill), (settle,) = scenario.groups()
     assert isinstance(decide, Decide)
     assert [choice.expect for choice in decide.decisions] == [Level.LOCKED, Level.UNLOCKED]
@@ -88,6 +88,7 @@ def test_a_file_becomes_what_it_says() -> None:
         ('"locked"', '"shut"', "line 15: step.1.decisions.1.expect: a level is one of unlocked, notice"),
         ("days_overdue = 90, ", "", "line 15: step.1.decisions.1: payment_overdue needs days_overdue"),
         ("cures = true", 'cures = "yes"', "line 15: step.1.decisions.2.cures: Input should be a valid boolean"),
+        ("cures = true", 'cures = true, currency = "inr"', "step.1.decisions.2.currency: String should match pattern"),
         ('down = "500ms"', 'up = "500ms"', "line 23: step.2.up: there is no such key"),
         ('do = "settle"', 'do = "settle"\nwith_next = true', "line 10: step: the last step has no next one"),
         ('about = "Mine"', "", "line 1: about: is missing"),
@@ -121,7 +122,16 @@ def test_flags_take_the_place_of_its_numbers_and_thresholds() -> None:
         scenario_of(OWN, "mine.toml"), {"phones": 7, "ramp": "2s"}, ["unlock_ms.p99<10", "lock_ms.p50<3"]
     )
     assert (scenario.phones, scenario.ramp, scenario.rate) == (7, 2.0, 12.5)
-    assert [str(one) for one in scenario.thresholds] == ["lost == 0", "unlock_ms.p99 < 10", "lock_ms.p50 < 3"]
+    expected = ["lost == 0", "decisions_failed == 0", "unlock_ms.p99 < 10", "lock_ms.p50 < 3"]
+    assert [str(one) for one in scenario.thresholds] == expected
+
+
+def test_the_bridge_may_refuse_nothing_unless_a_limit_says_otherwise() -> None:
+    without = scenario_of('about = "Mine"\n[[step]]\ndo = "pause"\ntime = "1s"\n', "mine.toml")
+    assert [str(one) for one in without.thresholds] == ["decisions_failed == 0"]
+    other = scenario_of(OWN.replace('"lost" = "== 0"', '"decisions_failed" = "< 3"'), "mine.toml")
+    assert [str(one) for one in other.thresholds] == ["unlock_ms.p99 < 250", "decisions_failed < 3"]
+    assert [str(one) for one in changed(without, {}, ["decisions_failed<9"]).thresholds] == ["decisions_failed < 9"]
 
 
 @pytest.mark.parametrize(

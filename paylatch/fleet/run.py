@@ -134,6 +134,8 @@ async def _played(cast: Cast, view: View) -> tuple[str | None, list[Finding]]:
         findings = await audit(cast, cast.scenario.audit_within)
         for task in watching:
             task.cancel()
+    await cast.follow()
+    cast.tally.sample_last(**await _phones_now(cast))
     cast.tally.end()
     return stopped_by, findings
 
@@ -150,15 +152,17 @@ async def _follow(cast: Cast) -> NoReturn:
         await asyncio.sleep(_FOLLOW_S)
 
 
+async def _phones_now(cast: Cast) -> dict[str, int]:
+    """Return what a sample says of the phones."""
+    counters = await cast.fleet.counters()
+    refusals = sum(counters.refusals.values())
+    return {"connected": counters.online, "refusals": refusals, "rss_bytes": counters.rss_bytes}
+
+
 async def _sample(cast: Cast, view: View) -> NoReturn:
     last: deque[Sample] = deque(maxlen=_RATE_OVER)
     while True:
-        counters = await cast.fleet.counters()
-        last.append(
-            cast.tally.sample(
-                connected=counters.online, refusals=sum(counters.refusals.values()), rss_bytes=counters.rss_bytes
-            )
-        )
+        last.append(cast.tally.sample(**await _phones_now(cast)))
         over_s = max(last[-1].at_s - last[0].at_s, _SAMPLE_S)
         view.moment(
             Moment(
@@ -225,8 +229,8 @@ def _figures(cast: Cast, counters: CountersDump, findings: Sequence[Finding]) ->
         "lost": sum(finding.lost for finding in findings),
         "unproven": sum(not finding.lost for finding in findings),
         "wall_s": tally.wall_s,
-        "decisions_per_s": _busy_rate(tally.samples, "decisions"),
-        "transitions_per_s": _busy_rate(tally.samples, "transitions"),
+        "decisions_per_s": busy_rate(tally.samples, "decisions"),
+        "transitions_per_s": busy_rate(tally.samples, "transitions"),
         "connects_per_s": phones / tally.first_connected_s if tally.first_connected_s else None,
         "reconnected_s": max(tally.reconnected_s, default=None),
         "right_again_s": max(tally.right_again_s, default=None),
@@ -242,11 +246,14 @@ def _most(samples: Sequence[Sample], counters: CountersDump) -> int:
     return max((one.rss_bytes for one in samples), default=counters.rss_bytes) - counters.empty_bytes
 
 
-def _busy_rate(samples: Sequence[Sample], what: str) -> float | None:
-    """Return how many there were a second, over the time in which there were any."""
-    pairs = [
-        (after.at_s - before.at_s, getattr(after, what) - getattr(before, what))
+def busy_rate(samples: Sequence[Sample], what: str) -> float | None:
+    """Return how many there were a second, from the first to the last: what stood still in between counts."""
+    busy = [
+        (before, after)
         for before, after in itertools.pairwise(samples)
+        if getattr(after, what) != getattr(before, what)
     ]
-    busy_s = sum(seconds for seconds, count in pairs if count)
-    return sum(count for _, count in pairs) / busy_s if busy_s else None
+    if not busy:
+        return None
+    first, last = busy[0][0], busy[-1][1]
+    return float((getattr(last, what) - getattr(first, what)) / (last.at_s - first.at_s))

@@ -124,6 +124,11 @@ class Tally:
             self._keep(one)
         return one
 
+    def sample_last(self, *, connected: int, refusals: int, rss_bytes: int) -> None:
+        """Note what there is in the end, whenever the moment before it was."""
+        self._since = self._every
+        self.sample(connected=connected, refusals=refusals, rss_bytes=rss_bytes)
+
     def _keep(self, one: Sample) -> None:
         self._since, self._recent = 0, Histogram()
         self.samples.append(one)

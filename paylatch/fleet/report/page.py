@@ -67,8 +67,9 @@ def _tiles(result: Result) -> Iterator[str]:
     tiles = [
         ("phones", written(figures["phones"])),
         ("decisions", written(figures["decisions"])),
-        ("decisions a second", written(figures.get("decisions_per_s", 0.0))),
     ]
+    if "decisions_per_s" in figures:
+        tiles.append(("decisions a second", written(figures["decisions_per_s"])))
     for trend, label in (("unlock_ms", "to open"), ("lock_ms", "to lock"), ("reset_ms", "back after a reset")):
         if trend in result.trends:
             known = statistics_of(result.trends[trend])

@@ -1,6 +1,7 @@
 """Percentiles, and the thresholds over them."""
 
 import math
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 from paylatch.fleet.histogram import Histogram
 from paylatch.fleet.metrics import FIGURES, STATISTICS, TRENDS
 from paylatch.fleet.result import judge, statistics_of
+from paylatch.fleet.run import busy_rate
 from paylatch.fleet.tally import MOST_SAMPLES, Tally
 from paylatch.fleet.thresholds import Threshold, threshold_of
 
@@ -112,3 +114,26 @@ def test_a_long_run_is_looked_at_in_longer_steps() -> None:
     assert decisions == sorted(decisions)
     assert len({after - before for before, after in pairwise(decisions)}) == 1
     assert all(sample.unlock_p50_ms == 1.0 for sample in tally.samples)
+
+
+def sampled(*decisions: int) -> Tally:
+    """A run that was looked at every second."""
+    tally = Tally()
+    for number, count in enumerate(decisions):
+        tally.decisions = count
+        taken = tally.sample(connected=1, refusals=0, rss_bytes=0)
+        tally.samples[-1] = replace(taken, at_s=float(number))
+    return tally
+
+
+def test_a_rate_counts_the_time_in_which_everything_stood_still_but_none_before_and_after() -> None:
+    assert busy_rate(sampled(0, 0, 40, 40, 40, 80, 80, 80).samples, "decisions") == 20
+    assert busy_rate(sampled(5, 5).samples, "decisions") is None
+    assert busy_rate([], "decisions") is None
+
+
+def test_the_end_is_in_the_samples_however_long_their_steps_are() -> None:
+    tally = sampled(*range(MOST_SAMPLES + 2))
+    tally.decisions = 5 * MOST_SAMPLES
+    tally.sample_last(connected=1, refusals=0, rss_bytes=0)
+    assert tally.samples[-1].decisions == 5 * MOST_SAMPLES

@@ -155,6 +155,12 @@ def test_a_run_of_which_nothing_was_measured_can_be_told() -> None:
     assert "None." in Page(page(nothing)).text
 
 
+def test_a_rate_that_was_not_measured_is_no_tile() -> None:
+    without = {name: value for name, value in RESULT.figures.items() if name != "decisions_per_s"}
+    assert "decisions a second" not in page(replace(RESULT, figures=without))
+    assert "decisions a second" in page(RESULT)
+
+
 def test_arrivals_without_a_phone_and_changes_that_nobody_saw_are_shown_where_there_are_any() -> None:
     found = replace(RESULT, figures={**RESULT.figures, "skipped": 7, "overtaken": 3})
     told = ["arrivals without a phone", "changes unseen when the next began"]

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from device_sim.phone.identity import Identity
 from lock_protocol.imei import Imei, InvalidImeiError, luhn_digit, parse_imei
@@ -80,6 +80,20 @@ def new_device_seed() -> bytes:
 def write_fleet(path: Path, lines: Iterable[FleetLine]) -> None:
     """Write the file that `read_fleet` reads, for its owner alone."""
     _write_privately(path, (_to_json(line) + "\n" for line in lines))
+
+
+def create_fleet(path: Path) -> IO[str]:
+    """Open a new fleet's file, for its owner alone; `add_phones` writes there what `read_fleet` reads.
+
+    Raises:
+        OSError: it cannot be written, or is there already: a fleet's keys are nowhere else.
+    """
+    return os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8")
+
+
+def add_phones(file: IO[str], lines: Iterable[FleetLine]) -> None:
+    """Write phones to the end of a fleet's file."""
+    file.writelines(_to_json(line) + "\n" for line in lines)
 
 
 def split_fleet(path: Path, parts: Iterable[tuple[Path, int]]) -> None:

@@ -71,21 +71,41 @@ def enrol(
     key_file: KeyFileOption = None,
 ) -> None:
     """Enrol new simulated phones with a bridge, for runs to come. Their IMEIs are those of no real phone."""
-    from paylatch.client import PaylatchError  # noqa: PLC0415 - see the package's docstring
+    from device_sim.identities import create_fleet  # noqa: PLC0415 - see the package's docstring
+    from paylatch.client import PaylatchError  # noqa: PLC0415
     from paylatch.demo.lender import connected  # noqa: PLC0415
     from paylatch.fleet.options import FleetUsageError  # noqa: PLC0415
     from paylatch.fleet.sources import enrol as enrol_phones  # noqa: PLC0415
     from paylatch.fleet.view import PlainView  # noqa: PLC0415
 
     key = api_key(key_file)
+    try:
+        file = create_fleet(out)
+    except OSError as error:
+        fail(error, USAGE)
 
     async def enrol_all() -> str:
-        async with connected(url, key) as bridge:
-            address = await enrol_phones(bridge, phones, first, out, PlainView())
+        with file:
+            async with connected(url, key) as bridge:
+                address = await enrol_phones(bridge, phones, first, file, PlainView())
         return f"--host {address.host} --port {address.port} --prefix {address.prefix}"
 
-    where = finish(enrol_all(), (PaylatchError, OSError), usage=(FleetUsageError,))
+    try:
+        where = finish(enrol_all(), (PaylatchError, OSError), usage=(FleetUsageError,))
+    except typer.Exit:
+        _keep_enrolled(out)
+        raise
     typer.echo(f"enrolled {phones} phones in {out}; they connect with {where}", err=True)
+
+
+def _keep_enrolled(out: Path) -> None:
+    """Say what was enrolled before something failed; a file without a phone goes."""
+    from device_sim.identities import read_fleet  # noqa: PLC0415 - see the package's docstring
+
+    if there := len(read_fleet(out)):
+        typer.echo(f"enrolled {there} phones before that; {out} has them, and nobody else has their keys", err=True)
+    else:
+        out.unlink()
 
 
 @app.command("run", epilog=_RUN_EXAMPLES)

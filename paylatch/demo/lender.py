@@ -3,11 +3,11 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from pathlib import Path
+from typing import IO
 
-from device_sim.identities import FleetLine, new_device_seed, write_fleet
+from device_sim.identities import FleetLine, add_phones, new_device_seed
 from lock_protocol.keys import PublicKey, SigningKey
-from paylatch.client import Bridge, Decided, Enrolled, Patience, connect
+from paylatch.client import Bridge, Decided, Enrolled, Patience, PaylatchError, connect
 from paylatch.demo.options import DemoError
 from paylatch.facts import Borrower, Fact
 from paylatch.fleet.transport import KeptConnections
@@ -19,38 +19,54 @@ _AT_ONCE = Patience(total_s=0)
 
 
 async def enrol_fleet(
-    bridge: Bridge, borrowers: Sequence[Borrower], path: Path, done: Callable[[], object] = lambda: None
+    bridge: Bridge, borrowers: Sequence[Borrower], file: IO[str], done: Callable[[], object] = lambda: None
 ) -> list[Enrolled]:
-    """Enrol a new phone for each borrower and write the fleet's file; return what the bridge has answered.
+    """Enrol a new phone for each borrower and write them to a fleet's file; return what the bridge has answered.
+
+    Where it has refused one, those that were enrolled are in the file all the same: nobody else has their keys.
 
     Args:
         bridge: where.
         borrowers: one at least.
-        path: of the file.
+        file: as `create_fleet` has opened it.
         done: told of each that is enrolled.
+
+    Raises:
+        PaylatchError: the bridge has refused one, or did not answer; no other was begun after that.
     """
-    seeds = [new_device_seed() for _ in borrowers]
+    seeds = {borrower.imei: new_device_seed() for borrower in borrowers}
     places = asyncio.Semaphore(_ENROLMENTS_AT_A_TIME)
+    answers: dict[str, Enrolled] = {}
+    failed: list[PaylatchError] = []
 
-    async def enrol_one(borrower: Borrower, seed: bytes) -> Enrolled:
+    async def enrol_one(borrower: Borrower) -> None:
         async with places:
-            enrolled = await _enrol(bridge, borrower, SigningKey.from_seed(seed).public)
+            if failed:
+                return
+            try:
+                key = SigningKey.from_seed(seeds[borrower.imei]).public
+                answers[borrower.imei] = await _enrol(bridge, borrower, key)
+            except PaylatchError as error:
+                # What is under way is waited for: its phones may be enrolled, and would have lost their keys.
+                failed.append(error)
+                return
         done()
-        return enrolled
 
-    async with asyncio.TaskGroup() as tasks:
-        enrolling = [
-            tasks.create_task(enrol_one(borrower, seed), name=f"enrol {borrower.imei}")
-            for borrower, seed in zip(borrowers, seeds, strict=True)
-        ]
-    enrolled = [task.result() for task in enrolling]
-    write_fleet(
-        path,
-        (
-            FleetLine(imei=one.imei, device_seed=seed, password=one.mqtt.password, root=one.root)
-            for one, seed in zip(enrolled, seeds, strict=True)
-        ),
-    )
+    try:
+        async with asyncio.TaskGroup() as tasks:
+            for borrower in borrowers:
+                tasks.create_task(enrol_one(borrower), name=f"enrol {borrower.imei}")
+    finally:
+        enrolled = [answers[borrower.imei] for borrower in borrowers if borrower.imei in answers]
+        add_phones(
+            file,
+            (
+                FleetLine(imei=one.imei, device_seed=seeds[one.imei], password=one.mqtt.password, root=one.root)
+                for one in enrolled
+            ),
+        )
+    if failed:
+        raise failed[0]
     return enrolled
 
 

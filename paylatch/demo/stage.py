@@ -14,6 +14,7 @@ from pathlib import Path
 from broker_bridge.adapters.mqtt.passwords import SALT_BYTES, hash_password
 from broker_bridge.adapters.signing.keys import init_development_keys
 from device_sim.fleet.control_client import FleetControl
+from device_sim.identities import create_fleet
 from lock_protocol.messages import LenderId, Root
 from lock_protocol.topics import Topics
 from lock_protocol.trust import pinned_root
@@ -218,7 +219,8 @@ async def built(files: Files, database: str, borrowers: Sequence[Borrower], view
     async with AsyncExitStack() as stack:
         there = await stack.enter_async_context(site(files, database, view))
         view.step(f"enrolling {len(borrowers)} phones")
-        first, *_ = await enrol_fleet(there.bridge, borrowers, files.fleet_phones)
+        with create_fleet(files.fleet_phones) as file:
+            first, *_ = await enrol_fleet(there.bridge, borrowers, file)
         view.step(f"connecting {len(borrowers)} phones")
         topics = Topics(first.mqtt.topic_prefix)
         phones = await _phones(stack, files, there.ports, topics, len(borrowers))

@@ -6,10 +6,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import IO
 
 from device_sim.fleet.control_client import FleetControl
 from device_sim.fleet.process import RESERVED_FILES, allow_files
-from device_sim.identities import MAX_PHONES, read_fleet, simulated_imei, split_fleet, write_fleet
+from device_sim.identities import MAX_PHONES, create_fleet, read_fleet, simulated_imei, split_fleet, write_fleet
 from paylatch.bench.enrolment import enrol_in
 from paylatch.broker_process import MosquittoProcess
 from paylatch.client import Bridge, ConflictError
@@ -136,7 +137,8 @@ async def _there(options: Options, access: BridgeAccess, files: Files, view: Ann
     phones = options.scenario.phones
     async with connected(access.url, access.api_key) as bridge:
         if options.fleet_file is None:
-            told = await enrol(bridge, phones, options.first, files.fleet_phones, view)
+            with create_fleet(files.fleet_phones) as new:
+                told = await enrol(bridge, phones, options.first, new, view)
             file, address = files.fleet_phones, replace(told, **options.broker)
         else:
             file, address = (
@@ -146,8 +148,8 @@ async def _there(options: Options, access: BridgeAccess, files: Files, view: Ann
         yield Source(bridge=bridge, fleet_file=file, address=address, broker=OperatorsBroker(view))
 
 
-async def enrol(bridge: Bridge, phones: int, first: int, path: Path, view: Announcer) -> BrokerAddress:
-    """Enrol new phones and write the fleet's file; return where the bridge says that phones connect.
+async def enrol(bridge: Bridge, phones: int, first: int, file: IO[str], view: Announcer) -> BrokerAddress:
+    """Enrol new phones and write them to the fleet's file; return where the bridge says that phones connect.
 
     Raises:
         FleetUsageError: there are no such phones, or they are enrolled already.
@@ -156,16 +158,13 @@ async def enrol(bridge: Bridge, phones: int, first: int, path: Path, view: Annou
         raise FleetUsageError(f"simulated phones are numbered 0 to {MAX_PHONES - 1}; {phones} from {first} on are more")
     borrowers = [Borrower(account=n + 1, imei=simulated_imei(n)) for n in range(first, first + phones)]
     view.step(f"enrolling {phones} phones")
-    conflict: Exception | None = None
     try:
-        first_one, *_ = await enrol_fleet(bridge, borrowers, path)
-        return BrokerAddress(host=first_one.mqtt.host, port=first_one.mqtt.port, prefix=first_one.mqtt.topic_prefix)
-    except* ConflictError as errors:
-        conflict = errors.exceptions[0]
-    # Here and not above: what is raised inside `except*` comes out wrapped in a group.
-    raise FleetUsageError(
-        f"{conflict}; use the fleet's file of then (--fleet), or number the new phones from another one on (--first)"
-    )
+        first_one, *_ = await enrol_fleet(bridge, borrowers, file)
+    except ConflictError as error:
+        raise FleetUsageError(
+            f"{error}; use the fleet's file of then (--fleet), or number the new phones from another one on (--first)"
+        ) from error
+    return BrokerAddress(host=first_one.mqtt.host, port=first_one.mqtt.port, prefix=first_one.mqtt.topic_prefix)
 
 
 async def _some_of(fleet_file: Path, phones: int, files: Files) -> Path:

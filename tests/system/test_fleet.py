@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
+from device_sim.identities import read_fleet
 from paylatch.cli import app
 from paylatch.fleet.reading import shipped
 from tests.system.quickstart import running_quickstart
@@ -114,6 +115,24 @@ def test_what_the_decisions_do_not_lead_to_is_found(bridge: list[str], tmp_path:
     done = paylatch("run", str(own), "--phones", "2", "--first", "950", *bridge, code=1)
     assert "FAIL stopped: 2 of 2 phones were not right within 1 s" in done.stdout
     assert "has to be locked, shows restricted, and has told the bridge restricted" in done.stdout
+
+
+def test_a_fleets_file_is_never_overwritten_and_has_whoever_was_enrolled(bridge: list[str], tmp_path: Path) -> None:
+    fleet, more, none = (tmp_path / name for name in ("fleet.jsonl", "more.jsonl", "none.jsonl"))
+    paylatch("enrol", "--phones", "1", "--first", "973", "--out", str(fleet), *bridge)
+    before = fleet.read_bytes()
+    done = paylatch("enrol", "--phones", "1", "--first", "990", "--out", str(fleet), *bridge, code=2)
+    assert "File exists" in done.stderr
+    assert fleet.read_bytes() == before
+    done = paylatch("enrol", "--phones", "5", "--first", "970", "--out", str(more), *bridge, code=2)
+    enrolled = len(read_fleet(more))
+    assert f"enrolled {enrolled} phones before that" in done.stderr
+    paylatch("enrol", "--phones", "1", "--first", "973", "--out", str(none), *bridge, code=2)
+    assert not none.exists()
+    unwritable = tmp_path / "nowhere" / "fleet.jsonl"
+    paylatch("enrol", "--phones", "1", "--first", "991", "--out", str(unwritable), *bridge, code=2)
+    # It was not enrolled, so that it can be now.
+    paylatch("enrol", "--phones", "1", "--first", "991", "--out", str(none), *bridge)
 
 
 def test_phones_that_are_enrolled_already_are_not_taken_over(bridge: list[str]) -> None:

@@ -32,7 +32,7 @@ from paylatch.commands import (
 )
 from paylatch.commands import config as config_commands
 from paylatch.commands import histories as histories_commands
-from paylatch.commands.files import create
+from paylatch.commands.files import create, prepare, require_distinct, write_all
 from paylatch.commands.options import ConfigOption, JsonOption, as_flag, given, lender_named, settings_from
 from paylatch.commands.outcome import FAILED, INTERRUPTED, fail, finish
 from paylatch.commands.show import show_json
@@ -142,15 +142,15 @@ def demo(
 
     failures = (DemoError, PaylatchError, BrokerError, PostgresError, StoreUnavailableError, FleetControlError, OSError)
     options = Options(phones=phones, months=months, histories=histories, seed=seed, database=database, keep=keep)
+    require_distinct(audit, json_path)
     with ExitStack() as stack:
         view = choose_view(quiet=quiet)
         audit_file = create(stack, audit)
-        json_file = create(stack, json_path)
+        json_file = prepare(stack, json_path)
         with view:
             result = finish(run(options, view, audit_file), failures, usage=(DemoUsageError, HistoryError))
             view.summary(result)
-        if json_file is not None:
-            json_file.write(json.dumps(result.to_json(), indent=2) + "\n")
+        write_all([(json_file, lambda file: file.write(json.dumps(result.to_json(), indent=2) + "\n"))])
     if result.violations:
         raise typer.Exit(FAILED)
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from paylatch.commands.files import create
+from paylatch.commands.files import prepare, write_all
 from paylatch.commands.outcome import FAILED, finish
 
 EXAMPLE = "Example: paylatch bench --phones 10000 --decisions 50000 --json figures.json"
@@ -54,12 +54,11 @@ def bench(
     failures = (*ours, PaylatchError, StoreUnavailableError, OSError)
     options = Options(phones=phones, decisions=decisions, shards=shards, database=database, keep=keep)
     with ExitStack() as stack:
-        json_file = create(stack, json_path)
+        json_file = prepare(stack, json_path)
         with choose_steps() as steps:
             result = finish(run(options, steps), failures, usage=(DemoUsageError,))
             steps.figures("Paylatch benchmark", summary_of(result), good=not result.lost)
-        if json_file is not None:
-            json_file.write(json.dumps(result.to_json(), indent=2) + "\n")
+        write_all([(json_file, lambda file: file.write(json.dumps(result.to_json(), indent=2) + "\n"))])
     for fault in result.faults:
         typer.echo(f"lost: {fault}", err=True)
     if result.lost:

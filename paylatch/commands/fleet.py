@@ -3,13 +3,14 @@
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from paylatch.commands.asking import DEFAULT_URL, KeyFileOption, UrlOption, api_key
-from paylatch.commands.files import create
+from paylatch.commands.files import prepare, require_distinct, write_all
 from paylatch.commands.options import JsonOption
 from paylatch.commands.outcome import FAILED, TOO_SLOW, USAGE, fail, finish
 from paylatch.commands.show import show_json, show_table
@@ -216,13 +217,13 @@ def run(
         (json_path, _write_json),
         (csv_path, _write_csv),
     )
+    require_distinct(report, json_path, csv_path)
     with ExitStack() as stack:
-        files = [(create(stack, path), write) for path, write in writers]
+        files = [(prepare(stack, path), write) for path, write in writers]
         result = _played(options, quiet=quiet)
-        for file, write in files:
-            if file is not None:
-                write(result, file)
-    _tell(result)
+        _tell(result)
+        write_all([(file, partial(write, result)) for file, write in files])
+    _end(result)
 
 
 def _scenario(name: str, flags: Mapping[str, Any], thresholds: list[str]) -> "Scenario":
@@ -269,11 +270,15 @@ def _write_csv(result: "Result", file: IO[str]) -> None:
 
 
 def _tell(result: "Result") -> None:
-    """Show what was found, and end with the exit code that says it."""
+    """Show what was found."""
     from paylatch.fleet.summary import summary_of  # noqa: PLC0415 - see the package's docstring
 
     for line in summary_of(result):
         typer.echo(line)
+
+
+def _end(result: "Result") -> None:
+    """End with the exit code that says what was found."""
     if not result.is_right:
         raise typer.Exit(FAILED)
     if not result.is_fast:

@@ -182,7 +182,7 @@ async def _some(
     idle: bool = False,
 ) -> None:
     """Do something to one phone after the other, or to all of them in one request."""
-    if step.pace == AT_ONCE and not step.repeat:
+    if step.pace == AT_ONCE:
         if chosen := cast.book.choose(step.who, step.share, dice):
             await act(chosen)
         return

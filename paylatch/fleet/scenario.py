@@ -1,7 +1,7 @@
 """What a scenario is: a few numbers that flags can replace, and steps that are done one after the other."""
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
@@ -27,6 +27,7 @@ def _level(name: object) -> Level:
 LevelName = Annotated[Level, BeforeValidator(_level)]
 Rate = Annotated[float, Field(gt=0, le=1_000_000)]
 Share = Annotated[float, Field(gt=0, le=1)]
+Pace = Annotated[float, Field(gt=0, le=1000)] | Literal["at-once"]
 Jitter = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -39,7 +40,7 @@ class Table(BaseModel):
 class Choice(Table):
     """One decision that a step may report, and what it has to lead to."""
 
-    weight: Annotated[float, Field(gt=0)] = 1.0
+    weight: Annotated[float, Field(gt=0, le=1_000_000)] = 1.0
     """How often it is chosen, beside the step's others."""
     type: Literal[
         "payment_overdue",
@@ -83,10 +84,16 @@ class _Arriving(_Step):
     who: Who = "all"
     share: Share = 1.0
     """Of those, chosen at random."""
-    pace: Annotated[float, Field(gt=0)] | Literal["at-once"] = 1.0
+    pace: Pace = 1.0
     """How many times the run's rate; `at-once` for no rate at all."""
     repeat: bool = False
     """Whether it goes on for the run's duration, each time with another phone; else each has its turn once."""
+
+    @model_validator(mode="after")
+    def _at_a_rate(self) -> Self:
+        if self.repeat and self.pace == AT_ONCE:
+            raise ValueError("what repeats needs a pace: at once it would never end")
+        return self
 
 
 class Decide(_Arriving):
@@ -112,7 +119,7 @@ class Replay(_Step):
     months: Annotated[int, Field(ge=1, le=6)] = 6
     by: Literal["one", "list"] = "list"
     list_of: Annotated[int, Field(ge=2, le=1000)] = 100
-    pace: Annotated[float, Field(gt=0)] | Literal["at-once"] = 1.0
+    pace: Pace = 1.0
     within: Duration = 120.0
 
 

@@ -13,6 +13,7 @@ from typing import Protocol, Self
 
 from rich.console import Console
 from rich.live import Live
+from rich.markup import escape
 from rich.table import Table
 
 from paylatch.fleet.tally import Sample
@@ -89,7 +90,7 @@ class RichView(QuietView):
 
     def step(self, text: str) -> None:
         """Show it under the steps before."""
-        self._console.print(f"[dim]{time.monotonic() - self._start:6.1f} s[/dim]  {text}", highlight=False)
+        self._console.print(f"[dim]{time.monotonic() - self._start:6.1f} s[/dim]  {escape(text)}", highlight=False)
 
     def moment(self, moment: Moment) -> None:
         """Show it in place of the one before."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from lock_protocol.imei import Imei
 from paylatch.fleet.arrivals import keep_time
-from paylatch.fleet.cast import Cast
+from paylatch.fleet.cast import Cast, StepError
 from paylatch.fleet.histories import months_of
 from paylatch.fleet.lender import Order
 from paylatch.fleet.scenario import (
@@ -26,10 +26,6 @@ from paylatch.fleet.scenario import (
     Settle,
     Step,
 )
-
-
-class StepError(Exception):
-    """A step did not come to its end: what follows would measure something else than it says."""
 
 
 async def perform(cast: Cast, step: Step) -> None:
@@ -227,7 +223,7 @@ async def _each(
 async def _kill_broker(cast: Cast, step: KillBroker, dice: Random) -> None:
     del dice
     cast.tally.outages += 1
-    await cast.broker.strike(step.down, keep=step.keep, fleet=cast.fleet)
+    await cast.broker.strike(step.down, keep=step.keep, within_s=step.within, fleet=cast.fleet)
     back = time.monotonic()
     _require_all(cast, await cast.fleet.await_connected(step.within), step.within)
     cast.tally.reconnected_s.append(time.monotonic() - back)

@@ -25,16 +25,24 @@ _BETWEEN_S = 0.02
 Pace = float | Literal["at-once"]
 
 
+class StepError(Exception):
+    """A step did not come to its end: what follows would measure something else than it says."""
+
+
 class Broker(Protocol):
     """The broker, as far as a scenario may harm it."""
 
-    async def strike(self, down_s: float, *, keep: bool, fleet: FleetControl) -> None:
+    async def strike(self, down_s: float, *, keep: bool, within_s: float, fleet: FleetControl) -> None:
         """Have it killed; return when it accepts connections again.
 
         Args:
             down_s: how long it stays away, in seconds.
             keep: whether it comes back with what it had saved.
+            within_s: how long its operator may take to kill it, and then to start it again.
             fleet: the phones that will notice.
+
+        Raises:
+            StepError: its operator did not do it in time.
         """
 
 

@@ -15,10 +15,10 @@ from lock_protocol.imei import Imei
 from paylatch.demo.options import DemoError
 from paylatch.demo.processes import ChildProcess
 from paylatch.demo.stage import directory_of
-from paylatch.fleet.actions import StepError, perform
+from paylatch.fleet.actions import perform
 from paylatch.fleet.audit import Finding, audit, known_phones
 from paylatch.fleet.book import Book
-from paylatch.fleet.cast import Cast
+from paylatch.fleet.cast import Cast, StepError
 from paylatch.fleet.histories import require_accounts
 from paylatch.fleet.lender import Lender
 from paylatch.fleet.options import Options

@@ -156,7 +156,7 @@ class KillBroker(_Step):
     keep: bool = True
     """Whether it finds what it had saved."""
     within: Duration = 300.0
-    """How long everything may take to be right again."""
+    """How long everything may take to be right again; an operator as long to kill the broker, and to start it."""
 
 
 class Settle(_Step):

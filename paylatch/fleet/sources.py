@@ -1,7 +1,6 @@
 """Where a run's bridge and phones come from: of its own, or those that are there."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
@@ -18,12 +17,11 @@ from paylatch.demo.lender import connected, enrol_fleet
 from paylatch.demo.processes import ChildProcess
 from paylatch.demo.stage import LENDER, Files, site
 from paylatch.facts import Borrower
-from paylatch.fleet.cast import Broker
+from paylatch.fleet.cast import Broker, Deadline, StepError
 from paylatch.fleet.options import BridgeAccess, FleetUsageError, Options
 from paylatch.fleet.phones import BrokerAddress
 from paylatch.steps import Announcer
 
-_NOTICE_WITHIN_S = 600.0
 _ASK_AGAIN_S = 0.2
 _LOST_SHARE = 0.5
 
@@ -46,9 +44,9 @@ class OwnBroker:
 
     process: MosquittoProcess
 
-    async def strike(self, down_s: float, *, keep: bool, fleet: FleetControl) -> None:
+    async def strike(self, down_s: float, *, keep: bool, within_s: float, fleet: FleetControl) -> None:
         """End it by SIGKILL, and start it again after a while."""
-        del fleet
+        del within_s, fleet
         await asyncio.to_thread(self.process.kill)
         await asyncio.sleep(down_s)
         if not keep:
@@ -62,27 +60,28 @@ class OperatorsBroker:
 
     view: Announcer
 
-    async def strike(self, down_s: float, *, keep: bool, fleet: FleetControl) -> None:
+    async def strike(self, down_s: float, *, keep: bool, within_s: float, fleet: FleetControl) -> None:
         """Wait until most phones have lost their connections, and then until the first is back.
 
         Raises:
-            FleetUsageError: nobody has killed it.
+            StepError: nobody has killed it in time, or started it again.
         """
-        del down_s, keep
-        self.view.step("kill the broker now, and start it again")
+        del down_s
+        self.view.step(f"kill the broker now, and start it again{'' if keep else ' with nothing of what it had saved'}")
         before = (await fleet.counters()).online
-        lowest = await self._online_becomes(fleet, most=int(before * _LOST_SHARE))
+        killing = Deadline(within_s)
+        while (lowest := (await fleet.counters()).online) > int(before * _LOST_SHARE):
+            await _ask_again(killing, f"the broker was not killed within {within_s:g} s; --local kills its own")
+        starting = Deadline(within_s)
         while (online := (await fleet.counters()).online) <= lowest:
             lowest = min(lowest, online)
-            await asyncio.sleep(_ASK_AGAIN_S)
+            await _ask_again(starting, f"no phone was back within {within_s:g} s of the broker's death")
 
-    async def _online_becomes(self, fleet: FleetControl, *, most: int) -> int:
-        deadline = time.monotonic() + _NOTICE_WITHIN_S
-        while (online := (await fleet.counters()).online) > most:
-            if time.monotonic() > deadline:
-                raise FleetUsageError(f"the broker was not killed within {_NOTICE_WITHIN_S:g} s; --local kills its own")
-            await asyncio.sleep(_ASK_AGAIN_S)
-        return online
+
+async def _ask_again(deadline: Deadline, too_late: str) -> None:
+    if not deadline.left_s:
+        raise StepError(too_late)
+    await asyncio.sleep(min(_ASK_AGAIN_S, deadline.left_s))
 
 
 @asynccontextmanager

@@ -106,7 +106,7 @@ class Book:
         """Note that nobody knows whether the bridge has taken a decision: both are right from now on."""
         account = self._accounts[asked.imei]
         account.under_way -= 1
-        if asked.occurred_ms >= account.decided_ms:
+        if asked.occurred_ms >= account.decided_ms and asked.level not in account.required:
             account.required = (*account.required, asked.level)
 
     def reset(self, imei: Imei, at_ns: int) -> Measured | None:

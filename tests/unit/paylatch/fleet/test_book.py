@@ -56,6 +56,11 @@ def test_after_a_decision_that_nobody_knows_of_both_is_right(book: Book) -> None
     assert book.required([IMEI]) == {IMEI: Level.LOCKED}
 
 
+def test_a_decision_that_nobody_knows_of_and_that_changes_nothing_leaves_no_doubt(book: Book) -> None:
+    book.unknown(book.ask(IMEI, Level.UNLOCKED, S))
+    assert book.required([IMEI]) == {IMEI: Level.UNLOCKED}
+
+
 def test_a_change_is_measured_from_when_its_decision_was_due(book: Book) -> None:
     lock(book, at_s=1.0)
     assert saw(book, 1.5, "locked") == Measured("lock_ms", S // 2)

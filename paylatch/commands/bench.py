@@ -52,7 +52,7 @@ def bench(
 
     ours = (BenchError, DemoError, BrokerError, PostgresError, FleetControlError)
     failures = (*ours, PaylatchError, StoreUnavailableError, OSError)
-    options = Options(phones=phones, decisions=decisions, shards=shards, database=database, keep=keep)
+    options = Options(phones=phones, decisions=decisions, shards=min(shards, phones), database=database, keep=keep)
     with ExitStack() as stack:
         json_file = prepare(stack, json_path)
         with choose_steps() as steps:

@@ -69,7 +69,7 @@ async def phones_running(
         directory: for sockets, logs and, with several processes, each one's phones.
         broker: where they connect.
         knocking: how fast.
-        shards: how many processes; None for as many as are needed.
+        shards: how many processes, of which none is left without a phone; None for as many as are needed.
 
     Raises:
         FleetFileError: the file is not as it must be.
@@ -77,7 +77,8 @@ async def phones_running(
         DemoError: a process did not start.
     """
     imeis = [phone.imei for phone in read_fleet(fleet_file)]
-    count = shards or shards_for(len(imeis), cores=os.cpu_count() or 1, files=allow_files(_ALL_FILES))
+    needed = shards or shards_for(len(imeis), cores=os.cpu_count() or 1, files=allow_files(_ALL_FILES))
+    count = max(min(needed, len(imeis)), 1)
     parts = split(imeis, count)
     names = ["fleet", *(f"fleet-{number}" for number in range(2, count + 1))]
     files = [fleet_file] if count == 1 else [directory / f"{name}.part.jsonl" for name in names]

@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 from device_sim.fleet.control_messages import CountersDump
 from lock_protocol.imei import Imei
+from paylatch.client import Bridge
 from paylatch.demo.options import DemoError
 from paylatch.demo.processes import ChildProcess
 from paylatch.demo.stage import directory_of
@@ -21,7 +22,7 @@ from paylatch.fleet.book import Book
 from paylatch.fleet.cast import Cast, StepError
 from paylatch.fleet.histories import require_accounts
 from paylatch.fleet.lender import Lender
-from paylatch.fleet.options import Options
+from paylatch.fleet.options import FleetUsageError, Options
 from paylatch.fleet.phones import Knocking, RunningPhones, phones_running
 from paylatch.fleet.result import Result, environment, judge
 from paylatch.fleet.scenario import Replay, Scenario, Step
@@ -90,7 +91,7 @@ async def _assembled(scenario: Scenario, there: Source, phones: RunningPhones, t
     _require_none(await phones.control.await_settled(patience), "confirmed", patience)
     await phones.control.news()
     imeis = [phone.imei for phone in await phones.control.dump()]
-    book = Book({phone.imei: phone.desired.level async for phone in known_phones(there.bridge, imeis)})
+    book = await book_of(there.bridge, imeis)
     return Cast(
         scenario=scenario,
         fleet=phones.control,
@@ -101,6 +102,18 @@ async def _assembled(scenario: Scenario, there: Source, phones: RunningPhones, t
         say=_sayer(tally, view),
         dice=Random(scenario.seed),  # noqa: S311 - see `Cast.dice`
     )
+
+
+async def book_of(bridge: Bridge, imeis: Sequence[Imei]) -> Book:
+    """Return the book of these phones, as the bridge has them in the beginning.
+
+    Raises:
+        FleetUsageError: some are not this lender's.
+    """
+    book = Book({phone.imei: phone.desired.level async for phone in known_phones(bridge, imeis)})
+    if others := len(imeis) - len(book.imeis):
+        raise FleetUsageError(f"{others} of {len(imeis)} phones are not this lender's; use the key that enrolled them")
+    return book
 
 
 def _require_none(lacking: Sequence[Imei], what: str, patience_s: float) -> None:

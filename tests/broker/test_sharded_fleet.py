@@ -14,7 +14,7 @@ import pytest
 from device_sim.fleet.control_client import FleetControlError
 from device_sim.fleet.journal import DOWN, UP
 from device_sim.fleet.shards import ShardedControl
-from device_sim.identities import FleetLine, new_device_seed, simulated_imei, write_fleet
+from device_sim.identities import FleetLine, new_device_seed, simulated_imei, split_fleet, write_fleet
 from lock_protocol.levels import Level
 from paylatch.broker_process import MosquittoProcess
 from paylatch.fleet.phones import BrokerAddress, Knocking, RunningPhones, phones_running
@@ -187,3 +187,11 @@ async def test_time_runs_from_before_any_phone_could_connect(own_broker: RealBro
     async with phones_running(file, tmp_path, address, Knocking(), shards=2) as phones:
         began = time.time() - (time.monotonic() - phones.began_s)
         assert began < (tmp_path / "fleet.sock").stat().st_mtime
+
+
+async def test_no_process_is_without_a_phone(own_broker: RealBroker, tmp_path: Path) -> None:
+    file = write_phones(tmp_path / "all.jsonl", own_broker, Lender())
+    split_fleet(file, [(tmp_path / "two.jsonl", 2)])
+    address = BrokerAddress(port=own_broker.phones_port, prefix=TOPICS.prefix)
+    async with phones_running(tmp_path / "two.jsonl", tmp_path, address, Knocking(), shards=5) as phones:
+        assert len(phones.processes) == 2

@@ -33,6 +33,8 @@ threshold was not reached. docs/fleet.md tells how scenarios are written and rep
 """
 _ENROL_EXAMPLE = "Example: paylatch fleet enrol --phones 1000 --out fleet.jsonl --key-file acme.key"
 
+_NOT_LOCAL = ("fleet", "first", "url", "key_file", "host", "port", "prefix", "tls", "cafile")
+
 ScenarioArgument = Annotated[
     str,
     typer.Argument(metavar="SCENARIO", help="One that is shipped, or the path of a .toml file.", show_default=False),
@@ -111,6 +113,7 @@ def _keep_enrolled(out: Path) -> None:
 
 @app.command("run", epilog=_RUN_EXAMPLES)
 def run(
+    context: typer.Context,
     scenario: ScenarioArgument,
     *,
     local: Annotated[
@@ -129,14 +132,25 @@ def run(
         str | None, typer.Option(metavar="HOST", help="The broker.", show_default="as the bridge says")
     ] = None,
     port: Annotated[
-        int | None, typer.Option(metavar="PORT", help="Its listener for phones.", show_default="as the bridge says")
+        int | None,
+        typer.Option(
+            min=1, max=65535, metavar="PORT", help="Its listener for phones.", show_default="as the bridge says"
+        ),
     ] = None,
     prefix: Annotated[
         str | None, typer.Option(metavar="TOPIC", help="The topics' prefix.", show_default="as the bridge says")
     ] = None,
     tls: Annotated[bool, typer.Option("--tls", help="Connect phones by TLS; certificates are checked.")] = False,
     cafile: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Whose certificates count.", show_default="the system's")
+        Path | None,
+        typer.Option(
+            exists=True,
+            dir_okay=False,
+            readable=True,
+            metavar="FILE",
+            help="Whose certificates count.",
+            show_default="the system's",
+        ),
     ] = None,
     phones: Annotated[
         int | None, typer.Option(min=1, metavar="N", help="How many phones.", show_default="the scenario's")
@@ -188,6 +202,7 @@ def run(
     """Play a scenario to phones, measure, and audit every phone at the end."""
     from paylatch.fleet.options import BridgeAccess, Options  # noqa: PLC0415 - see the package's docstring
 
+    _require_meaning(context)
     flags = {
         "phones": phones,
         "rate": rate,
@@ -207,11 +222,6 @@ def run(
         shards=shards,
         keep=keep,
     )
-    if local and (fleet is not None or options.broker):
-        fail(
-            "--local has a broker and phones of its own: it goes with no --fleet, --host, --port, --prefix, --tls",
-            USAGE,
-        )
     writers: Sequence[tuple[Path | None, Callable[[Result, IO[str]], object]]] = (
         (report, _write_report),
         (json_path, _write_json),
@@ -224,6 +234,25 @@ def run(
         _tell(result)
         write_all([(file, partial(write, result)) for file, write in files])
     _end(result)
+
+
+def _require_meaning(context: typer.Context) -> None:
+    """End if a flag means nothing beside another one; what the environment says is for other commands too."""
+    given = {name for name in context.params if _is_given(context, name)}
+    if "local" in given and (idle := [name for name in _NOT_LOCAL if name in given]):
+        flags = ", ".join(_flag(name) for name in idle)
+        fail(f"--local has a broker, a bridge and phones of its own: it goes without {flags}", USAGE)
+    if {"fleet", "first"} <= given:
+        fail("--first numbers phones that are newly enrolled: it goes without --fleet", USAGE)
+
+
+def _is_given(context: typer.Context, name: str) -> bool:
+    source = context.get_parameter_source(name)
+    return source is not None and source.name == "COMMANDLINE"
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
 
 
 def _scenario(name: str, flags: Mapping[str, Any], thresholds: list[str]) -> "Scenario":

@@ -12,15 +12,16 @@ import argparse
 import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import IO, Any, NoReturn, cast
 
 import mqtt5
 import msgpack
@@ -39,6 +40,7 @@ STATE_BYTES = 413
 """How large a signed state is unless another size is asked for: as it was when a ceiling was first measured."""
 _CONNECTS_AT_A_TIME = 200
 _STALLED_S = 30.0
+_TERMINATED = 143
 _PUBLIC, _SECRET = crypto_sign_seed_keypair(bytes([1]) * 32)
 _QOS = mqtt5.QoS.AT_LEAST_ONCE
 _ANSWERS = (mqtt5.ConnAckPacket, mqtt5.SubAckPacket)
@@ -172,7 +174,9 @@ class Drive:
         async def until_proven(count: int) -> None:
             while proven < count:
                 moved.clear()
-                await asyncio.wait_for(moved.wait(), _STALLED_S)
+                # Not `wait_for`: before Python 3.12 it loses a cancellation that comes with what it waits for.
+                async with asyncio.timeout(_STALLED_S):
+                    await moved.wait()
 
         down = await connect(self.port, "down", "none", confirm)
         await connect(self.port, "up", f"{UP}+", confirm)
@@ -224,10 +228,22 @@ def measure(phones: int, trips: int, state_bytes: int) -> Ceiling:
             drive = Drive(port=port, phones=phones, trips=trips, body_bytes=body_for(state_bytes))
             pids = (os.getpid(), broker.pid, fleet.pid)
             before = sum(map(cpu_s, pids))
-            per_s = uvloop.run(drive.run())
+            per_s = uvloop.run(_cancelled_by_sigterm(drive.run()))
             used = sum(map(cpu_s, pids)) - before
             fleet.communicate()
     return Ceiling(ceiling_per_s=round(per_s), cpu_us=round(used / trips * 1e6, 1), **found)
+
+
+def _leave(number: int, frame: object) -> NoReturn:
+    del number, frame
+    sys.exit(_TERMINATED)
+
+
+async def _cancelled_by_sigterm(work: Coroutine[Any, Any, float]) -> float:
+    # What a signal's own handler raises inside of a callback, the loop only logs.
+    task = asyncio.ensure_future(work)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    return await task
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -241,7 +257,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     if options.be_phones:
         uvloop.run(be_phones(options.be_phones, options.phones, report))
         return
-    sys.stdout.write(json.dumps(asdict(measure(options.phones, options.trips, options.state_bytes))) + "\n")
+    # Leaving in order ends the broker, the phones and their directory too.
+    signal.signal(signal.SIGTERM, _leave)
+    try:
+        found = measure(options.phones, options.trips, options.state_bytes)
+    except asyncio.CancelledError:
+        sys.exit(_TERMINATED)
+    sys.stdout.write(json.dumps(asdict(found)) + "\n")
 
 
 if __name__ == "__main__":

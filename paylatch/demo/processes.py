@@ -113,6 +113,8 @@ async def running(name: str, arguments: Sequence[str], log: Path, *, module: str
 async def output_of(arguments: Sequence[str], log: Path, *, module: str = OURS) -> str:
     """Run a module with these arguments to its end and return what it wrote to standard output.
 
+    Where this is cancelled, it is stopped.
+
     Args:
         arguments: after the module's name.
         log: where what it says goes.
@@ -130,7 +132,11 @@ async def output_of(arguments: Sequence[str], log: Path, *, module: str = OURS) 
             stderr=said,
             env=_environment(),
         )
-        output, _ = await process.communicate()
+        child = ChildProcess(process, module, log)
+        try:
+            output, _ = await process.communicate()
+        finally:
+            await child.stop()
     if process.returncode:
         raise DemoError(f"`{module} {' '.join(arguments)}` ended with code {process.returncode}{_tail_of(log)}")
     return output.decode()

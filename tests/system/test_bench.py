@@ -1,11 +1,17 @@
 """The benchmark, small: what it measures is the machine's matter, what it must find and tell is ours."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+from paylatch.bench.gauges import cpu_s
+from paylatch.waiting import wait_until
 
 COMMAND = (sys.executable, "-m", "paylatch", "bench")
 PERCENTILES = {"p50", "p99", "max"}
@@ -86,3 +92,19 @@ def test_a_file_that_cannot_be_written_costs_no_run() -> None:
     )
     assert done.returncode == 2
     assert "/nowhere/figures.json: No such file or directory" in done.stderr
+
+
+@pytest.mark.parametrize("after_cpu_s", [0.0, 2.0], ids=["while phones connect", "on its trips"])
+def test_a_ceiling_that_is_terminated_leaves_no_process(after_cpu_s: float, tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "paylatch.bench.ceiling", "--phones", "20", "--trips", "100000000"]
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as ceiling:
+        children = Path(f"/proc/{ceiling.pid}/task/{ceiling.pid}/children")
+        # The broker, its guard and the phones.
+        assert not wait_until(ceiling, lambda: len(children.read_text().split()) == 3, deadline_s=30, poll_s=0.02)
+        assert not wait_until(ceiling, lambda: cpu_s(ceiling.pid) >= after_cpu_s, deadline_s=60, poll_s=0.02)
+        ours = children.read_text().split()
+        ceiling.terminate()
+        assert ceiling.wait(10) == 128 + signal.SIGTERM
+    assert [pid for pid in ours if Path("/proc", pid).exists()] == []
+    assert list(tmp_path.iterdir()) == []

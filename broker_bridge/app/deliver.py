@@ -320,7 +320,7 @@ class Deliverer:
         count = 0
         for opening in (True, False):
             after: Imei | None = None
-            while page := await self._page_after(number, opening=opening, after=after):
+            while page := await self.store.published_after(number, opening=opening, after=after, limit=RECONCILE_PAGE):
                 after = page[-1].imei
                 count += len(page)
                 async with asyncio.TaskGroup() as publishes:
@@ -328,27 +328,21 @@ class Deliverer:
                         publishes.create_task(self._deliver_in_time(state), name=f"deliver.again.{state.imei}")
         self.log.info("reconciled", after=number, states=count)
 
-    async def _page_after(self, number: int, *, opening: bool, after: Imei | None) -> Sequence[Outgoing]:
-        """Read states once there is room for all of them, and not before.
-
-        What was read and then waits for room is overtaken by newer versions, which the outbox remembers for a while
-        only; it must not go out after them.
-        """
-        while not all(map(self.outbox.has_room, Lane)):
-            self._moved.clear()
-            await self._moved.wait()
-        limit = min(RECONCILE_PAGE, self.outbox.lane_limit // 2)
-        return await self.store.published_after(number, opening=opening, after=after, limit=limit)
-
     async def _deliver_in_time(self, state: Outgoing) -> None:
         """Deliver a state however long its lane stays full; one that the broker refuses is left to the next hello."""
         while not self.outbox.has_room(state.lane):
-            self._moved.clear()
-            await self._moved.wait()
+            await self._room_in(state.lane)
+            # What waited may have been overtaken since, by more than the outbox remembers: it must not go out after it.
+            (state,) = await self.store.newest([state.imei])
         try:
             await self.deliver(state)
         except PublishRefusedError as error:
             self.log.warning("reconcile_refused", imei=state.imei, error=str(error))
+
+    async def _room_in(self, lane: Lane) -> None:
+        while not self.outbox.has_room(lane):
+            self._moved.clear()
+            await self._moved.wait()
 
     async def _sing(self, broker: Broker) -> None:
         """Store and publish a new canary when more publishes have been settled since the last one."""

@@ -113,10 +113,8 @@ class Outbox:
                 self._wait(entry)
         # The next connection may be to a broker that takes what this one refused.
         self._later.clear()
-        for entry in self._waiting.values():
-            if not entry.ready:
-                entry.ready, entry.tries = True, 0
-                self._enqueue(entry.state)
+        for imei in self._waiting:
+            self.try_once_more(imei)
 
     def refused(self, state: Outgoing, now: float) -> bool:
         """Take back a state that the broker refused; return whether it is set aside for longer.
@@ -148,7 +146,7 @@ class Outbox:
     def try_once_more(self, imei: Imei) -> None:
         """Have a phone's state go out once more although the broker refuses it; another refusal sets it aside again.
 
-        The phone has just said that it is there: what was refused may have been mended, and its user waits.
+        What was refused may have been mended: there is a new connection, or the phone asks and its user waits.
         """
         entry = self._waiting.get(imei)
         if entry is not None and not entry.ready:

@@ -366,14 +366,23 @@ async def working(store: SqlStore, directory: Path, office: Office, spool_id: Sp
 
 @pytest.fixture
 async def site(store: SqlStore, tmp_path: Path, office: Office) -> AsyncIterator[Site]:
-    for imei in (IMEI, SECOND):
-        await store.commit(office.enrol(imei))
+    await enrol_both(store, office)
     async with working(store, tmp_path, office) as running:
         yield running
 
 
 def late(name: str, imei: str = IMEI, days: int = 90) -> str:
     return f"{name},{imei},payment_overdue,2023-01-01T{days // 60:02}:{days % 60:02}:00Z,{days}"
+
+
+def in_turns(count: int) -> list[str]:
+    """So many rows, each about the other phone than the one before."""
+    return [late(f"d{number}", (IMEI, SECOND)[number % 2], days=number) for number in range(1, count + 1)]
+
+
+async def enrol_both(store: SqlStore, office: Office) -> None:
+    for imei in (IMEI, SECOND):
+        await store.commit(office.enrol(imei))
 
 
 PASSING = [StoreUnavailableError("gone"), OverloadedError("full"), ClockSuspectError("ahead")]
@@ -440,9 +449,8 @@ async def test_a_row_that_breaks_something_is_told_and_stops_nothing(site: Site)
 async def test_an_import_that_was_under_way_is_finished_by_the_next_worker(
     store: SqlStore, tmp_path: Path, office: Office
 ) -> None:
-    for imei in (IMEI, SECOND):
-        await store.commit(office.enrol(imei))
-    rows = [late(f"d{number}", (IMEI, SECOND)[number % 2], days=number) for number in range(1, 241)]
+    await enrol_both(store, office)
+    rows = in_turns(240)
     async with working(store, tmp_path, office) as first:
         importing = asyncio.create_task(first.imported(*rows))
         await until(lambda: len(first.trouble.asked) >= 210)
@@ -502,9 +510,8 @@ async def test_an_upload_that_ends_while_it_is_tidied_up_keeps_its_file(
 async def test_a_file_that_is_sent_again_after_its_bridge_has_gone_is_done_to_its_end(
     store: SqlStore, database: str, tmp_path: Path, office: Office
 ) -> None:
-    for imei in (IMEI, SECOND):
-        await store.commit(office.enrol(imei))
-    rows = [late(f"d{number}", (IMEI, SECOND)[number % 2], days=number) for number in range(1, 241)]
+    await enrol_both(store, office)
+    rows = in_turns(240)
     async with working(store, tmp_path, office) as first:
         taken = await first.taken(*rows)
         await until(lambda: len(first.trouble.asked) >= 60)
@@ -587,9 +594,8 @@ async def test_two_bridges_on_one_database_leave_each_others_imports_alone(
 ) -> None:
     """The second one has no file of what the first one receives or works off, and would fail it."""
     await store.add_lender(OTHER, b"o" * 32, at=1)
-    for imei in (IMEI, SECOND):
-        await store.commit(office.enrol(imei))
-    rows = [late(f"d{number}", (IMEI, SECOND)[number % 2], days=number) for number in range(1, 61)]
+    await enrol_both(store, office)
+    rows = in_turns(60)
     async with working(store, tmp_path, office) as first:
         await until(lambda: not first.worker.awake.is_set())
         await store.imports.begin(new("imp_upload", "another key", OTHER), 10)
@@ -610,9 +616,8 @@ async def test_two_bridges_on_one_database_leave_each_others_imports_alone(
 async def test_a_bridge_that_was_taken_for_gone_changes_nothing_when_it_wakes(
     store: SqlStore, database: str, tmp_path: Path, office: Office
 ) -> None:
-    for imei in (IMEI, SECOND):
-        await store.commit(office.enrol(imei))
-    rows = [late(f"d{number}", (IMEI, SECOND)[number % 2], days=number) for number in range(1, 61)]
+    await enrol_both(store, office)
+    rows = in_turns(60)
     async with working(store, tmp_path, office) as first:
         asked, go_on = first.trouble.counting = [asyncio.Event(), asyncio.Event()]
         taken = await first.taken(*rows)

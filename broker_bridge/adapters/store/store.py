@@ -71,6 +71,10 @@ _NOT_NEWEST = ~exists().where(
     tables.phones.c.imei == tables.commands.c.imei, tables.phones.c.command_id == tables.commands.c.command_id
 )
 _MAX_DIGITS = 19
+_OUTGOING = [
+    tables.phones.c[name] for name in ("lender", "imei", "epoch", "version", "level", "said_level", "envelope")
+]
+"""What `outgoing_of` reads."""
 _OPEN_LEVELS = [int(level) for level in Level if level.is_open or level is Level.RELEASED]
 
 
@@ -305,14 +309,13 @@ class SqlStore:
     async def newest(self, imeis: Collection[Imei]) -> Sequence[Outgoing]:
         """Return the newest states of phones, each in its command's lane while that is pending."""
         phone, command = tables.phones, tables.commands
-        columns = [phone.c[name] for name in ("lender", "imei", "epoch", "version", "level", "said_level", "envelope")]
-        query = select(*columns, command.c.lane, command.c.finished_at).join_from(
-            phone, command, phone.c.command_id == command.c.command_id
+        query = select(*_OUTGOING, command.c.lane, command.c.finished_at).join_from(
+            phone, command, phone.c.command_id == command.c.command_id, isouter=True
         )
 
         def read(connection: Connection) -> list[Outgoing]:
             rows = connection.execute(query.where(among(connection, phone.c.imei, imeis)))
-            return [outgoing_of(row, None if row.finished_at else Lane(row.lane)) for row in rows]
+            return [outgoing_of(row, Lane(row.lane) if row.finished_at == 0 else None) for row in rows]
 
         return await self._read(read)
 
@@ -335,9 +338,8 @@ class SqlStore:
         """
         table = tables.phones
         levels = table.c.level.in_(_OPEN_LEVELS) if opening else table.c.level.not_in(_OPEN_LEVELS)
-        columns = [table.c[name] for name in ("lender", "imei", "epoch", "version", "level", "said_level", "envelope")]
         query = (
-            select(*columns)
+            select(*_OUTGOING)
             .where(or_(table.c.publish_number > number, table.c.publish_number == 0))
             .where(levels, table.c.imei > (after or ""))
             .order_by(table.c.imei)

@@ -16,7 +16,7 @@ from broker_bridge.app.ports.broker import OnPublished, PublishRefusedError
 from broker_bridge.app.records import Outgoing
 from broker_bridge.domain.lanes import Lane
 from device_sim.identities import simulated_imei
-from lock_protocol.imei import luhn_digit, parse_imei
+from lock_protocol.imei import Imei, luhn_digit, parse_imei
 from lock_protocol.messages import LenderId
 from lock_protocol.topics import Topics
 from tests.bridge_rig import KeptLog, SetClock
@@ -51,7 +51,8 @@ class SlowStore:
         self.was_asked_what_is_lost.set()
         return ()
 
-    async def newest(self, *_: object) -> Sequence[Outgoing]:
+    async def newest(self, imeis: Sequence[Imei]) -> Sequence[Outgoing]:
+        del imeis
         return ()
 
     async def claim(self, *_: object, **__: object) -> Sequence[Outgoing]:
@@ -149,9 +150,12 @@ class OnePhone(SlowStore):
     async def commit(self, _: object) -> None:
         return
 
+    async def newest(self, imeis: Sequence[Imei]) -> Sequence[Outgoing]:
+        return [OPENING if self.is_paid else LOCK] if LOCK.imei in imeis else []
+
     async def published_after(self, *_: object, **asked: object) -> Sequence[Outgoing]:
         is_there = asked["after"] is None and asked["opening"] is self.is_paid
-        return [OPENING if self.is_paid else LOCK] if is_there else []
+        return await self.newest([LOCK.imei]) if is_there else []
 
 
 class SlowWithLocks(WillingBroker):
@@ -179,7 +183,7 @@ async def turns() -> None:
         await asyncio.sleep(0)
 
 
-async def test_what_is_read_again_waits_in_the_database_and_not_beside_newer_versions() -> None:
+async def test_what_has_waited_for_room_is_looked_at_again_before_it_goes_out() -> None:
     """A lane is full while the broker gets everything again, and the phone that would have to wait is paid for."""
     store: Any = OnePhone()
     deliverer, broker = delivering(store), SlowWithLocks()
@@ -198,6 +202,20 @@ async def test_what_is_read_again_waits_in_the_database_and_not_beside_newer_ver
     await asyncio.wait([session])
     assert b"opening" in broker.states
     assert b"lock" not in broker.states
+
+
+async def test_an_opening_is_published_again_however_many_locks_wait() -> None:
+    store: Any = OnePhone()
+    store.is_paid = True
+    deliverer, broker = delivering(store), SlowWithLocks()
+    deliverer.outbox = Outbox(window=4, lane_limit=8)
+    for number in range(10, 18):
+        deliverer.offer(replace(LOCK, imei=simulated_imei(number), envelope=b"other lock"))
+    session = asyncio.create_task(deliverer.session(broker, None))
+    await turns()
+    session.cancel()
+    await asyncio.wait([session])
+    assert broker.states == [b"opening"]
 
 
 async def test_a_canary_that_the_broker_refuses_does_not_end_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:

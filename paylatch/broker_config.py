@@ -1,24 +1,36 @@
 """Runnable copies of the committed `mosquitto.conf`: only ports and paths differ from what production runs."""
 
+import json
 import os
 import pwd
 import re
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from types import MappingProxyType
 
-from broker_bridge.adapters.mqtt.passwords import replace_file, write_password_file
+from broker_bridge.adapters.mqtt.passwords import SALT_BYTES, hash_password, replace_file, write_password_file
 from paylatch import resources
+from paylatch.ports import LOOPBACK
+from paylatch.secret_file import write_secret
 
 BROKER_ACCOUNT = "mosquitto"
 """What a broker started as root drops to: the `user` line of mosquitto.conf."""
 
+BRIDGE = "bridge"
+"""The bridge's username at the broker: what services.acl gives its rights to."""
+
+_SECRET_BYTES = 24
 _NOBODY: Mapping[str, str] = MappingProxyType({})
 
 _LISTENER = re.compile(r"^listener \d+ (?P<address>\S+)$", re.MULTILINE)
 _FILE = re.compile(r"^(?P<option>password_file|acl_file|pid_file) \S*/(?P<name>[^/\s]+)$", re.MULTILINE)
 _PERSISTENCE = re.compile(r"^persistence_location \S+$", re.MULTILINE)
+
+
+class BrokerFilesExistError(Exception):
+    """There is something where a new broker's files were to be; it stays as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +129,53 @@ def write_instance(
     write_password_file(files.services_passwords, services)
     replace_file(files.conf, conf.encode())
     return files
+
+
+def init_broker(directory: Path, secret_file: Path, *, phones_port: int, services_port: int) -> BrokerFiles:
+    """Write what a new broker needs to serve a bridge, and the password by which that bridge comes in.
+
+    Args:
+        directory: as for `write_instance`; it has to be empty, if it is there at all.
+        secret_file: gets the bridge's password, for whoever runs this alone.
+        phones_port: the phones' listener, on loopback.
+        services_port: the services' listener, on loopback.
+
+    Raises:
+        BrokerFilesExistError: the directory or the file is in use.
+        LookupError: as `write_instance`.
+        OSError: a file cannot be written.
+    """
+    if directory.exists() and any(directory.iterdir()):
+        raise BrokerFilesExistError(
+            f"{directory}: is not empty, and nothing in it is overwritten; name a new directory"
+        )
+    secret = secrets.token_urlsafe(_SECRET_BYTES)
+    try:
+        write_secret(secret_file, secret)
+    except FileExistsError as error:
+        raise BrokerFilesExistError(f"{secret_file}: exists, and is not overwritten; name a new file") from error
+    services = {BRIDGE: hash_password(secret, secrets.token_bytes(SALT_BYTES))}
+    try:
+        return write_instance(directory, phones_port=phones_port, services_port=services_port, services=services)
+    except BaseException:
+        secret_file.unlink()  # it is nobody's password
+        raise
+
+
+def settings_section(files: BrokerFiles, secret_file: Path, *, phones_port: int, services_port: int) -> str:
+    """Return the table `[broker]` for the settings of this broker's bridge. A JSON string is a TOML string as well."""
+    quoted = json.dumps
+    return f"""\
+[broker]
+host = "{LOOPBACK}"
+port = {services_port}
+username = "{BRIDGE}"
+password_file = {quoted(str(secret_file))}
+phones_host = "{LOOPBACK}"
+phones_port = {phones_port}
+phones_passwords = {quoted(str(files.phones_passwords))}
+pid_file = {quoted(str(files.pid))}
+"""
 
 
 def _inside(directory: PurePath) -> str:

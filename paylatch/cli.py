@@ -18,6 +18,7 @@ import typer
 from paylatch import resources
 from paylatch.commands import (
     bench,
+    broker,
     completion,
     decide,
     fleet,
@@ -48,6 +49,7 @@ app = typer.Typer(
 )
 bridge_app = typer.Typer(help="The bridge between lenders and phones.", no_args_is_help=True, rich_markup_mode=None)
 keys_app = typer.Typer(help="The keys that phones trust.", no_args_is_help=True, rich_markup_mode=None)
+app.add_typer(broker.app, name="broker")
 app.add_typer(bridge_app, name="bridge")
 app.add_typer(fleet.app, name="fleet")
 app.add_typer(keys_app, name="keys")

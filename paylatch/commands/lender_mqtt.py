@@ -12,8 +12,8 @@ from paylatch.commands.outcome import FAILED, fail
 from paylatch.commands.show import show_json
 
 EXAMPLE = (
-    "Example: paylatch lender mqtt-password acme --passwords /etc/mosquitto/paylatch/services.passwd "
-    "--pid-file /run/mosquitto/mosquitto.pid > acme.secret"
+    "Example: paylatch lender mqtt-password acme --passwords broker/services.passwd --pid-file broker/mosquitto.pid "
+    "> acme.secret"
 )
 _SECRET_BYTES = 24
 

@@ -13,10 +13,11 @@ from device_sim.identities import simulated_imei
 from lock_protocol.imei import Imei
 from lock_protocol.levels import Level
 from paylatch.demo.services import ServiceAccess
-from paylatch.demo.stage import Files, Stage, built, directory_of, watched, write_secret
+from paylatch.demo.stage import Files, Stage, built, directory_of, watched
 from paylatch.demo.view import PlainView
 from paylatch.facts import Borrower
 from paylatch.ports import LOOPBACK
+from paylatch.secret_file import write_secret
 
 PHONE = Borrower(account=1, imei=simulated_imei(0))
 ENVIRONMENT = "env"

@@ -18,7 +18,7 @@ from device_sim.identities import create_fleet
 from lock_protocol.messages import LenderId, Root
 from lock_protocol.topics import Topics
 from lock_protocol.trust import pinned_root
-from paylatch.broker_config import BrokerFiles, write_instance
+from paylatch.broker_config import BrokerFiles, settings_section, write_instance
 from paylatch.broker_process import MosquittoProcess
 from paylatch.client import Bridge
 from paylatch.demo.lender import connected, enrol_fleet
@@ -28,6 +28,7 @@ from paylatch.demo.services import ServiceAccess
 from paylatch.facts import Borrower
 from paylatch.fleet.phones import BrokerAddress, Knocking, RunningPhones, phones_running
 from paylatch.ports import LOOPBACK, free_ports
+from paylatch.secret_file import write_secret
 from paylatch.steps import Announcer
 
 LENDER = LenderId("demo-lender")
@@ -263,6 +264,7 @@ async def prepare(files: Files, database: str, ports: Ports, services: dict[str,
 def _settings(files: Files, database: str, ports: Ports) -> str:
     """Return the bridge's settings file. A JSON string is a TOML string as well."""
     quoted = json.dumps
+    broker = settings_section(files.broker, files.bridge_secret, phones_port=ports.phones, services_port=ports.services)
     return f"""\
 development = true
 database = {quoted(database)}
@@ -273,16 +275,7 @@ keys = {quoted(str(files.keys))}
 host = "{LOOPBACK}"
 port = {ports.http}
 
-[broker]
-host = "{LOOPBACK}"
-port = {ports.services}
-username = "bridge"
-password_file = {quoted(str(files.bridge_secret))}
-phones_host = "{LOOPBACK}"
-phones_port = {ports.phones}
-phones_passwords = {quoted(str(files.broker.phones_passwords))}
-pid_file = {quoted(str(files.broker.pid))}
-
+{broker}
 [imports]
 directory = {quoted(str(files.imports))}
 """
@@ -308,10 +301,3 @@ async def _phones(stack: AsyncExitStack, files: Files, ports: Ports, topics: Top
 
 def _access(there: Site, name: str) -> ServiceAccess:
     return ServiceAccess(port=there.ports.services, username=name, secret=there.services[name])
-
-
-def write_secret(path: Path, secret: str) -> None:
-    """Write a file that its owner alone may read."""
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        file.write(secret)

@@ -63,8 +63,8 @@ def shell_of(broker: RealBroker, installed: Installation, home: Path) -> Shell:
     files = broker.process.files
     places = {
         ".venv/bin/paylatch": f"{sys.executable} -m paylatch",
-        "/etc/mosquitto/paylatch/services.passwd": str(files.services_passwords),
-        "/run/mosquitto/mosquitto.pid": str(files.pid),
+        "broker/services.passwd": str(files.services_passwords),
+        "broker/mosquitto.pid": str(files.pid),
         "-p 1884": f"-p {broker.services_port}",
     }
     return Shell(home, places)

@@ -1,35 +1,72 @@
-"""What the README tells a lender to do works as it stands there."""
+"""What the README tells a newcomer to do, from nothing to a bridge that locks and opens, works as it stands there."""
 
+import asyncio
+import json
 import re
-import tomllib
+import sys
 from pathlib import Path
 from typing import Any
 
-import httpx
+import aiomqtt
+import pytest
 
-from broker_bridge.settings import Settings, refuse_unsafe
-from tests.broker.bridge_process import install, running_bridge
-from tests.conftest import RealBroker
+from lock_protocol.imei import Imei
+from lock_protocol.topics import PhoneTopic, Topics
+from paylatch.ports import free_ports
+from tests.system.terminals import PATIENCE_S, Terminals, said
 
 _README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
-_JSON = {"Content-Type": "application/json"}  # what --json says
-_CURL = re.compile(r"^curl -sS http://[^/]+(?P<path>/\S+) [^'\n]*(?:--json '(?P<body>[^']+)')?$", re.MULTILINE)
+_SECTION = _README.partition("\n## Run the bridge yourself\n")[2].partition("\n## ")[0]
+_COMMANDS: list[str] = re.findall(r"^```sh\n(.*?)^```", _SECTION, re.DOTALL | re.MULTILINE)
+_SETTINGS: list[str] = re.findall(r"^```toml\n(.*?)^```", _SECTION, re.DOTALL | re.MULTILINE)
+_SBIN = "PATH=$PATH:/usr/sbin:/usr/local/sbin:/opt/homebrew/sbin\n"
+"""Where a broker may be that the PATH leaves out, as the section says."""
 
 
-def test_the_readmes_settings_are_accepted() -> None:
-    (toml,) = re.findall(r"```toml\n(.*?)```", _README, re.DOTALL)
-    content: dict[str, Any] = tomllib.loads(toml)
-    refuse_unsafe(Settings(**content))
-
-
-async def test_the_readmes_requests_enrol_lock_and_open_a_phone(own_broker: RealBroker, tmp_path: Path) -> None:
-    installed = await install(own_broker, tmp_path)
-    headers = {"Authorization": f"Bearer {installed.api_key}"}
-    answers = []
-    async with running_bridge(installed), httpx.AsyncClient(base_url=installed.url, headers=headers) as lender:
-        for path, body in _CURL.findall(_README):
-            method = "POST" if body else "GET"
-            answers.append(await lender.request(method, path, content=body or None, headers=_JSON if body else None))
-    assert [answer.status_code for answer in answers] == [201, 200, 200, 200]
-    _, locked, opened, phone = (answer.json() for answer in answers)
+@pytest.mark.timeout(300)
+async def test_the_readme_leads_to_a_bridge_that_enrols_locks_and_opens_a_phone(tmp_path: Path) -> None:
+    make, start_broker, look, start_bridge, requests = _COMMANDS
+    (settings,) = _SETTINGS
+    phones, services, http = free_ports(3)
+    overrides = {"BROKER__PORT": services, "BROKER__PHONES_PORT": phones, "HTTP__PORT": http}
+    terminals = Terminals(tmp_path, {f"PAYLATCH_{name}": str(port) for name, port in overrides.items()})
+    await terminals.run(_here(make).replace("init", f"init --phones-port {phones} --services-port {services}", 1))
+    async with terminals.running(f"exec 2>&1\n{_SBIN}{start_broker}") as broker:
+        await said(broker, " running")
+        (tmp_path / "bridge.toml").write_text(settings, encoding="utf-8")
+        checked = await terminals.run(_here(look))
+        assert [line.split()[:2] for line in checked.splitlines() if not line.startswith("ok ")] == [
+            ["warning", "safety:"]  # it is for development
+        ]
+        async with terminals.running(f"exec 2>&1\n{_here(start_bridge)}") as bridge:
+            await said(bridge, '"broker_connected"', '"lenders_connected"')
+            answers = _objects(await terminals.run(requests.replace("8080", str(http))))
+            assert await _own_state(answers[0])
+    enrolled, locked, opened, phone = answers
+    assert enrolled["mqtt"]["port"] == phones
     assert (locked["level"], opened["level"], phone["desired"]["level"]) == ("locked", "unlocked", "unlocked")
+
+
+def _here(commands: str) -> str:
+    return commands.replace(".venv/bin/paylatch", f"{sys.executable} -m paylatch")
+
+
+def _objects(text: str) -> list[dict[str, Any]]:
+    """Return JSON objects that stand one after the other."""
+    found, rest = [], text
+    while rest:
+        one, end = json.JSONDecoder().raw_decode(rest)
+        found.append(one)
+        rest = rest[end:].lstrip()
+    return found
+
+
+async def _own_state(enrolled: dict[str, Any]) -> bytes | bytearray:
+    """Return what a phone is sent that connects as its enrolment says."""
+    imei, mqtt = Imei(enrolled["imei"]), enrolled["mqtt"]
+    account = {"username": imei, "password": mqtt["password"], "identifier": imei}
+    async with aiomqtt.Client(mqtt["host"], mqtt["port"], **account) as phone, asyncio.timeout(PATIENCE_S):
+        await phone.subscribe(Topics(mqtt["topic_prefix"]).phone(imei, PhoneTopic.DESIRED), qos=1)
+        message = await anext(phone.messages)
+        assert isinstance(message.payload, (bytes, bytearray))
+        return message.payload

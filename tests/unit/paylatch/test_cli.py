@@ -17,6 +17,7 @@ def paylatch(*arguments: str) -> Result:
     "command",
     [
         ("demo",),
+        ("broker", "init"),
         ("bridge", "run"),
         ("keys", "init"),
         ("lender", "add"),
@@ -74,6 +75,9 @@ def test_the_version_is_told() -> None:
         ("demo", "--quiet", "--json", "/nowhere/figures.json"),
         ("bridge", "run", "--config", "/nowhere/bridge.toml"),
         ("keys", "init", "--directory", "/nowhere", "--lender", "No Lender"),
+        ("broker", "init", "--directory", "/nowhere"),
+        ("broker", "init", "--directory", "/nowhere", "--secret", "/nowhere/secret", "--phones-port", "0"),
+        ("broker", "init", "--directory", "/nowhere", "--secret", "/nowhere/secret", "--phones-port", "1884"),
         ("lender", "add", "x"),
         ("lender", "mqtt-password", "x", "--passwords", "/nowhere/services.passwd"),
         ("lender", "mqtt-password", "acme"),

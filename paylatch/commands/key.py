@@ -12,10 +12,14 @@ from paylatch.commands.show import show_json, show_table
 if TYPE_CHECKING:
     from broker_bridge.domain.access import Scope
 
+_CREATE_EXAMPLE = (
+    "Example: umask 077; paylatch key create acme --name crm --scope support --config bridge.toml > crm.key"
+)
+
 app = typer.Typer(help="The API keys of lenders.", no_args_is_help=True, rich_markup_mode=None)
 
 
-@app.command("create", epilog="Example: paylatch key create acme --name crm --scope support --config bridge.toml > key")
+@app.command("create", epilog=_CREATE_EXAMPLE)
 def create(
     lender: LenderArgument,
     *,
@@ -45,7 +49,9 @@ def create(
     else:
         typer.echo(secret)
     typer.echo(
-        f"this is {key.key_id} of {lender}, for {', '.join(sorted(key.scopes))}; it is shown this once", err=True
+        f"this is {key.key_id} of {lender}, for {', '.join(sorted(key.scopes))}; it is shown this once: "
+        "keep it where nobody else can read it",
+        err=True,
     )
 
 

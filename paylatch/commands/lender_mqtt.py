@@ -12,8 +12,8 @@ from paylatch.commands.outcome import FAILED, fail
 from paylatch.commands.show import show_json
 
 EXAMPLE = (
-    "Example: paylatch lender mqtt-password acme --passwords broker/services.passwd --pid-file broker/mosquitto.pid "
-    "> acme.secret"
+    "Example: umask 077; paylatch lender mqtt-password acme --passwords broker/services.passwd "
+    "--pid-file broker/mosquitto.pid > acme.secret"
 )
 _SECRET_BYTES = 24
 
@@ -52,6 +52,9 @@ def mqtt_password(
         reloaded = pid_file is not None and reload_broker(pid_file)
     except (PasswordEntryError, OSError) as error:
         fail(error, FAILED)
-    typer.echo(f"this is the broker password of {lender}; it is shown this once", err=True)
+    typer.echo(
+        f"this is the broker password of {lender}; it is shown this once: keep it where nobody else can read it",
+        err=True,
+    )
     if not reloaded:
         typer.echo("the broker was not told: it knows the password once it reloads its files (SIGHUP)", err=True)

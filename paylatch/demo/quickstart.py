@@ -65,7 +65,9 @@ def _hand_out(files: Files, stage: Stage) -> None:
     key, secret = files.directory / "lender.key", files.directory / "lender.secret"
     write_secret(key, stage.api_key)
     write_secret(secret, stage.lender_access.secret)
-    # The clients of Mosquitto read their options here, so that the password is on no command line.
+    # Curl reads headers from a file (-H @FILE), and the clients of Mosquitto their options: no secret is on a command
+    # line, where every user of the machine could read it.
+    write_secret(files.directory / "lender.header", f"Authorization: Bearer {stage.api_key}\n")
     for client in ("mosquitto_pub", "mosquitto_sub"):
         write_secret(files.directory / client, _mosquitto_options(stage.lender_access))
     (files.directory / ENVIRONMENT).write_text(

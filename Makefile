@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup mosquitto postgres demo test lint types arch vectors asyncapi openapi check bench otherwise density \
+.PHONY: help setup mosquitto postgres demo test lint types arch vectors asyncapi openapi settings check bench otherwise density \
   lock clean
 
 PYTHON ?= python3
@@ -39,6 +39,9 @@ asyncapi: $(VENV)/.project ## write docs/asyncapi.yaml anew from the code
 
 openapi: $(VENV)/.project ## write docs/openapi.json anew from the routes; a test finds that it is due
 	$(BIN)/python -m broker_bridge.adapters.http.document docs/openapi.json
+
+settings: $(VENV)/.project ## write docs/settings.md anew from the code; a test finds that it is due
+	$(BIN)/python -m broker_bridge.settings_document docs/settings.md
 
 check: lint types arch vectors test ## all of the above: what CI runs
 

@@ -37,7 +37,9 @@ class HttpSettings(Section):
     """Where lenders come in."""
 
     host: str = "127.0.0.1"
+    """The address that it listens on."""
     port: int = Field(default=8080, ge=1, le=65535)
+    """The port that it listens on."""
     behind_tls_proxy: bool = False
     """Says that whoever comes to this address comes through TLS: the bridge itself speaks plain HTTP."""
     metrics: bool = True
@@ -48,14 +50,19 @@ class BrokerSettings(Section):
     """The MQTT broker, as the bridge and as phones see it."""
 
     host: str = "127.0.0.1"
+    """Where the bridge finds the broker."""
     port: int = Field(default=1884, ge=1, le=65535)
+    """The broker's listener for services."""
     username: str = "bridge"
+    """The bridge's name at the broker, to which `services.acl` gives its rights."""
     password_file: Path
     """A file that holds the bridge's password, readable by its owner alone."""
     window: int = Field(default=200, ge=2, le=800)
     """Publishes in flight; at most the broker's Receive Maximum (max_inflight_messages in mosquitto.conf)."""
     phones_host: str = "127.0.0.1"
+    """Where phones find the broker: what they are told when they are enrolled. Outside development not loopback."""
     phones_port: int = Field(default=1883, ge=1, le=65535)
+    """The broker's listener for phones, as they reach it."""
     phones_passwords: Path
     """The broker's password file for phones, which the bridge writes."""
     pid_file: Path | None = None
@@ -68,17 +75,19 @@ class ImportSettings(Section):
     directory: Path = Path("imports")
     """Where they wait until their rows are done; made if it is not there, for its owner alone."""
     max_rows: int = Field(default=1_000_000, ge=1)
+    """Rows that one file may have."""
     max_bytes: int = Field(default=512 * 1024 * 1024, ge=1)
+    """Bytes that one file may have."""
     idle_s: float = Field(default=30, gt=0)
-    """How long an upload may send nothing."""
+    """Seconds for which an upload may send nothing."""
     upload_s: float = Field(default=3600, gt=0)
-    """How long an upload may take."""
+    """Seconds that an upload may take."""
     results_days: int = Field(default=30, ge=1)
-    """How long an import and its results are kept after its end."""
+    """Days for which an import and its results are kept after its end."""
 
 
 class RetentionSettings(Section):
-    """How long finished commands are kept. Decisions, phones and the audit stay for ever."""
+    """For how many days finished commands are kept. Decisions, phones and the audit stay for ever."""
 
     commands_days: int = Field(default=400, ge=30, le=36_500)
     """Commands that their phones applied, refused or could not apply."""
@@ -109,9 +118,13 @@ class Settings(BaseSettings):
     development: bool = False
     """Allows a policy without gates and the root's private key beside the online keys; serves loopback only."""
     database: Annotated[str, AfterValidator(_database)] = "sqlite:///paylatch.db"
+    """Where everything is kept: `sqlite:///FILE` or `postgresql://user@host:port/database`, in UTF-8."""
     topic_prefix: Annotated[str, AfterValidator(_topic_prefix)] = DEFAULT_PREFIX
+    """What every topic begins with; the broker's ACL files name it too."""
     policy: str = "default"
+    """The profile for lenders that have set no policy."""
     keys: Path = Path("keys")
+    """The directory of the keys that it signs with, of their delegations and of the roots."""
     http: HttpSettings = Field(default_factory=HttpSettings)
     broker: BrokerSettings
     imports: ImportSettings = Field(default_factory=ImportSettings)
@@ -205,6 +218,7 @@ def unsafe(settings: Settings) -> Iterator[str]:
     yield from _unsafe_address(settings)
     if not settings.development:
         yield from _unsafe_password_file(settings.broker.password_file)
+        yield from _unsafe_phones_host(settings.broker.phones_host)
 
 
 def _unsafe_policy(settings: Settings) -> Iterator[str]:
@@ -237,6 +251,14 @@ def _unsafe_password_file(path: Path) -> Iterator[str]:
         return  # whoever needs it says so
     if mode & 0o077:
         yield f"broker.password_file: {path} has mode {mode:o}; a password is for its owner alone: chmod 600 {path}"
+
+
+def _unsafe_phones_host(host: str) -> Iterator[str]:
+    if is_loopback(host):
+        yield (
+            f"broker.phones_host: {host} is loopback, so each phone that is enrolled would look for the broker in "
+            "itself; name what phones reach, under [broker]: phones_host, and phones_port with it"
+        )
 
 
 def broker_password(broker: BrokerSettings) -> str:

@@ -46,7 +46,8 @@ def write_settings(directory: Path, *lines: str, http: str = "", broker: str = "
         *(lines if any(line.startswith("database") for line in lines) else (_database(directory), *lines)),
         f'keys = "{directory}/keys"',
         f"[http]\n{http}",
-        f'[broker]\npassword_file = "{password}"\nphones_passwords = "{directory}/phones.passwd"\n{broker}',
+        f'[broker]\npassword_file = "{password}"\nphones_passwords = "{directory}/phones.passwd"',
+        broker if "phones_host" in broker else f'phones_host = "broker.example"\n{broker}',
     ]
     path.write_text("\n".join(text), encoding="utf-8")
     return path

@@ -10,6 +10,7 @@ MINIMAL = """
 [broker]
 password_file = "bridge.password"
 phones_passwords = "phones.passwd"
+phones_host = "broker.example"
 """
 REPLAY = 'policy = "replay"\ndevelopment = true\n'
 
@@ -101,6 +102,7 @@ def test_the_environment_stands_above_the_file(write: Path, monkeypatch: pytest.
 def test_the_environment_alone_may_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PAYLATCH_BROKER__PASSWORD_FILE", "a")
     monkeypatch.setenv("PAYLATCH_BROKER__PHONES_PASSWORDS", "b")
+    monkeypatch.setenv("PAYLATCH_BROKER__PHONES_HOST", "broker.example")
     assert load(None).broker.phones_passwords == Path("b")
 
 
@@ -146,6 +148,7 @@ def test_each_value_is_told_with_its_source(write: Path, monkeypatch: pytest.Mon
     assert configuration.origins == {
         "broker.password_file": f"file {write}",
         "broker.phones_passwords": f"file {write}",
+        "broker.phones_host": f"file {write}",
         "broker.window": "environment",
         "http.port": f"file {write}",
         "http.host": "flag",

@@ -117,6 +117,16 @@ async def test_plain_http_on_a_public_address_is_refused(installed: Path, host: 
     assert settings_of(installed).http.host == host
 
 
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "localhost"])
+async def test_a_broker_that_phones_would_look_for_in_themselves_is_refused(installed: Path, host: str) -> None:
+    write_settings(installed, broker=f'phones_host = "{host}"')
+    with pytest.raises(SettingsError, match=rf"broker\.phones_host: {host}.*name what phones reach"):
+        settings_of(installed)
+    assert "name what phones reach" in await errors(installed)
+    write_settings(installed, "development = true", broker=f'phones_host = "{host}"')
+    assert settings_of(installed).broker.phones_host == host
+
+
 def test_an_unknown_option_is_refused(installed: Path) -> None:
     write_settings(installed, http="prot = 8081")
     with pytest.raises(SettingsError, match=r"http\.prot: Extra inputs"):

@@ -3,13 +3,15 @@
 #
 # Only the binaries are wanted: Paylatch starts brokers itself. A service that already runs is left alone, and on
 # Debian the package is kept from starting a new one. The clients (mosquitto_pub, mosquitto_sub) are for docs/mqtt.md
-# and the test of what it says; everything else runs without them. Exits 0 when the broker is there, 1 with advice when
-# it cannot be put there.
+# and the test of what it says; everything else runs without them. Exits 0 when a broker that is new enough is there,
+# 1 with advice when it cannot be put there. One that is too old is not upgraded: whoever runs it has to know.
 
 set -eu
 
 # A user's PATH often leaves out the sbin directories, where most distributions put the broker.
 PATH="$PATH:/usr/sbin:/usr/local/sbin:/opt/homebrew/sbin"
+
+oldest=2
 
 say() { printf '%s\n' "install-mosquitto: $*" >&2; }
 
@@ -17,15 +19,27 @@ broker_found() { command -v mosquitto >/dev/null 2>&1; }
 
 clients_found() { command -v mosquitto_pub >/dev/null 2>&1 && command -v mosquitto_sub >/dev/null 2>&1; }
 
+# What the broker says it is, like 2.0.11.
+broker_version() { mosquitto -h 2>/dev/null | sed -n 's/^mosquitto version \([0-9][0-9.]*\).*/\1/p'; }
+
+broker_new_enough() {
+    version=$(broker_version)
+    [ "${version%%.*}" -ge "$oldest" ] 2>/dev/null
+}
+
+require_new_enough() {
+    broker_new_enough || give_up "$(command -v mosquitto) is version ${version:-unknown}; it has to be $oldest.0 or later."
+}
+
 give_up() {
     say "$1"
-    say "Paylatch needs the Mosquitto broker, version 2.0 or later, and the test of docs/mqtt.md its command-line clients."
+    say "Paylatch needs the Mosquitto broker, version $oldest.0 or later, and the test of docs/mqtt.md its command-line clients."
     say "Install them and run the command again:"
     say "  Debian, Ubuntu   apt-get install mosquitto mosquitto-clients"
     say "  Alpine           apk add mosquitto mosquitto-clients"
     say "  Fedora           dnf install mosquitto          Arch     pacman -S mosquitto"
     say "  macOS            brew install mosquitto         others   see mosquitto.org/download"
-    if broker_found; then
+    if broker_found && broker_new_enough; then
         exit 0
     fi
     exit 1
@@ -91,11 +105,15 @@ install_by_package_manager() {
     fi
 }
 
-if broker_found && clients_found; then
-    exit 0
+if broker_found; then
+    require_new_enough
+    if clients_found; then
+        exit 0
+    fi
 fi
 say "the Mosquitto broker or its command-line clients are missing; installing with the system's package manager"
 install_by_package_manager >&2 || give_up "the package manager could not install them."
 broker_found || give_up "the package manager reported success, yet there is no mosquitto on $PATH."
+require_new_enough
 clients_found || give_up "the package manager reported success, yet there is no mosquitto_pub or mosquitto_sub on $PATH."
 say "installed $(command -v mosquitto), $(command -v mosquitto_pub)"

@@ -2,24 +2,42 @@
 # Makes sure that PostgreSQL's server programs are on this machine, by its own package manager.
 #
 # Only the programs are wanted: the tests and the demo start servers themselves. A cluster that already runs is left
-# alone, and on Debian the package is kept from making a new one. Exits 0 when PostgreSQL is there, 1 with advice when
-# it cannot be put there.
+# alone, and on Debian the package is kept from making a new one. Exits 0 when a PostgreSQL that is new enough is there,
+# 1 with advice when it cannot be put there.
 
 set -eu
 
-# Debian keeps the programs of each version in a directory that is on nobody's PATH; Homebrew and Alpine do alike.
-for directory in /usr/lib/postgresql/*/bin /usr/local/pgsql/bin /usr/libexec/postgresql15 \
+oldest=15
+
+# Homebrew and Alpine keep the programs in directories that are on nobody's PATH.
+for directory in /usr/local/pgsql/bin /usr/libexec/postgresql15 \
     /opt/homebrew/opt/postgresql@15/bin /usr/local/opt/postgresql@15/bin; do
     PATH="$PATH:$directory"
 done
+
+# So does Debian, with a directory for each version; the newest counts, before whatever the PATH has, as for Paylatch.
+find_debians() {
+    for version in $(ls /usr/lib/postgresql 2>/dev/null | sort -n); do
+        PATH="/usr/lib/postgresql/$version/bin:$PATH"
+    done
+}
 
 say() { printf '%s\n' "install-postgres: $*" >&2; }
 
 found() { command -v initdb >/dev/null 2>&1 && command -v postgres >/dev/null 2>&1; }
 
+# What the server says it is, like 15.20.
+server_version() { postgres --version 2>/dev/null | sed -n 's/^postgres (PostgreSQL) \([0-9][0-9.]*\).*/\1/p'; }
+
+require_new_enough() {
+    version=$(server_version)
+    [ "${version%%.*}" -ge "$oldest" ] 2>/dev/null ||
+        give_up "$(command -v postgres) is version ${version:-unknown}; it has to be $oldest or later."
+}
+
 give_up() {
     say "$1"
-    say "Paylatch's tests need PostgreSQL, version 15 or later. Install it and run the command again:"
+    say "Paylatch's tests need PostgreSQL, version $oldest or later. Install it and run the command again:"
     say "  Debian, Ubuntu   apt-get install postgresql     Fedora   dnf install postgresql-server"
     say "  Arch             pacman -S postgresql           Alpine   apk add postgresql15"
     say "  macOS            brew install postgresql@15     others   see postgresql.org/download"
@@ -72,13 +90,14 @@ install_by_package_manager() {
     fi
 }
 
+find_debians
 if found; then
+    require_new_enough
     exit 0
 fi
 say "PostgreSQL is missing; installing it with the system's package manager"
 install_by_package_manager >&2 || give_up "the package manager could not install PostgreSQL."
-for directory in /usr/lib/postgresql/*/bin; do
-    PATH="$PATH:$directory"
-done
+find_debians
 found || give_up "the package manager reported success, yet there is no initdb on $PATH."
+require_new_enough
 say "installed $(command -v postgres)"

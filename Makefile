@@ -43,7 +43,7 @@ openapi: $(VENV)/.project ## write docs/openapi.json anew from the routes; a tes
 settings: $(VENV)/.project ## write docs/settings.md anew from the code; a test finds that it is due
 	$(BIN)/python -m broker_bridge.settings_document docs/settings.md
 
-check: lint types arch vectors test ## all of the above: what CI runs
+check: lint types arch vectors test ## lint, types, arch, vectors and test: what CI runs
 
 bench: $(VENV)/.project ## measure the core, in processor time: codec, signing, verifying, accepting, a phone's step
 	$(BIN)/pytest --benchmark-timer=time.process_time --benchmark-columns=median,iqr,ops --benchmark-sort=fullname \

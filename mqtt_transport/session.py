@@ -289,7 +289,7 @@ class Session:
         on_done(RefusedError(f"the server refuses a subscription: {', '.join(refusals)}") if refusals else None)
 
     def _ponged(self, _: mqtt5.PingRespPacket) -> None:
-        """Be glad: that it came has been noted with its bytes."""
+        """Do nothing: when any bytes came last has been noted already."""
 
     def _dismissed(self, packet: mqtt5.DisconnectPacket) -> None:
         self.stage = Stage.OVER

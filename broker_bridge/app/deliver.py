@@ -30,7 +30,7 @@ ItemT = TypeVar("ItemT", Ack, Imei)
 
 SWEEP_S = 1.0
 LOOK_ROUND = 5
-"""Each so manieth sweep looks for all openings that wait."""
+"""Every so many sweeps, one looks for all openings that wait."""
 TIMED_OUT_S = 900
 """A command whose phone has said nothing for so long after the PUBACK is shown as timed out."""
 CANARY_S = 0.25

@@ -86,9 +86,9 @@ class Reconsider:
             return self._postponed(tx, changed_phone(phone, held_decision=cause), judgement), judgement
 
     def _postponed(self, tx: Transaction, phone: Phone, judgement: Judgement) -> Phone:
-        """Store what is known of a phone and look at it again later; what could not be signed was not let up."""
-        let_up = judgement.episode.granted > phone.episode.granted
-        episode = phone.episode if let_up else judgement.episode
+        """Store what is known of a phone and look at it again later; what could not be signed was not granted."""
+        rises = judgement.episode.granted > phone.episode.granted
+        episode = phone.episode if rises else judgement.episode
         look_at = self.now(tx) + POSTPONE_S
         postponed = changed_phone(phone, episode=episode, wanted=judgement.wanted, look_at=look_at)
         tx.put_phone(postponed)

@@ -24,7 +24,7 @@ class Episode:
     reminder_at: int = 0
     """When the phone first said that it shows a reminder (or more) of it."""
     granted: Level = Level.UNLOCKED
-    """The level that arrears have been let up to: what is granted needs no gate again after a hold."""
+    """The level up to which arrears have been allowed to go: what is granted needs no gate again after a hold."""
     escalated_from: Level = Level.UNLOCKED
     """The level before the newest escalation: a dispute goes back to it."""
 
@@ -43,7 +43,7 @@ class Episode:
         return _changed(self, notice_at=noticed, reminder_at=reminded)
 
     def moved_to(self, level: Level) -> "Episode":
-        """Return the episode after arrears have been let up, or have fallen, to `level`."""
+        """Return the episode after arrears have been allowed to rise, or have fallen, to `level`."""
         if level > self.granted:
             return _changed(self, granted=level, escalated_from=self.granted)
         if level < self.granted:

@@ -106,7 +106,7 @@ class Intake:
                 await asyncio.sleep(0)
 
     def _tell_lost(self, lender: LenderId) -> None:
-        """Tell a lender that messages of its were not read: now and then, and when there is room again."""
+        """Tell a lender that some of its messages were not read: now and then, and when there is room again."""
         lost, now = self._lost[lender], self.clock.monotonic()
         flooding = self._waiting.has(lender)
         if not lost or (flooding and now - self._told_lost.get(lender, -TELL_LOST_S) < TELL_LOST_S):

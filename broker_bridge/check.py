@@ -58,10 +58,10 @@ async def check(settings: Settings, *, online: bool = False) -> Sequence[Finding
 
 
 def check_broker_conf(path: Path) -> Sequence[Finding]:
-    """Look at the text of the broker's configuration."""
+    """Look at the broker's configuration, and at the files that it includes."""
     about = str(path)
     try:
-        found = [Finding(Severity.ERROR, about, text) for text in exposures(path.read_text(encoding="utf-8"))]
+        found = [Finding(Severity.ERROR, about, text) for text in exposures(path)]
     except (OSError, UnicodeDecodeError) as error:
         return [Finding(Severity.ERROR, about, f"cannot be read: {error}")]
     return found or [Finding(Severity.OK, about, "lets nobody in who should not be")]

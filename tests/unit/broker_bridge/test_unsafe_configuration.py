@@ -1,6 +1,7 @@
 """Configuration that is not safe is refused outside development, by name, with the way out; and told by `check`."""
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -235,30 +236,118 @@ def test_the_committed_broker_configuration_lets_nobody_in_who_should_not_be() -
     assert [one.severity for one in check_broker_conf(resources.MOSQUITTO_CONF)] == [Severity.OK]
 
 
+@pytest.fixture
+def told(tmp_path: Path) -> Callable[..., list[str]]:
+    """What is told of a broker's configuration, and of others beside it, by name."""
+
+    def told(conf: str, **others: str) -> list[str]:
+        included = tmp_path / "conf.d"
+        included.mkdir()
+        for name, text in others.items():
+            (included / f"{name}.conf").write_text(text, encoding="utf-8")
+        path = tmp_path / "mosquitto.conf"
+        path.write_text(conf.replace("CONF.D", str(included)), encoding="utf-8")
+        return list(exposures(path))
+
+    return told
+
+
 @pytest.mark.parametrize("address", ["", " 0.0.0.0", " 192.0.2.1", " broker.example"])
 @pytest.mark.parametrize("each", [True, False])
-def test_a_listener_on_a_public_address_that_lets_everybody_in_is_told(address: str, *, each: bool) -> None:
-    settings = f"per_listener_settings {str(each).lower()}\nlistener 1883{address}\nallow_anonymous true\n"
-    assert any("allow_anonymous true lets everybody in" in one for one in exposures(settings))
+@pytest.mark.parametrize("yes", ["true", "1"])
+def test_a_listener_on_a_public_address_that_lets_everybody_in_is_told(
+    told: Callable[..., list[str]], address: str, yes: str, *, each: bool
+) -> None:
+    conf = f"per_listener_settings {str(each).lower()}\nlistener 1883{address}\nallow_anonymous {yes}\n"
+    assert any("lets everybody in" in one for one in told(conf))
 
 
-def test_whoever_is_let_in_on_loopback_is_this_machine() -> None:
-    assert list(exposures("listener 1883 127.0.0.1\nallow_anonymous true\n")) == []
+def test_whoever_is_let_in_on_loopback_is_this_machine(told: Callable[..., list[str]]) -> None:
+    assert told("listener 1883 127.0.0.1\nallow_anonymous true\n") == []
 
 
-def test_each_listener_has_options_of_its_own() -> None:
+def test_each_listener_has_options_of_its_own(told: Callable[..., list[str]]) -> None:
     public = "listener 8883\nallow_anonymous false\nacl_file a\ncertfile c\n"
-    conf = f"per_listener_settings true\n{public}listener 1884 127.0.0.1\nallow_anonymous true\n"
-    assert list(exposures(conf)) == []
+    assert told(f"per_listener_settings true\n{public}listener 1884 127.0.0.1\nallow_anonymous true\n") == []
 
 
-def test_a_public_listener_needs_an_acl_and_a_certificate() -> None:
-    told = list(exposures("listener 1883 0.0.0.0\nallow_anonymous false\n"))
-    assert len(told) == 2
-    assert "acl_file" in told[0]
-    assert "certfile" in told[1]
+def test_a_public_listener_needs_an_acl_and_a_certificate(told: Callable[..., list[str]]) -> None:
+    acl, certificate = told("listener 1883 0.0.0.0\nallow_anonymous false\n")
+    assert "acl_file" in acl
+    assert "certfile" in certificate
+
+
+@pytest.mark.parametrize(
+    "conf",
+    [
+        "port 18999\nallow_anonymous true\n",
+        "port 18999\nlistener 1884 127.0.0.1\nallow_anonymous true\n",
+        "listener 1884 127.0.0.1\nallow_anonymous true\nport 18999\n",
+        "bind_address 0.0.0.0\nallow_anonymous true\n",
+        # Each as 2.0.11 was seen to listen: on 0.0.0.0:1883, to everybody.
+        "per_listener_settings true\nport 18999\n",
+        "per_listener_settings true\npassword_file p\nlistener 1884 127.0.0.1\n",
+        "certfile c\nlistener 1884 127.0.0.1\nallow_anonymous true\n",
+    ],
+)
+def test_a_default_listener_that_lets_everybody_in_is_told(told: Callable[..., list[str]], conf: str) -> None:
+    assert any(one.startswith("default listener 1") and "lets everybody in" in one for one in told(conf))
+
+
+@pytest.mark.parametrize(
+    "conf",
+    [
+        "port 18999\nbind_address 127.0.0.1\nallow_anonymous true\n",
+        "listener 1884 127.0.0.1\nbind_address 127.0.0.1\nallow_anonymous true\n",
+        "password_file p\nlistener 1884 127.0.0.1\n",
+        "per_listener_settings true\nallow_anonymous true\nlistener 1884 127.0.0.1\n",
+    ],
+)
+def test_a_default_listener_that_only_this_machine_reaches_or_that_there_is_not_is_fine(
+    told: Callable[..., list[str]], conf: str
+) -> None:
+    assert told(conf) == []
+
+
+@pytest.mark.parametrize("conf", ["", "allow_anonymous false\n", "password_file p\n", "max_connections 5\n"])
+def test_a_configuration_without_a_listener_is_never_fine(told: Callable[..., list[str]], conf: str) -> None:
+    (one,) = told(conf)
+    assert "no listener found" in one
+
+
+def test_included_files_are_read(told: Callable[..., list[str]]) -> None:
+    one, *_ = told("per_listener_settings true\ninclude_dir CONF.D\n", open="listener 1883\nallow_anonymous true\n")
+    assert one.startswith("listener 1883: lets everybody in")
+
+
+def test_a_directory_without_files_to_include_has_no_listener(told: Callable[..., list[str]]) -> None:
+    (one,) = told("# as Debian has it\ninclude_dir CONF.D\n")
+    assert "no listener found" in one
+
+
+def test_files_are_included_in_the_brokers_order_where_they_are_named(told: Callable[..., list[str]]) -> None:
+    public = "listener 8883\nacl_file a\ncertfile c\n"
+    says = {"A": "allow_anonymous true", "a": "allow_anonymous false", "B": "", "_": "include_dir /nowhere"}
+    assert told(f"{public}include_dir CONF.D\n", **says) == []
+
+
+def test_the_last_word_of_included_files_counts(told: Callable[..., list[str]]) -> None:
+    public = "listener 8883\nacl_file a\ncertfile c\nallow_anonymous false\n"
+    assert told(f"{public}include_dir CONF.D\n", b="allow_anonymous true", A="allow_anonymous false")
+
+
+def test_what_an_included_file_says_is_not_the_listeners_before_it(told: Callable[..., list[str]]) -> None:
+    conf = "per_listener_settings true\nlistener 8883\nacl_file a\ninclude_dir CONF.D\ncertfile c\n"
+    assert told(conf, one="allow_anonymous true\n") == []
+
+
+def test_a_directory_that_cannot_be_included_is_told(tmp_path: Path) -> None:
+    conf = tmp_path / "mosquitto.conf"
+    conf.write_text(f"listener 1883 127.0.0.1\ninclude_dir {tmp_path}/nowhere\n", encoding="utf-8")
+    (found,) = check_broker_conf(conf)
+    assert (found.severity, "nowhere" in found.text) == (Severity.ERROR, True)
 
 
 def test_a_broker_configuration_that_is_not_there_is_told(tmp_path: Path) -> None:
-    (told,) = check_broker_conf(tmp_path / "mosquitto.conf")
-    assert told.severity is Severity.ERROR
+    (found,) = check_broker_conf(tmp_path / "mosquitto.conf")
+    assert found.severity is Severity.ERROR

@@ -70,7 +70,7 @@ def test_the_brokers_configuration_is_looked_at_when_it_is_named(config: Path) -
     conf.write_text("listener 1883 0.0.0.0\nallow_anonymous true\n", encoding="utf-8")
     checked = paylatch("config", "check", "--config", str(config), "--broker-conf", str(conf))
     assert checked.exit_code == 1
-    assert "allow_anonymous true lets everybody in" in checked.stdout
+    assert "lets everybody in" in checked.stdout
 
 
 @pytest.mark.parametrize("command", ["show", "check"])

@@ -16,6 +16,7 @@ from typing import Any
 
 from broker_bridge.app.import_rows import Desk, ImportedDecision, JudgedError, refused
 from broker_bridge.app.imports import GONE_S, Intake
+from broker_bridge.app.pauses import pauses
 from broker_bridge.app.ports.imports import (
     FileRow,
     Imports,
@@ -109,7 +110,7 @@ class ImportWorker:
         return "another bridge, which has its file"
 
     async def _waiting(self) -> Sequence[Import]:
-        for pause in _pauses():
+        for pause in pauses(FIRST_PAUSE_S, LONGEST_PAUSE_S):
             try:
                 await self.imports.alive(self.spool.spool_id, GONE_S)
                 return await self.imports.waiting(self._at_work, self.spool.spool_id, GONE_S)
@@ -211,7 +212,7 @@ class ImportWorker:
     async def _decide_these(self, one: Import, decisions: Sequence[_Decision], tally: _Tally) -> None:
         """Take decisions about as many phones. Those that fail by no fault of theirs are tried until they do not."""
         waiting = list(decisions)
-        for tries, pause in enumerate(_pauses()):
+        for tries, pause in enumerate(pauses(FIRST_PAUSE_S, LONGEST_PAUSE_S)):
             if tries:  # some may have been committed, and only the answer was lost
                 known = await self.imports.outcomes(one.import_id, waiting[0][0].number, waiting[-1][0].number)
                 tally.outcomes.extend(known[row.number] for row, _ in waiting if row.number in known)
@@ -289,13 +290,6 @@ class ImportWorker:
                 self.spool.discard(import_id)
         finally:
             self.intake.receiving -= left
-
-
-def _pauses() -> Iterator[float]:
-    pause = FIRST_PAUSE_S
-    while True:
-        yield pause
-        pause = min(2 * pause, LONGEST_PAUSE_S)
 
 
 async def _length(rows: Iterator[FileRow]) -> int:

@@ -21,8 +21,10 @@ IMEIS = [simulated_imei(number) for number in range(20)]
 
 
 @asynccontextmanager
-async def writing(path: Path, pid_file: Path | None, store: SqlStore) -> AsyncIterator[PasswordFile]:
-    file = PasswordFile(path, pid_file, store, KeptLog())
+async def writing(
+    path: Path, pid_file: Path | None, store: SqlStore, log: KeptLog | None = None
+) -> AsyncIterator[PasswordFile]:
+    file = PasswordFile(path, pid_file, store, log or KeptLog())
     task = asyncio.create_task(file.run())
     try:
         yield file
@@ -124,6 +126,20 @@ async def test_a_file_that_cannot_be_written_is_said_so_and_tried_again(tmp_path
         directory.mkdir()
         await file.publish()
     assert (directory / "phones.passwd").exists()
+
+
+async def test_a_file_that_could_not_be_written_is_written_later_although_nobody_enrols(
+    tmp_path: Path, store: SqlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("broker_bridge.adapters.mqtt.credentials.FIRST_PAUSE_S", 0.01)
+    directory, log = tmp_path / "broker", KeptLog()
+    await enrol(store, IMEIS[0])
+    async with writing(directory / "phones.passwd", None, store, log), asyncio.timeout(10):
+        await log.repeated("credentials_not_written", 2)
+        directory.mkdir()
+        await log.repeated("credentials_in_force", 1)
+        assert IMEIS[0] in (directory / "phones.passwd").read_text()
+        assert log.events("info") == ["credentials_in_force"]
 
 
 async def test_a_database_that_is_away_is_said_so_and_asked_again(

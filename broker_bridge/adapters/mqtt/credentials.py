@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator
-from contextlib import AbstractContextManager, asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
 from broker_bridge.adapters.mqtt.passwords import PasswordEntryError, password_line, reload_broker, replacing
+from broker_bridge.app.pauses import pauses
 from broker_bridge.app.ports.store import Store, StoreUnavailableError
 from broker_bridge.app.ports.surroundings import Log
 from lock_protocol.imei import Imei
@@ -16,6 +17,8 @@ T = TypeVar("T")
 
 PAGE = 5_000
 """Credentials that are in memory at a time."""
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
+"""How long after a failure the file is tried again: a disk that was full once must not lock phones out for good."""
 
 
 class CredentialsError(Exception):
@@ -35,20 +38,33 @@ class PasswordFile:
     _round: "asyncio.Future[None] | None" = None
 
     async def run(self) -> None:
-        """Write the file whenever something has changed; the first time at once."""
+        """Write the file whenever something has changed, the first time at once; after a failure until it is done."""
         self._changed.set()
         while True:
             await self._changed.wait()
-            self._changed.clear()
-            waiting, self._round = self._round, None
-            try:
-                await self._rewrite()
-                await asyncio.to_thread(self._reload)
-            except (OSError, StoreUnavailableError) as error:
-                self.log.critical("credentials_not_written", path=str(self.path), error=str(error))
-                _settle(waiting, CredentialsError("the broker cannot be told of new credentials"))
-            else:
-                _settle(waiting, None)
+            for tries, pause in enumerate(pauses(FIRST_PAUSE_S, LONGEST_PAUSE_S)):
+                if await self._is_written():
+                    if tries:
+                        self.log.info("credentials_in_force", path=str(self.path))
+                    break
+                # Whoever enrols a phone meanwhile does not wait for the pause to be told how it stands.
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(pause):
+                        await self._changed.wait()
+
+    async def _is_written(self) -> bool:
+        """Write the file, have the broker read it, and tell those who wait; return whether it was done."""
+        self._changed.clear()
+        waiting, self._round = self._round, None
+        try:
+            await self._rewrite()
+            await asyncio.to_thread(self._reload)
+        except (OSError, StoreUnavailableError) as error:
+            self.log.critical("credentials_not_written", path=str(self.path), error=str(error))
+            _settle(waiting, CredentialsError("the broker cannot be told of new credentials"))
+            return False
+        _settle(waiting, None)
+        return True
 
     async def publish(self) -> None:
         """Return when the broker has been told of everything that was committed before this call.

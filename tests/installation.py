@@ -1,6 +1,7 @@
 """A bridge's files in a directory of its own: settings, keys, password, all as production has them."""
 
 import os
+import subprocess
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +14,7 @@ from lock_protocol.levels import Level
 from lock_protocol.messages import Delegation, LenderId, Root
 from tests.loopback.lender import key
 
-NOBODY = 65_534
+NOBODY, ANOTHER = 65_534, 65_533
 ROOT_KEYS = [key(f"root key of person {number}") for number in range(3)]
 
 
@@ -61,12 +62,35 @@ def _database(directory: Path) -> str:
 def read_only_directory() -> Iterator[Path]:
     """A directory that the test cannot write to: root, for whom there is none, is somebody else meanwhile."""
     with tempfile.TemporaryDirectory() as name:
-        directory, user = Path(name), os.geteuid()
+        directory = Path(name)
         directory.chmod(0o555)
-        if user == 0:
-            os.seteuid(NOBODY)
         try:
-            yield directory
+            with not_root():
+                yield directory
         finally:
-            os.seteuid(user)
             directory.chmod(0o700)
+
+
+@contextmanager
+def not_root() -> Iterator[None]:
+    """Root is somebody else meanwhile; everybody else stays who it is."""
+    user = os.geteuid()
+    if user == 0:
+        os.seteuid(NOBODY)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
+
+
+@contextmanager
+def process_of_another_account() -> Iterator[int]:
+    """The id of a process that the test may not signal while it is not root."""
+    if os.geteuid() != 0:
+        yield 1
+        return
+    with subprocess.Popen(["sleep", "60"], user=ANOTHER, start_new_session=True) as process:  # noqa: S607
+        try:
+            yield process.pid
+        finally:
+            process.kill()

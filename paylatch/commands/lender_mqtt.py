@@ -36,6 +36,7 @@ def mqtt_password(
     """
     from broker_bridge.adapters.mqtt.passwords import (  # noqa: PLC0415 - see the package's docstring
         SALT_BYTES,
+        BrokerNotOursError,
         PasswordEntryError,
         hash_password,
         put_lender_password,
@@ -45,16 +46,19 @@ def mqtt_password(
     name, secret = lender_named(lender), secrets.token_urlsafe(_SECRET_BYTES)
     try:
         put_lender_password(passwords, name, hash_password(secret, os.urandom(SALT_BYTES)))
-        if as_json:
-            show_json({"lender": name, "password": secret})
-        else:
-            typer.echo(secret)
-        reloaded = pid_file is not None and reload_broker(pid_file)
     except (PasswordEntryError, OSError) as error:
         fail(error, FAILED)
+    if as_json:
+        show_json({"lender": name, "password": secret})
+    else:
+        typer.echo(secret)
     typer.echo(
         f"this is the broker password of {lender}; it is shown this once: keep it where nobody else can read it",
         err=True,
     )
+    try:
+        reloaded = pid_file is not None and reload_broker(pid_file)
+    except (BrokerNotOursError, OSError) as error:
+        fail(error, FAILED)
     if not reloaded:
         typer.echo("the broker was not told: it knows the password once it reloads its files (SIGHUP)", err=True)

@@ -1,6 +1,7 @@
 """Phones' credentials on a real broker: rewritten, reloaded, and in force when the bridge says so."""
 
 import asyncio
+import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -116,6 +117,32 @@ async def test_a_pid_file_that_holds_none_is_no_reason_to_end(tmp_path: Path, st
     async with writing(tmp_path / "phones.passwd", pid_file, store) as file:
         async with asyncio.timeout(5):
             await file.publish()
+
+
+async def test_a_broker_of_another_account_is_said_so_and_tried_again_without_writing_again(
+    tmp_path: Path, store: SqlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    allowed = asyncio.Event()
+
+    def kill(_: int, __: int) -> None:
+        if not allowed.is_set():
+            raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr("broker_bridge.adapters.mqtt.credentials.FIRST_PAUSE_S", 0.01)
+    monkeypatch.setattr(os, "kill", kill)
+    path, pid_file, log = tmp_path / "phones.passwd", tmp_path / "mosquitto.pid", KeptLog()
+    pid_file.write_text("4711\n", encoding="ascii")
+    await enrol(store, IMEIS[0])
+    async with writing(path, pid_file, store, log) as file, asyncio.timeout(10):
+        with pytest.raises(CredentialsError, match="cannot be told"):
+            await file.publish()
+        assert IMEIS[0] in path.read_text()
+        written = path.stat().st_mtime_ns
+        await log.repeated("broker_not_reloaded", 3)
+        assert path.stat().st_mtime_ns == written
+        allowed.set()
+        await log.repeated("credentials_in_force", 1)
+    assert set(log.events("critical")) == {"broker_not_reloaded"}
 
 
 async def test_a_file_that_cannot_be_written_is_said_so_and_tried_again(tmp_path: Path, store: SqlStore) -> None:

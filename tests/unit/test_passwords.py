@@ -1,11 +1,19 @@
 """Password files: only whole and checked ones ever stand where the broker reads."""
 
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
 
-from broker_bridge.adapters.mqtt.passwords import PasswordEntryError, hash_password, write_password_file
+from broker_bridge.adapters.mqtt.passwords import (
+    BrokerNotOursError,
+    PasswordEntryError,
+    hash_password,
+    reload_broker,
+    write_password_file,
+)
+from tests.installation import not_root, process_of_another_account
 
 SECRET = "a secret made by a machine"
 SALT = bytes(range(12))
@@ -61,3 +69,12 @@ def test_written_by_root_it_belongs_to_the_owner_of_its_directory(tmp_path: Path
     write_password_file(tmp_path / "phones.passwd", {})
     status = (tmp_path / "phones.passwd").stat()
     assert (status.st_uid, status.st_gid) == (1234, 5678)
+
+
+def test_a_broker_of_another_account_cannot_be_reloaded_and_is_named() -> None:
+    with tempfile.TemporaryDirectory() as directory, process_of_another_account() as process:
+        Path(directory).chmod(0o755)
+        pid_file = Path(directory, "mosquitto.pid")
+        pid_file.write_text(f"{process}\n", encoding="ascii")
+        with not_root(), pytest.raises(BrokerNotOursError, match=f"kill -HUP {process}"):
+            reload_broker(pid_file)

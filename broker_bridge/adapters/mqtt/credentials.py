@@ -7,7 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from broker_bridge.adapters.mqtt.passwords import PasswordEntryError, password_line, reload_broker, replacing
+from broker_bridge.adapters.mqtt.passwords import (
+    BrokerNotOursError,
+    PasswordEntryError,
+    password_line,
+    reload_broker,
+    replacing,
+)
 from broker_bridge.app.pauses import pauses
 from broker_bridge.app.ports.store import Store, StoreUnavailableError
 from broker_bridge.app.ports.surroundings import Log
@@ -22,7 +28,7 @@ FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
 
 
 class CredentialsError(Exception):
-    """The broker's password file cannot be written."""
+    """The broker's password file cannot be written, or the broker not be told of it."""
 
 
 @dataclass(slots=True)
@@ -35,6 +41,8 @@ class PasswordFile:
     store: Store
     log: Log
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
+    _behind: bool = False
+    """Whether the database holds what the file does not."""
     _round: "asyncio.Future[None] | None" = None
 
     async def run(self) -> None:
@@ -43,7 +51,7 @@ class PasswordFile:
         while True:
             await self._changed.wait()
             for tries, pause in enumerate(pauses(FIRST_PAUSE_S, LONGEST_PAUSE_S)):
-                if await self._is_written():
+                if await self._bring_in_force():
                     if tries:
                         self.log.info("credentials_in_force", path=str(self.path))
                     break
@@ -52,25 +60,41 @@ class PasswordFile:
                     async with asyncio.timeout(pause):
                         await self._changed.wait()
 
-    async def _is_written(self) -> bool:
-        """Write the file, have the broker read it, and tell those who wait; return whether it was done."""
-        self._changed.clear()
+    async def _bring_in_force(self) -> bool:
+        """Do what is left to do until the broker has the file, tell those who wait, and return whether it was done."""
+        if self._changed.is_set():
+            self._changed.clear()
+            self._behind = True
         waiting, self._round = self._round, None
+        done = await self._write() and await self._tell()
+        _settle(waiting, None if done else CredentialsError("the broker cannot be told of new credentials"))
+        return done
+
+    async def _write(self) -> bool:
+        """Write the file unless it holds what the database does; return whether it does now."""
         try:
-            await self._rewrite()
-            await asyncio.to_thread(self._reload)
+            if self._behind:
+                await self._rewrite()
         except (OSError, StoreUnavailableError) as error:
             self.log.critical("credentials_not_written", path=str(self.path), error=str(error))
-            _settle(waiting, CredentialsError("the broker cannot be told of new credentials"))
             return False
-        _settle(waiting, None)
+        self._behind = False
+        return True
+
+    async def _tell(self) -> bool:
+        """Have the broker read the file; return whether it does, or will when it starts."""
+        try:
+            await asyncio.to_thread(self._reload)
+        except (BrokerNotOursError, OSError) as error:
+            self.log.critical("broker_not_reloaded", pid_file=str(self.pid_file), error=str(error))
+            return False
         return True
 
     async def publish(self) -> None:
         """Return when the broker has been told of everything that was committed before this call.
 
         Raises:
-            CredentialsError: the file cannot be written.
+            CredentialsError: the file cannot be written, or the broker not be told.
         """
         if self._round is None:
             self._round = asyncio.get_running_loop().create_future()

@@ -34,6 +34,17 @@ class PasswordEntryError(ValueError):
     """A secret, salt, username or hash that must not reach a password file."""
 
 
+class BrokerNotOursError(Exception):
+    """The broker belongs to another account; that one and root may signal it, and nobody else."""
+
+    def __init__(self, process: int) -> None:
+        """Take the broker's process id."""
+        super().__init__(
+            f"the broker (process {process}) belongs to another account and was not told; the file is written: "
+            f"run as that account, or have it say kill -HUP {process}"
+        )
+
+
 def hash_password(secret: str, salt: bytes) -> str:
     """Return `secret` as Mosquitto stores it: `$7$1$salt$hash`, PBKDF2 with HMAC-SHA-512 (RFC 8018).
 
@@ -114,12 +125,19 @@ def reload_broker(pid_file: Path) -> bool:
     """Have the broker read its files again; False when none runs, which reads them when it starts.
 
     Raises:
-        PermissionError: the broker is another account's.
+        BrokerNotOursError: it may not be signalled.
+        OSError: its process id cannot be read.
     """
     try:
-        os.kill(int(pid_file.read_text()), signal.SIGHUP)
-    except (FileNotFoundError, ProcessLookupError, ValueError):
+        process = int(pid_file.read_text())
+    except (FileNotFoundError, ValueError):
         return False  # no broker, or one that is just writing its number
+    try:
+        os.kill(process, signal.SIGHUP)
+    except ProcessLookupError:
+        return False
+    except PermissionError as error:
+        raise BrokerNotOursError(process) from error
     return True
 
 

@@ -1,6 +1,7 @@
 """`paylatch lender mqtt-password`: a new password, shown once, and nobody else's line touched."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -82,3 +83,21 @@ def test_a_broker_that_does_not_run_will_read_the_file_when_it_starts(passwords:
     made = mqtt_password("acme", passwords, "--pid-file", str(tmp_path / "no.pid"))
     assert (made.exit_code, len(made.stdout.split())) == (0, 1)
     assert "was not told" in made.stderr
+
+
+def test_a_broker_of_another_account_is_told_of_when_the_password_is(
+    passwords: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def kill(_: int, __: int) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(os, "kill", kill)
+    pid_file = tmp_path / "mosquitto.pid"
+    pid_file.write_text("4711\n", encoding="ascii")
+    made = mqtt_password("acme", passwords, "--pid-file", str(pid_file))
+    assert (made.exit_code, len(made.stdout.split())) == (1, 1)
+    told, failed = made.stderr.splitlines()
+    assert "shown this once" in told
+    assert "process 4711" in failed
+    assert "the file is written" in failed
+    assert "kill -HUP 4711" in failed

@@ -11,6 +11,7 @@ from tempfile import TemporaryFile
 
 from broker_bridge.adapters.http.answers import time_text
 from broker_bridge.adapters.mqtt.broker_conf import exposures
+from broker_bridge.adapters.mqtt.passwords import BrokerNotOursError, refuse_foreign_broker
 from broker_bridge.adapters.mqtt.probe import probe
 from broker_bridge.adapters.signing.keys import KeyFileError, lenders_in, trusted_roots, usable_delegation
 from broker_bridge.adapters.store.store import SqlStore
@@ -51,6 +52,7 @@ async def check(settings: Settings, *, online: bool = False) -> Sequence[Finding
         await _database(settings),
         *_password(settings),
         *_phones_passwords(settings.broker.phones_passwords),
+        *_brokers_account(settings.broker.pid_file),
     ]
     if online:
         findings.append(await _broker(settings))
@@ -161,6 +163,22 @@ def _phones_passwords(path: Path) -> Iterator[Finding]:
         return
     if path.exists() and stat.S_IMODE(path.stat().st_mode) & 0o007:
         yield Finding(Severity.WARNING, "broker.phones_passwords", f"everybody can read {path}: chmod o= {path}")
+
+
+def _brokers_account(pid_file: Path | None) -> Iterator[Finding]:
+    """Password files are for their owner alone: a broker of another account could not even read them."""
+    if pid_file is None:
+        return
+    try:
+        refuse_foreign_broker(pid_file)
+    except BrokerNotOursError as error:
+        text = (
+            f"the broker (process {error.process}) belongs to another account than this one: it cannot read the "
+            "password files that the bridge writes, nor be told of them; run both as one account, or the bridge as root"
+        )
+        yield Finding(Severity.ERROR, "broker.pid_file", text)
+    except OSError as error:
+        yield Finding(Severity.ERROR, "broker.pid_file", f"{pid_file}: {error.strerror}; the bridge reads it")
 
 
 async def _broker(settings: Settings) -> Finding:

@@ -25,6 +25,8 @@ SERVICE_USERS = ("bridge", "auditor")
 """Who has rights of its own in services.acl, so that no lender may be called so."""
 
 _ITERATIONS = 1
+_NO_SIGNAL = 0
+"""Sent to a process it does nothing, but is refused like any other."""
 _USERNAME = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 _LINE = re.compile(r"#.*|[^:]{1,64}:\$[67]\$.+")
 _HASH = re.compile(r"\$7\$[1-9][0-9]*\$[A-Za-z0-9+/]{16}\$[A-Za-z0-9+/]{86}==", re.ASCII)
@@ -43,6 +45,7 @@ class BrokerNotOursError(Exception):
             f"the broker (process {process}) belongs to another account and was not told; the file is written: "
             f"run as that account, or have it say kill -HUP {process}"
         )
+        self.process = process
 
 
 def hash_password(secret: str, salt: bytes) -> str:
@@ -128,17 +131,17 @@ def reload_broker(pid_file: Path) -> bool:
         BrokerNotOursError: it may not be signalled.
         OSError: its process id cannot be read.
     """
-    try:
-        process = int(pid_file.read_text())
-    except (FileNotFoundError, ValueError):
-        return False  # no broker, or one that is just writing its number
-    try:
-        os.kill(process, signal.SIGHUP)
-    except ProcessLookupError:
-        return False
-    except PermissionError as error:
-        raise BrokerNotOursError(process) from error
-    return True
+    return _signal_broker(pid_file, signal.SIGHUP)
+
+
+def refuse_foreign_broker(pid_file: Path) -> None:
+    """Refuse a broker that `reload_broker` could not tell. One that does not run may be anybody's.
+
+    Raises:
+        BrokerNotOursError: it may not be signalled.
+        OSError: its process id cannot be read.
+    """
+    _signal_broker(pid_file, _NO_SIGNAL)
 
 
 def replace_file(path: Path, content: bytes) -> None:
@@ -165,6 +168,20 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
             raise
     beside.replace(path)
     _sync_directory(path.parent)
+
+
+def _signal_broker(pid_file: Path, number: int) -> bool:
+    try:
+        process = int(pid_file.read_text())
+    except (FileNotFoundError, ValueError):
+        return False  # no broker, or one that is just writing its number
+    try:
+        os.kill(process, number)
+    except ProcessLookupError:
+        return False
+    except PermissionError as error:
+        raise BrokerNotOursError(process) from error
+    return True
 
 
 def _checked_hash(username: str, hashed: str) -> str:

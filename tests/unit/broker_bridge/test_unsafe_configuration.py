@@ -1,5 +1,6 @@
 """Configuration that is not safe is refused outside development, by name, with the way out; and told by `check`."""
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -219,6 +220,30 @@ async def test_a_password_that_is_not_there_is_told(installed: Path, content: st
         (installed / "bridge.secret").touch(0o600)
         (installed / "bridge.secret").write_text(content, encoding="utf-8")
     assert said in await errors(installed)
+
+
+async def test_a_broker_of_another_account_is_told(installed: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def kill(_: int, __: int) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    pid_file = installed / "mosquitto.pid"
+    write_settings(installed, broker=f'pid_file = "{pid_file}"')
+    monkeypatch.setattr(os, "kill", kill)
+    assert not await errors(installed)
+    pid_file.write_text("4711\n", encoding="ascii")
+    assert "broker.pid_file: the broker (process 4711) belongs to another account" in await errors(installed)
+
+
+async def test_a_broker_of_the_same_account_is_fine_and_not_disturbed(installed: Path) -> None:
+    pid_file = installed / "mosquitto.pid"
+    write_settings(installed, broker=f'pid_file = "{pid_file}"')
+    pid_file.write_text(f"{os.getpid()}\n", encoding="ascii")
+    assert not await errors(installed)
+
+
+async def test_a_process_id_that_cannot_be_read_is_told(installed: Path) -> None:
+    write_settings(installed, broker=f'pid_file = "{installed}"')
+    assert "broker.pid_file" in await errors(installed)
 
 
 async def test_a_broker_that_is_not_there_is_told_when_asked_for(installed: Path) -> None:

@@ -10,13 +10,18 @@ from pathlib import Path
 from tempfile import TemporaryFile
 
 from broker_bridge.adapters.http.answers import time_text
+from broker_bridge.adapters.imports.own_spool import SpoolUnusableError, is_in_use
 from broker_bridge.adapters.mqtt.broker_conf import exposures
 from broker_bridge.adapters.mqtt.passwords import BrokerNotOursError, refuse_foreign_broker
 from broker_bridge.adapters.mqtt.probe import probe
-from broker_bridge.adapters.signing.keys import KeyFileError, lenders_in, trusted_roots, usable_delegation
+from broker_bridge.adapters.policies.reading import read_policy
+from broker_bridge.adapters.signing.keys import FileSigner, KeyFileError, lenders_in, trusted_roots, usable_delegation
 from broker_bridge.adapters.store.store import SqlStore
+from broker_bridge.app.policies import unusable_policies
 from broker_bridge.app.ports.broker import BrokerUnavailableError
 from broker_bridge.app.ports.store import StoreUnavailableError
+from broker_bridge.app.resign import older_delegations
+from broker_bridge.listening import AddressInUseError, listening_socket
 from broker_bridge.settings import ENV_PREFIX, Settings, SettingsError, broker_password, unsafe
 from lock_protocol.messages import Delegation, LenderId
 
@@ -49,7 +54,8 @@ async def check(settings: Settings, *, online: bool = False) -> Sequence[Finding
         *_safety(settings),
         *unknown_variables(os.environ),
         *_keys(settings),
-        await _database(settings),
+        *await _database(settings),
+        *_own_places(settings),
         *_password(settings),
         *_phones_passwords(settings.broker.phones_passwords),
         *_brokers_account(settings.broker.pid_file),
@@ -125,11 +131,17 @@ def _standing(delegation: Delegation, about: str, now: float) -> Finding:
     return Finding(Severity.OK, about, f"{end}, until {until}")
 
 
-async def _database(settings: Settings) -> Finding:
+async def _database(settings: Settings) -> Sequence[Finding]:
     try:
-        current, newest = await SqlStore(settings.database).revisions()
+        store = SqlStore(settings.database)
+        current, newest = await store.revisions()
+        stored = await _stored(settings, store) if current == newest else ()
     except (StoreUnavailableError, ValueError) as error:
-        return Finding(Severity.ERROR, "database", str(error))
+        return [Finding(Severity.ERROR, "database", str(error))]
+    return [_revision(current, newest), *stored]
+
+
+def _revision(current: str | None, newest: str | None) -> Finding:
     if current is None:
         return Finding(Severity.OK, "database", f"is new; the bridge makes its tables, revision {newest}")
     if current == newest:
@@ -139,6 +151,43 @@ async def _database(settings: Settings) -> Finding:
     return Finding(
         Severity.ERROR, "database", f"is at revision {current}, which is newer than this version's {newest}; upgrade"
     )
+
+
+async def _stored(settings: Settings, store: SqlStore) -> Sequence[Finding]:
+    """Look at what the database holds against settings and keys; only the newest revision can be asked for it."""
+    async with store.as_it_is():
+        policies = unusable_policies(store, read_policy, development=settings.development)
+        faults = [Finding(Severity.ERROR, "policy", fault) async for fault in policies]
+        delegations = older_delegations(store, _delegations(settings))
+        return [*faults, *[Finding(Severity.ERROR, "keys", fault) async for fault in delegations]]
+
+
+def _delegations(settings: Settings) -> Sequence[Delegation]:
+    try:
+        return FileSigner(settings.keys, development=settings.development).delegations()
+    except KeyFileError:
+        return ()  # which `_keys` tells
+
+
+def _own_places(settings: Settings) -> Iterator[Finding]:
+    """Look at the directory and the port that a bridge has to itself.
+
+    Whoever looks before a restart has a bridge that runs, and holds both until it ends: that is no error.
+    """
+    running = False
+    try:
+        running = is_in_use(settings.imports.directory)
+    except SpoolUnusableError as error:
+        yield Finding(Severity.ERROR, "imports.directory", str(error))
+    if running:
+        text = f"a bridge that runs has {settings.imports.directory}; another one starts once that has ended"
+        yield Finding(Severity.WARNING, "imports.directory", text)
+    try:
+        listening_socket(settings.http).close()
+    except AddressInUseError as error:
+        yield Finding(Severity.WARNING if running else Severity.ERROR, "listening", str(error))
+    except SettingsError as error:
+        yield Finding(Severity.ERROR, "listening", str(error))
 
 
 def _password(settings: Settings) -> Iterator[Finding]:

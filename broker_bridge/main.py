@@ -22,7 +22,7 @@ from broker_bridge.adapters.http.api import create_api
 from broker_bridge.adapters.http.connections import PunctualProtocol
 from broker_bridge.adapters.http.gateway import Gateway, PhonesBroker
 from broker_bridge.adapters.imports.desk import import_worker
-from broker_bridge.adapters.imports.own_spool import SpoolInUseError, own_spool
+from broker_bridge.adapters.imports.own_spool import SpoolInUseError, SpoolUnusableError, own_spool
 from broker_bridge.adapters.imports.spool import DirectorySpool
 from broker_bridge.adapters.metrics.live import Parts
 from broker_bridge.adapters.metrics.metrics import Metrics
@@ -50,6 +50,7 @@ from broker_bridge.app.schedule import Scheduler
 from broker_bridge.app.session import Bridge
 from broker_bridge.app.set_policy import PolicyDesk
 from broker_bridge.app.sign import Queue, SigningClock
+from broker_bridge.listening import listening_socket
 from broker_bridge.settings import (
     BrokerSettings,
     HttpSettings,
@@ -116,7 +117,7 @@ async def run(settings: Settings) -> None:
         store.on_asked(metrics.meters.asked)
         store.commits.on_doubt(deliverer.look_again)
         signer.load_at_start_only(await store.lenders_with_phones())
-        await refuse_unusable_policies(store, policies, development=settings.development)
+        await refuse_unusable_policies(store, read_policy, development=settings.development)
         await refuse_older_delegations(store, signer)
         await sign_all_again(store, signer, queue, log)
         address = await _broker_address(settings.broker, store)
@@ -177,7 +178,7 @@ async def run(settings: Settings) -> None:
                 "development_mode", policy=policies.default.name, note="for this machine alone, never for real phones"
             )
         _spare_what_stays()
-        with _listening(settings) as listening:
+        with listening_socket(settings.http) as listening:
             server = _HttpServer(_http_config(gateway, access, settings.http))
             await _run_until_told_to_stop(
                 server,
@@ -221,7 +222,7 @@ async def _spool(settings: ImportSettings, log: Log) -> AsyncIterator[DirectoryS
         own = own_spool(settings.directory, lambda: log.warning("spool_in_use", directory=str(settings.directory)))
         try:
             spool_id = await stack.enter_async_context(own)
-        except (SpoolInUseError, OSError) as error:
+        except (SpoolInUseError, SpoolUnusableError, OSError) as error:
             raise SettingsError(f"imports.directory: {error}") from error
         yield DirectorySpool(
             directory=settings.directory,
@@ -231,17 +232,6 @@ async def _spool(settings: ImportSettings, log: Log) -> AsyncIterator[DirectoryS
             idle_s=settings.idle_s,
             upload_s=settings.upload_s,
         )
-
-
-def _listening(settings: Settings) -> socket.socket:
-    try:
-        listening = socket.create_server((settings.http.host, settings.http.port), backlog=1024)
-    except OSError as error:
-        address = f"{settings.http.host}:{settings.http.port}"
-        raise SettingsError(f"http: cannot listen on {address}: {error.strerror}") from error
-    # asyncio does this for sockets of its own making only; without it every answer waits 40 ms for the client's ACK.
-    listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return listening
 
 
 def _http_config(gateway: Gateway, access: Access, settings: HttpSettings) -> uvicorn.Config:

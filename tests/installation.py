@@ -12,6 +12,7 @@ from lock_protocol.codec import decode
 from lock_protocol.envelope import DELEGATION, ROOT, read_envelope, seal
 from lock_protocol.levels import Level
 from lock_protocol.messages import Delegation, LenderId, Root
+from paylatch.ports import free_ports
 from tests.loopback.lender import key
 
 NOBODY, ANOTHER = 65_534, 65_533
@@ -46,7 +47,8 @@ def write_settings(directory: Path, *lines: str, http: str = "", broker: str = "
     text = [
         *(lines if any(line.startswith("database") for line in lines) else (_database(directory), *lines)),
         f'keys = "{directory}/keys"',
-        f"[http]\n{http}",
+        f"[http]\n{http}" if "port =" in http else f"[http]\nport = {free_ports(1)[0]}\n{http}",
+        f'[imports]\ndirectory = "{directory}/imports"',
         f'[broker]\npassword_file = "{password}"\nphones_passwords = "{directory}/phones.passwd"',
         broker if "phones_host" in broker else f'phones_host = "broker.example"\n{broker}',
     ]

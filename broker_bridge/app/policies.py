@@ -1,6 +1,6 @@
 """Which policy is in force for a lender: its own newest version, or the bridge's."""
 
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
 from broker_bridge.app.ports.store import Store
@@ -33,21 +33,34 @@ class Policies:
         return policy
 
 
-async def refuse_unusable_policies(store: Store, policies: Policies, *, development: bool) -> None:
+async def refuse_unusable_policies(store: Store, read: Callable[[str], Policy], *, development: bool) -> None:
     """Refuse to start with a stored policy that this bridge must not use, or cannot read.
 
     With the latter no decision of its lender could be judged.
 
     Raises:
-        PolicyError: naming the lender and the version; the release before can still run.
+        PolicyError: naming the lender and the version, and the way out.
+        StoreUnavailableError: the database does not answer.
+    """
+    async for fault in unusable_policies(store, read, development=development):
+        raise PolicyError(fault)
+
+
+async def unusable_policies(store: Store, read: Callable[[str], Policy], *, development: bool) -> AsyncIterator[str]:
+    """Yield everything that `refuse_unusable_policies` refuses.
+
+    Raises:
         StoreUnavailableError: the database does not answer.
     """
     for lender in await store.lenders_with_phones():
         record = await store.lender(lender)
+        if not record.policy_version:
+            continue  # it has the bridge's own, which the settings name
         name = f"policy version {record.policy_version} of {lender}"
         try:
-            policy = policies.of(record)
+            policy = read(record.policy_document)
         except PolicyError as error:
-            raise PolicyError(f"{name}: {error}") from error
+            yield f"{name}: {error}; the release before can still run: put another in force there"
+            continue
         if policy.development_only and not development:
-            raise PolicyError(f"{name}: it is for development mode only; put another in force there")
+            yield f"{name}: it is for development mode only; put another in force there"

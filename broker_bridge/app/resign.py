@@ -4,7 +4,7 @@ A state names its delegation's version, and a phone that has accepted the newer 
 """
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import AsyncIterator, Collection, Iterable
 from dataclasses import dataclass
 
 from broker_bridge.app.confirm import OnePhone
@@ -44,10 +44,20 @@ async def refuse_older_delegations(store: Store, signer: Signer) -> None:
         DelegationBehindError: every phone would refuse what is signed under it, payers' phones included.
         StoreUnavailableError: the database does not answer.
     """
-    for delegation in signer.delegations():
+    async for fault in older_delegations(store, signer.delegations()):
+        raise DelegationBehindError(fault)
+
+
+async def older_delegations(store: Store, delegations: Iterable[Delegation]) -> AsyncIterator[str]:
+    """Yield everything that `refuse_older_delegations` refuses.
+
+    Raises:
+        StoreUnavailableError: the database does not answer.
+    """
+    for delegation in delegations:
         epoch, version = await store.newest_delegation(delegation.lender)
         if delegation.epoch < epoch or delegation.version < version:
-            raise DelegationBehindError(
+            yield (
                 f"the delegation of {delegation.lender} is version {delegation.version} of epoch {delegation.epoch}, "
                 f"but states were signed under version {version} of epoch {epoch}; install the newest one"
             )

@@ -5,11 +5,13 @@ import fcntl
 import os
 import re
 import secrets
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from itertools import count
 from pathlib import Path
+from tempfile import TemporaryFile
 
+from broker_bridge.directories import nearest_existing
 from broker_bridge.domain.imports import SpoolId
 
 WAIT_S = 20.0
@@ -22,6 +24,10 @@ _WRITTEN = re.compile(rf"[0-9a-f]{{{2 * _BYTES}}}")
 
 class SpoolInUseError(Exception):
     """Another bridge has this directory, and does not end."""
+
+
+class SpoolUnusableError(Exception):
+    """Nobody can use this directory."""
 
 
 @asynccontextmanager
@@ -37,7 +43,8 @@ async def own_spool(
 
     Raises:
         SpoolInUseError: it has not let go of it by then.
-        OSError: the directory cannot be used.
+        SpoolUnusableError: the directory cannot be used.
+        OSError: it cannot be locked, or its name not be read or written.
     """
     descriptor = await asyncio.to_thread(_open, directory)
     try:
@@ -47,25 +54,58 @@ async def own_spool(
         os.close(descriptor)
 
 
+def is_in_use(directory: Path) -> bool:
+    """Tell whether another bridge has a directory just now; nothing is made or changed.
+
+    Raises:
+        SpoolUnusableError: the directory cannot be used, or not be made.
+    """
+    with _usable(directory):
+        if not (directory / _NAME).exists():
+            with TemporaryFile(dir=nearest_existing(directory)):
+                return False
+        descriptor = _open(directory)
+        try:
+            return not _locked(descriptor)
+        finally:
+            os.close(descriptor)
+
+
 def _open(directory: Path) -> int:
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    return os.open(directory / _NAME, os.O_RDWR | os.O_CREAT, 0o600)
+    with _usable(directory):
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        return os.open(directory / _NAME, os.O_RDWR | os.O_CREAT, 0o600)
+
+
+@contextmanager
+def _usable(directory: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise SpoolUnusableError(
+            f"{directory}: {error.strerror}; it must be a directory in which the bridge can make files"
+        ) from error
 
 
 async def _lock(descriptor: int, directory: Path, on_wait: Callable[[], object], within_s: float) -> None:
     deadline = asyncio.get_running_loop().time() + within_s
     for tries in count():
-        try:
-            # The kernel's own, so that it is gone with its process however that ends.
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if asyncio.get_running_loop().time() >= deadline:
-                raise SpoolInUseError(f"{directory} is in use by another bridge; give each bridge its own") from None
-            if not tries:
-                on_wait()
-            await asyncio.sleep(_ASK_AGAIN_S)
-        else:
+        if _locked(descriptor):
             return
+        if asyncio.get_running_loop().time() >= deadline:
+            raise SpoolInUseError(f"{directory} is in use by another bridge; give each bridge its own")
+        if not tries:
+            on_wait()
+        await asyncio.sleep(_ASK_AGAIN_S)
+
+
+def _locked(descriptor: int) -> bool:
+    """Take the lock unless another bridge has it: the kernel's own, gone with its process however that ends."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _name_in(descriptor: int) -> SpoolId:

@@ -6,6 +6,7 @@ from tempfile import TemporaryFile
 from sqlalchemy.engine import URL
 
 from broker_bridge.app.ports.store import StoreUnavailableError
+from broker_bridge.directories import nearest_existing
 
 
 def is_to_be_made(url: URL) -> bool:
@@ -17,7 +18,7 @@ def is_to_be_made(url: URL) -> bool:
     file = url.database if url.get_backend_name() == "sqlite" else None
     if not file or file.startswith((":memory:", "file:")) or Path(file).exists():
         return False
-    directory = next(parent for parent in Path(file).absolute().parents if parent.exists())
+    directory = nearest_existing(Path(file).parent)
     try:
         with TemporaryFile(dir=directory):
             return True

@@ -2,8 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, Self, TypeVar, cast
 
@@ -136,6 +137,14 @@ class SqlStore:
             return await self._write(writable_revision), newest_revision()
         finally:
             self._dispose()
+
+    @asynccontextmanager
+    async def as_it_is(self) -> AsyncIterator[None]:
+        """Ask a store that is not open, and never will be: it is not brought up to date and takes no jobs."""
+        try:
+            yield
+        finally:
+            await self._close()
 
     def on_asked(self, observe: Callable[[float], object]) -> None:
         """Say who is told how long each question and each small write took, waiting for its turn included (seconds)."""

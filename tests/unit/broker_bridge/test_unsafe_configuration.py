@@ -7,18 +7,28 @@ from pathlib import Path
 
 import pytest
 
+from broker_bridge.adapters.imports.own_spool import SpoolUnusableError, own_spool
 from broker_bridge.adapters.mqtt.broker_conf import exposures
+from broker_bridge.adapters.policies.profiles import profile_document
+from broker_bridge.adapters.policies.reading import read_policy
 from broker_bridge.adapters.signing.keys import FileSigner, KeyFileError, init_development_keys
 from broker_bridge.adapters.store.store import SqlStore
+from broker_bridge.app.policies import refuse_unusable_policies
 from broker_bridge.app.ports.store import StoreUnavailableError
+from broker_bridge.app.records import PolicyVersion
+from broker_bridge.app.resign import DelegationBehindError, refuse_older_delegations
 from broker_bridge.check import Finding, Severity, check, check_broker_conf, unknown_variables
 from broker_bridge.domain.authority import NotDelegatedError, require_authority
-from broker_bridge.domain.policy import Wish
+from broker_bridge.domain.policy import PolicyError, Wish
+from broker_bridge.listening import listening_socket
 from broker_bridge.settings import Settings, SettingsError, configure, load
+from device_sim.identities import simulated_imei
 from lock_protocol.levels import Level, Reason
 from lock_protocol.messages import LenderId, Notice
 from paylatch import resources
+from tests.bridge_rig import Office, Work
 from tests.installation import make_production_keys, read_only_directory, write_settings
+from tests.loopback.lender import Lender
 from tests.unit.lock_protocol.golden import read
 
 ACME = LenderId("acme-mobile")
@@ -211,6 +221,78 @@ async def test_the_schemas_revision_is_told(installed: Path) -> None:
 async def _about(directory: Path, about: str) -> Finding:
     (found,) = [one for one in await findings(directory) if one.about == about]
     return found
+
+
+async def put_in_database(directory: Path, *, policy: str = "", delegation_version: int = 1) -> None:
+    """Enrol a phone under a delegation, and put a policy of its lender in force."""
+    office = Office(Lender(name=ACME, delegation_version=delegation_version))
+    async with SqlStore(settings_of(directory).database) as store:
+        await store.add_lender(ACME, b"k" * 32, at=1)
+        await store.commit(office.enrol(simulated_imei(0)))
+        if policy:
+            version = PolicyVersion(lender=ACME, version=1, document=policy, set_at=1, set_by="key_0")
+            await store.commit(Work(lambda tx: tx.put_policy(version)))
+
+
+async def test_a_database_that_is_in_use_is_looked_at_and_not_changed(installed: Path) -> None:
+    await put_in_database(installed, policy=profile_document("default"))
+    before = files_in(installed)
+    assert not await errors(installed)
+    assert files_in(installed) == before
+
+
+@pytest.mark.parametrize(
+    ("document", "said"), [(profile_document("replay"), "for development mode only"), ("ladder = 1", "ladder")]
+)
+async def test_a_stored_policy_that_cannot_be_used_is_told(installed: Path, document: str, said: str) -> None:
+    await put_in_database(installed, policy=document)
+    async with SqlStore(settings_of(installed).database) as store:
+        with pytest.raises(PolicyError, match="put another in force") as refused:
+            await refuse_unusable_policies(store, read_policy, development=False)
+    told = await errors(installed)
+    assert told == f"policy: {refused.value}"
+    assert f"policy version 1 of {ACME}" in told
+    assert said in told
+
+
+async def test_a_delegation_behind_what_states_were_signed_under_is_told(installed: Path) -> None:
+    await put_in_database(installed, delegation_version=2)
+    async with SqlStore(settings_of(installed).database) as store:
+        with pytest.raises(DelegationBehindError, match="install the newest one") as refused:
+            await refuse_older_delegations(store, FileSigner(settings_of(installed).keys, development=False))
+    assert await errors(installed) == f"keys: {refused.value}"
+
+
+async def test_an_imports_directory_that_is_a_file_is_refused(installed: Path) -> None:
+    directory = settings_of(installed).imports.directory
+    directory.write_bytes(b"")
+    with pytest.raises(SpoolUnusableError, match="must be a directory"):
+        await own_spool(directory, lambda: None).__aenter__()
+    assert "imports.directory" in await errors(installed)
+    assert "must be a directory" in await errors(installed)
+
+
+async def test_an_imports_directory_is_not_made_by_looking(installed: Path) -> None:
+    assert not await errors(installed)
+    assert not settings_of(installed).imports.directory.exists()
+
+
+async def test_a_port_in_use_is_refused(installed: Path) -> None:
+    http = settings_of(installed).http
+    with listening_socket(http):
+        with pytest.raises(SettingsError, match=r"already in use.*choose another http\.port"):
+            listening_socket(http)
+        assert "listening: http: cannot listen on" in await errors(installed)
+
+
+async def test_a_bridge_that_runs_with_these_settings_is_no_error(installed: Path) -> None:
+    settings = settings_of(installed)
+    async with own_spool(settings.imports.directory, lambda: None):
+        with listening_socket(settings.http):
+            warned = {one.about for one in await findings(installed) if one.severity is not Severity.OK}
+            assert not await errors(installed)
+    assert warned == {"imports.directory", "listening"}
+    assert {one.severity for one in await findings(installed)} == {Severity.OK}
 
 
 @pytest.mark.parametrize(("content", "said"), [(None, "No such file"), ("", "is empty"), ("\n", "is empty")])

@@ -40,7 +40,7 @@ def test_settings_are_shown_with_their_sources(config: Path, monkeypatch: pytest
 def test_settings_are_shown_in_columns_for_people(config: Path) -> None:
     heading, *rows = paylatch("config", "show", "--config", str(config)).stdout.splitlines()
     assert heading.split() == ["OPTION", "VALUE", "FROM"]
-    assert ["http.port", "8080", "default"] in [row.split() for row in rows]
+    assert ["http.host", "127.0.0.1", "default"] in [row.split() for row in rows]
     assert ["development", "false", "default"] in [row.split() for row in rows]
 
 

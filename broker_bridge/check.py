@@ -22,7 +22,7 @@ from broker_bridge.app.ports.broker import BrokerUnavailableError
 from broker_bridge.app.ports.store import StoreUnavailableError
 from broker_bridge.app.resign import older_delegations
 from broker_bridge.listening import AddressInUseError, listening_socket
-from broker_bridge.settings import ENV_PREFIX, Settings, SettingsError, broker_password, unsafe
+from broker_bridge.settings import ENV_PREFIX, Settings, SettingsError, broker_password, broker_tls, unsafe
 from lock_protocol.messages import Delegation, LenderId
 
 SOON_S = 30 * 86_400
@@ -57,6 +57,7 @@ async def check(settings: Settings, *, online: bool = False) -> Sequence[Finding
         *await _database(settings),
         *_own_places(settings),
         *_password(settings),
+        *_cafile(settings),
         *_phones_passwords(settings.broker.phones_passwords),
         *_brokers_account(settings.broker.pid_file),
     ]
@@ -199,6 +200,13 @@ def _password(settings: Settings) -> Iterator[Finding]:
         yield Finding(Severity.OK, "broker", f"the password is in {settings.broker.password_file}")
 
 
+def _cafile(settings: Settings) -> Iterator[Finding]:
+    try:
+        broker_tls(settings.broker)
+    except SettingsError as error:
+        yield Finding(Severity.ERROR, "broker", str(error))
+
+
 def _phones_passwords(path: Path) -> Iterator[Finding]:
     """The file is replaced by renaming another over it, so it is the directory that must be writable."""
     directory = path.absolute().parent
@@ -233,7 +241,7 @@ def _brokers_account(pid_file: Path | None) -> Iterator[Finding]:
 async def _broker(settings: Settings) -> Finding:
     broker = settings.broker
     try:
-        await probe(broker.host, broker.port, broker.username, broker_password(broker))
+        await probe(broker.host, broker.port, broker.username, broker_password(broker), broker_tls(broker))
     except (BrokerUnavailableError, SettingsError) as error:
         return Finding(Severity.ERROR, "broker", str(error))
     return Finding(Severity.OK, "broker", f"{broker.host}:{broker.port} lets {broker.username} in")

@@ -58,6 +58,7 @@ from broker_bridge.settings import (
     Settings,
     SettingsError,
     broker_password,
+    broker_tls,
 )
 from lock_protocol.topics import Topics
 
@@ -212,7 +213,12 @@ async def _broker_address(settings: BrokerSettings, store: SqlStore) -> BrokerAd
     # Drawn once and kept: whoever shares the database shares the fence, and nobody else can guess it.
     client_id = await store.fact(_CLIENT_ID, f"paylatch-{secrets.token_hex(8)}")
     return BrokerAddress(
-        host=settings.host, port=settings.port, username=settings.username, password=password, client_id=client_id
+        host=settings.host,
+        port=settings.port,
+        username=settings.username,
+        password=password,
+        client_id=client_id,
+        tls=broker_tls(settings),
     )
 
 

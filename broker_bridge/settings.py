@@ -1,6 +1,7 @@
 """Settings of the bridge, and what is not safe among them."""
 
 import re
+import ssl
 import stat
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -9,10 +10,11 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as UnreadableVariableError
 
+from broker_bridge.adapters.mqtt.tls import proof_of_broker
 from broker_bridge.adapters.policies.profiles import UnknownProfileError, profile
 from broker_bridge.addresses import is_loopback
 from broker_bridge.layers import Layer, Values, merged, origins
@@ -46,6 +48,13 @@ class HttpSettings(Section):
     """Whether `/metrics` is served, to whoever can reach the port: it names no lender and no phone."""
 
 
+def _with_tls(cafile: Path, info: ValidationInfo) -> Path:
+    switch = str(info.field_name).replace("cafile", "tls")
+    if not info.data.get(switch):
+        raise ValueError(f"means nothing without {switch} = true")
+    return cafile
+
+
 class BrokerSettings(Section):
     """The MQTT broker, as the bridge and as phones see it."""
 
@@ -53,6 +62,10 @@ class BrokerSettings(Section):
     """Where the bridge finds the broker."""
     port: int = Field(default=1884, ge=1, le=65535)
     """The broker's listener for services."""
+    tls: bool = False
+    """Whether that listener speaks TLS. Its certificate has to be valid and name the host."""
+    cafile: Annotated[Path, AfterValidator(_with_tls)] | None = None
+    """The CA certificates, PEM, that the broker's must chain to; the system's if none is named. Read at the start."""
     username: str = "bridge"
     """The bridge's name at the broker, to which `services.acl` gives its rights."""
     password_file: Path
@@ -216,6 +229,7 @@ def unsafe(settings: Settings) -> Iterator[str]:
     """Return everything that `refuse_unsafe` refuses, each with its setting and the way out."""
     yield from _unsafe_policy(settings)
     yield from _unsafe_address(settings)
+    yield from _unsafe_broker(settings)
     if not settings.development:
         yield from _unsafe_password_file(settings.broker.password_file)
         yield from _unsafe_phones_host(settings.broker.phones_host)
@@ -241,6 +255,16 @@ def _unsafe_address(settings: Settings) -> Iterator[str]:
         yield (
             f"http.host: {http.host} is not loopback, and the bridge speaks plain HTTP: API keys would cross the "
             "network in the clear; serve 127.0.0.1, or say behind_tls_proxy = true under [http] when TLS ends before it"
+        )
+
+
+def _unsafe_broker(settings: Settings) -> Iterator[str]:
+    broker = settings.broker
+    if not (settings.development or broker.tls or is_loopback(broker.host)):
+        yield (
+            f"broker.host: {broker.host} is not loopback: the bridge's password and all that phones are told would "
+            "cross the network in the clear; give that listener a certificate and say tls = true under [broker], with "
+            "its CA as cafile where that is none of the system's"
         )
 
 
@@ -277,6 +301,24 @@ def broker_password(broker: BrokerSettings) -> str:
     if not password:
         raise SettingsError(f"broker.password_file: {path} is empty")
     return password
+
+
+def broker_tls(broker: BrokerSettings) -> ssl.SSLContext | None:
+    """Return how the broker has to prove itself; None where nothing is asked of it.
+
+    Raises:
+        SettingsError: the CA's file cannot be read, or holds no certificate.
+    """
+    if not broker.tls:
+        return None
+    try:
+        return proof_of_broker(broker.cafile)
+    except OSError as error:
+        raise SettingsError(f"broker.cafile: {broker.cafile}: {_unreadable(error)}") from error
+
+
+def _unreadable(error: OSError) -> str:
+    return "holds no certificate in PEM" if isinstance(error, ssl.SSLError) else str(error.strerror)
 
 
 def without_password(url: str) -> str:

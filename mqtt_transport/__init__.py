@@ -23,6 +23,7 @@ from mqtt_transport.errors import (
     TransportError,
 )
 from mqtt_transport.options import Login, Subscription, Will
+from mqtt_transport.tls import why_unconnected
 
 __all__ = [
     "ConnectRefusedError",
@@ -36,4 +37,5 @@ __all__ = [
     "Subscription",
     "TransportError",
     "Will",
+    "why_unconnected",
 ]

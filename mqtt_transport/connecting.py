@@ -8,6 +8,7 @@ from mqtt_transport.connection import Connection, Receiver
 from mqtt_transport.errors import ConnectionEndedError
 from mqtt_transport.keep_alive import Wheel
 from mqtt_transport.options import Login
+from mqtt_transport.tls import why_unconnected
 
 CONNECT_TIMEOUT_S = 10.0
 
@@ -47,7 +48,7 @@ class Connector:
         except TimeoutError:
             raise ConnectionEndedError(f"no connection within {CONNECT_TIMEOUT_S:g} s") from None
         except OSError as error:
-            raise ConnectionEndedError(f"no connection: {error}") from error
+            raise ConnectionEndedError(f"no connection: {why_unconnected(error)}") from error
         return connection
 
     def _wheel(self, period_s: float) -> Wheel:

@@ -4,7 +4,7 @@ import asyncio
 import json
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ import aiomqtt
 import httpx
 
 from broker_bridge.adapters.signing.keys import init_development_keys
-from broker_bridge.settings import load
+from broker_bridge.settings import NOTHING, load
 from broker_bridge.tenants import add_lender
 from lock_protocol.imei import Imei
 from lock_protocol.levels import Level
@@ -42,9 +42,14 @@ class Installation:
 
 
 async def install(
-    broker: RealBroker, directory: Path, lender: LenderId = ACME, *, database: str | None = None
+    broker: RealBroker,
+    directory: Path,
+    lender: LenderId = ACME,
+    *,
+    database: str | None = None,
+    tls: Mapping[str, object] = NOTHING,
 ) -> Installation:
-    """Make keys, settings and a lender; without a URL the database is a SQLite file."""
+    """Make keys, settings and a lender; without a URL the database is a SQLite file. `tls` is for [broker]."""
     (port,) = free_ports(1)
     keys, settings, password = directory / "keys", directory / "bridge.toml", directory / "bridge.password"
     init_development_keys(keys, lender, now=int(time.time()), hosts=["pay.example"])
@@ -62,6 +67,7 @@ async def install(
         "phones_port": broker.phones_port,
         "phones_passwords": str(broker.process.files.phones_passwords),
         "pid_file": str(broker.process.files.pid),
+        **tls,
     }
     imports: dict[str, object] = {"directory": str(directory / "imports")}
     sections = ["[http]", *_toml(http), "[broker]", *_toml(mqtt), "[imports]", *_toml(imports)]
@@ -111,13 +117,19 @@ class BridgeProcess:
 
 @asynccontextmanager
 async def running_bridge(installed: Installation) -> AsyncIterator[BridgeProcess]:
+    async with started_bridge(installed) as bridge:
+        await bridge.is_connected()
+        yield bridge
+
+
+@asynccontextmanager
+async def started_bridge(installed: Installation) -> AsyncIterator[BridgeProcess]:
+    """A bridge that may never connect."""
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-c", _RUN, str(installed.settings)), stderr=asyncio.subprocess.PIPE
     )
-    bridge = BridgeProcess(process)
     try:
-        await bridge.is_connected()
-        yield bridge
+        yield BridgeProcess(process)
     finally:
         if process.returncode is None:
             process.kill()

@@ -1,6 +1,7 @@
 """The bridge's link to a real broker, for one test."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -45,13 +46,16 @@ class RunningLink:
             return await self.sessions.get()
 
 
-def address_of(broker: RealBroker, client_id: str = "bridge-under-test") -> BrokerAddress:
+def address_of(
+    broker: RealBroker, client_id: str = "bridge-under-test", *, tls: ssl.SSLContext | None = None
+) -> BrokerAddress:
     return BrokerAddress(
         host=LOOPBACK,
         port=broker.services_port,
         username="bridge",
         password=broker.services["bridge"],
         client_id=client_id,
+        tls=tls,
     )
 
 

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import socket
+import ssl
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 from paho.mqtt.subscribeoptions import SubscribeOptions
 
 from broker_bridge.app.ports.broker import BrokerUnavailableError, PublishRefusedError
+from mqtt_transport import why_unconnected
 
 T = TypeVar("T")
 
@@ -36,6 +38,8 @@ class BrokerAddress:
     password: str
     client_id: str
     """Fixed for one database: a second bridge that takes it over ends the first one's session."""
+    tls: ssl.SSLContext | None = None
+    """How to prove the broker; None for a connection in the clear."""
 
 
 class Session:
@@ -69,6 +73,7 @@ class Client(aiomqtt.Client):
             username=address.username,
             password=address.password,
             identifier=address.client_id,
+            tls_context=address.tls,
             protocol=aiomqtt.ProtocolVersion.V5,
             clean_start=True,
             will=will,
@@ -145,6 +150,9 @@ async def entered(client: aiomqtt.Client) -> AsyncIterator[None]:
 
     aiomqtt cannot be cancelled while it does either: it would leave its socket open and watched. Both are let finish,
     which they do within their time-out.
+
+    Raises:
+        BrokerUnavailableError, aiomqtt.MqttError: it cannot be done.
     """
     entering = asyncio.ensure_future(client.__aenter__())
     try:
@@ -154,6 +162,8 @@ async def entered(client: aiomqtt.Client) -> AsyncIterator[None]:
         if entering.exception() is None:
             await client.__aexit__(None, None, None)
         raise
+    except aiomqtt.MqttError as error:
+        raise BrokerUnavailableError(why_not(error)) from error
     try:
         yield
     finally:
@@ -165,6 +175,11 @@ async def entered(client: aiomqtt.Client) -> AsyncIterator[None]:
             raise
         finally:
             leaving.exception()  # a disconnect that failed has disconnected as well
+
+
+def why_not(error: aiomqtt.MqttError) -> str:
+    """Return why aiomqtt could not connect. Of the system's error it shows the text, which for TLS says little."""
+    return why_unconnected(error.__context__) if isinstance(error.__context__, OSError) else str(error)
 
 
 async def answered(asking: Coroutine[Any, Any, T]) -> T:

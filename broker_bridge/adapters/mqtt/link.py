@@ -34,7 +34,7 @@ class Link:
         """Take where the broker is."""
         self._address = address
         self._topics = topics
-        self._connector = Connector(address.host, address.port)
+        self._connector = Connector(address.host, address.port, address.tls)
         self._supervisor = Supervisor("broker_connected", "broker_disconnected", address, random, log)
 
     @property

@@ -1,13 +1,16 @@
 """Whether the broker lets the bridge in."""
 
+import ssl
+
 import aiomqtt
 
+from broker_bridge.adapters.mqtt.client import why_not
 from broker_bridge.app.ports.broker import BrokerUnavailableError
 
 PATIENCE_S = 5
 
 
-async def probe(host: str, port: int, username: str, password: str) -> None:
+async def probe(host: str, port: int, username: str, password: str, tls: ssl.SSLContext | None) -> None:
     """Connect once and leave, under a client id of the broker's choice: a bridge that runs keeps its connection.
 
     Raises:
@@ -18,6 +21,7 @@ async def probe(host: str, port: int, username: str, password: str) -> None:
         port,
         username=username,
         password=password,
+        tls_context=tls,
         protocol=aiomqtt.ProtocolVersion.V5,
         timeout=PATIENCE_S,
     )
@@ -25,4 +29,4 @@ async def probe(host: str, port: int, username: str, password: str) -> None:
         async with client:
             pass
     except aiomqtt.MqttError as error:
-        raise BrokerUnavailableError(f"{host}:{port}: {error}") from error
+        raise BrokerUnavailableError(f"{host}:{port}: {why_not(error)}") from error

@@ -21,7 +21,7 @@ from broker_bridge.check import Finding, Severity, check, check_broker_conf, unk
 from broker_bridge.domain.authority import NotDelegatedError, require_authority
 from broker_bridge.domain.policy import PolicyError, Wish
 from broker_bridge.listening import listening_socket
-from broker_bridge.settings import Settings, SettingsError, configure, load
+from broker_bridge.settings import Settings, SettingsError, broker_tls, configure, load
 from device_sim.identities import simulated_imei
 from lock_protocol.levels import Level, Reason
 from lock_protocol.messages import LenderId, Notice
@@ -137,6 +137,34 @@ async def test_a_broker_that_phones_would_look_for_in_themselves_is_refused(inst
     assert "name what phones reach" in await errors(installed)
     write_settings(installed, "development = true", broker=f'phones_host = "{host}"')
     assert settings_of(installed).broker.phones_host == host
+
+
+@pytest.mark.parametrize("host", ["198.51.100.7", "broker.example"])
+async def test_a_broker_across_a_network_without_tls_is_refused(installed: Path, host: str) -> None:
+    write_settings(installed, broker=f'host = "{host}"')
+    with pytest.raises(SettingsError, match=r"broker\.host.*tls = true under \[broker\]"):
+        settings_of(installed)
+    assert "tls = true" in await errors(installed)
+    write_settings(installed, "development = true", broker=f'host = "{host}"')
+    assert settings_of(installed).broker.host == host
+    write_settings(installed, broker=f'host = "{host}"\ntls = true')
+    assert settings_of(installed).broker.tls
+
+
+def test_a_cafile_that_nobody_would_ask_is_refused(installed: Path) -> None:
+    write_settings(installed, broker='cafile = "ca.pem"')
+    with pytest.raises(SettingsError, match=r"broker\.cafile.*without tls = true"):
+        settings_of(installed)
+
+
+@pytest.mark.parametrize(("content", "said"), [(None, "No such file"), ("rubbish", "no certificate"), ("", "no cert")])
+async def test_a_cafile_that_cannot_be_used_is_told(installed: Path, content: str | None, said: str) -> None:
+    if content is not None:
+        (installed / "ca.pem").write_text(content, encoding="utf-8")
+    write_settings(installed, broker=f'tls = true\ncafile = "{installed}/ca.pem"')
+    assert said in await errors(installed)
+    with pytest.raises(SettingsError, match=rf"broker\.cafile: .*ca\.pem.*{said}"):
+        broker_tls(settings_of(installed).broker)
 
 
 def test_an_unknown_option_is_refused(installed: Path) -> None:

@@ -1,0 +1,29 @@
+"""TLS to the broker: how it proves itself."""
+
+import ssl
+from pathlib import Path
+
+
+def proof_of_broker(cafile: Path | None) -> ssl.SSLContext:
+    """Return what asks the broker for a certificate that is valid, names the host and chains to one of these CAs.
+
+    Args:
+        cafile: the CAs, PEM; None for the system's.
+
+    Raises:
+        OSError: the file cannot be read; as `ssl.SSLError`, it holds no certificate.
+    """
+    context = ssl.create_default_context(cafile=cafile)
+    context.sslsocket_class = _Socket
+    return context
+
+
+class _Socket(ssl.SSLSocket):
+    """A socket that is closed when the broker has not proven itself: paho leaves it open, once for each try."""
+
+    def do_handshake(self, block: bool = False) -> None:  # noqa: FBT001, FBT002 - the signature that it has
+        try:
+            super().do_handshake(block)
+        except OSError:
+            self.close()
+            raise

@@ -22,7 +22,16 @@ from broker_bridge.app.ports.broker import BrokerUnavailableError
 from broker_bridge.app.ports.store import StoreUnavailableError
 from broker_bridge.app.resign import older_delegations
 from broker_bridge.listening import AddressInUseError, listening_socket
-from broker_bridge.settings import ENV_PREFIX, Settings, SettingsError, broker_password, broker_tls, unsafe
+from broker_bridge.settings import (
+    ENV_PREFIX,
+    BrokerSettings,
+    Settings,
+    SettingsError,
+    broker_password,
+    broker_tls,
+    phones_ca,
+    unsafe,
+)
 from lock_protocol.messages import Delegation, LenderId
 
 SOON_S = 30 * 86_400
@@ -57,7 +66,7 @@ async def check(settings: Settings, *, online: bool = False) -> Sequence[Finding
         *await _database(settings),
         *_own_places(settings),
         *_password(settings),
-        *_cafile(settings),
+        *_cafiles(settings.broker),
         *_phones_passwords(settings.broker.phones_passwords),
         *_brokers_account(settings.broker.pid_file),
     ]
@@ -200,11 +209,12 @@ def _password(settings: Settings) -> Iterator[Finding]:
         yield Finding(Severity.OK, "broker", f"the password is in {settings.broker.password_file}")
 
 
-def _cafile(settings: Settings) -> Iterator[Finding]:
-    try:
-        broker_tls(settings.broker)
-    except SettingsError as error:
-        yield Finding(Severity.ERROR, "broker", str(error))
+def _cafiles(broker: BrokerSettings) -> Iterator[Finding]:
+    for read in (broker_tls, phones_ca):
+        try:
+            read(broker)
+        except SettingsError as error:
+            yield Finding(Severity.ERROR, "broker", str(error))
 
 
 def _phones_passwords(path: Path) -> Iterator[Finding]:

@@ -59,6 +59,7 @@ from broker_bridge.settings import (
     SettingsError,
     broker_password,
     broker_tls,
+    phones_ca,
 )
 from lock_protocol.topics import Topics
 
@@ -150,6 +151,8 @@ async def run(settings: Settings) -> None:
             broker=PhonesBroker(
                 host=settings.broker.phones_host,
                 port=settings.broker.phones_port,
+                tls=settings.broker.phones_tls,
+                ca=phones_ca(settings.broker),
                 topic_prefix=settings.topic_prefix,
                 root_envelope=signer.roots[-1].envelope,
             ),

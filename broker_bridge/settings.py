@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as UnreadableVariableError
 
-from broker_bridge.adapters.mqtt.tls import proof_of_broker
+from broker_bridge.adapters.mqtt.tls import ca_certificates, proof_of_broker
 from broker_bridge.adapters.policies.profiles import UnknownProfileError, profile
 from broker_bridge.addresses import is_loopback
 from broker_bridge.layers import Layer, Values, merged, origins
@@ -76,6 +76,10 @@ class BrokerSettings(Section):
     """Where phones find the broker: what they are told when they are enrolled. Outside development not loopback."""
     phones_port: int = Field(default=1883, ge=1, le=65535)
     """The broker's listener for phones, as they reach it."""
+    phones_tls: bool = False
+    """Whether phones find TLS there, the broker's own or a proxy's. They are told so when they are enrolled."""
+    phones_cafile: Annotated[Path, AfterValidator(_with_tls)] | None = None
+    """CA certificates, PEM, that phones are given to pin; none where their firmware knows the CA. Read at the start."""
     phones_passwords: Path
     """The broker's password file for phones, which the bridge writes."""
     pid_file: Path | None = None
@@ -229,10 +233,9 @@ def unsafe(settings: Settings) -> Iterator[str]:
     """Return everything that `refuse_unsafe` refuses, each with its setting and the way out."""
     yield from _unsafe_policy(settings)
     yield from _unsafe_address(settings)
-    yield from _unsafe_broker(settings)
     if not settings.development:
+        yield from _unsafe_broker(settings.broker)
         yield from _unsafe_password_file(settings.broker.password_file)
-        yield from _unsafe_phones_host(settings.broker.phones_host)
 
 
 def _unsafe_policy(settings: Settings) -> Iterator[str]:
@@ -258,13 +261,23 @@ def _unsafe_address(settings: Settings) -> Iterator[str]:
         )
 
 
-def _unsafe_broker(settings: Settings) -> Iterator[str]:
-    broker = settings.broker
-    if not (settings.development or broker.tls or is_loopback(broker.host)):
+def _unsafe_broker(broker: BrokerSettings) -> Iterator[str]:
+    if not (broker.tls or is_loopback(broker.host)):
         yield (
             f"broker.host: {broker.host} is not loopback: the bridge's password and all that phones are told would "
             "cross the network in the clear; give that listener a certificate and say tls = true under [broker], with "
             "its CA as cafile where that is none of the system's"
+        )
+    if is_loopback(broker.phones_host):
+        yield (
+            f"broker.phones_host: {broker.phones_host} is loopback, so each phone that is enrolled would look for the "
+            "broker in itself; name what phones reach, under [broker]: phones_host, and phones_port with it"
+        )
+    elif not broker.phones_tls:
+        yield (
+            f"broker.phones_host: {broker.phones_host} is not loopback: phones would send their passwords across the "
+            "network in the clear; give that listener a certificate and say phones_tls = true under [broker], with its "
+            "CA as phones_cafile where their firmware does not know it"
         )
 
 
@@ -275,14 +288,6 @@ def _unsafe_password_file(path: Path) -> Iterator[str]:
         return  # whoever needs it says so
     if mode & 0o077:
         yield f"broker.password_file: {path} has mode {mode:o}; a password is for its owner alone: chmod 600 {path}"
-
-
-def _unsafe_phones_host(host: str) -> Iterator[str]:
-    if is_loopback(host):
-        yield (
-            f"broker.phones_host: {host} is loopback, so each phone that is enrolled would look for the broker in "
-            "itself; name what phones reach, under [broker]: phones_host, and phones_port with it"
-        )
 
 
 def broker_password(broker: BrokerSettings) -> str:
@@ -317,8 +322,22 @@ def broker_tls(broker: BrokerSettings) -> ssl.SSLContext | None:
         raise SettingsError(f"broker.cafile: {broker.cafile}: {_unreadable(error)}") from error
 
 
+def phones_ca(broker: BrokerSettings) -> str | None:
+    """Return the CA certificates that phones are given, PEM; None if they are given none.
+
+    Raises:
+        SettingsError: their file cannot be read, or holds none.
+    """
+    if broker.phones_cafile is None:
+        return None
+    try:
+        return ca_certificates(broker.phones_cafile)
+    except OSError as error:
+        raise SettingsError(f"broker.phones_cafile: {broker.phones_cafile}: {_unreadable(error)}") from error
+
+
 def _unreadable(error: OSError) -> str:
-    return "holds no certificate in PEM" if isinstance(error, ssl.SSLError) else str(error.strerror)
+    return "holds no CA certificate in PEM" if isinstance(error, ssl.SSLError) else str(error.strerror)
 
 
 def without_password(url: str) -> str:

@@ -3,7 +3,11 @@
 The file is JSON lines, one phone each:
 
     {"imei": "001017000000011", "device_seed": "<64 hex digits>", "password": "...", "root": "<base64 envelope>",
-     "hardware_floor": false}
+     "hardware_floor": false,
+     "broker": {"host": "broker.example", "port": 8883, "topic_prefix": "paylatch/v1", "tls": true, "ca": "<PEM>"}}
+
+`broker` is where enrolment told the phone to connect; it is absent where nobody was told, and `ca` is null where none
+was given.
 
 It holds secrets, so it is readable by its owner alone.
 """
@@ -13,9 +17,10 @@ import binascii
 import json
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
+from types import UnionType
 from typing import IO, Any
 
 from device_sim.phone.identity import Identity
@@ -29,6 +34,7 @@ TEST_REPORTING_BODY = "00"
 MAX_PHONES = 10**6
 _TEST_TAC = "00101700"
 _FIELDS = {"imei": str, "device_seed": str, "password": str, "root": str, "hardware_floor": bool}
+_BROKER_FIELDS = {"host": str, "port": int, "topic_prefix": str, "tls": bool, "ca": str | None}
 
 
 class FleetFileError(ValueError):
@@ -49,6 +55,18 @@ class FleetPhone:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ToldBroker:
+    """Where a phone connects, as it was told when it was enrolled."""
+
+    host: str
+    port: int
+    topic_prefix: str
+    tls: bool
+    ca: str | None
+    """The CA certificates, PEM, that the broker's must chain to; None for the system's."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FleetLine:
     """What one line of the file says."""
 
@@ -58,6 +76,7 @@ class FleetLine:
     root: bytes
     """The envelope of the root that the firmware pins."""
     hardware_floor: bool = False
+    broker: ToldBroker | None = None
 
 
 def simulated_imei(number: int) -> Imei:
@@ -135,16 +154,33 @@ def read_fleet(path: Path) -> list[FleetPhone]:
     return list(phones.values())
 
 
+def told_broker(path: Path) -> ToldBroker | None:
+    """Return where the phones of a fleet were told to connect; None if they were told nothing.
+
+    Raises:
+        FleetFileError: they were told different things.
+        OSError: the file cannot be read.
+    """
+    with path.open(encoding="utf-8") as file:
+        told = {_broker_in(json.loads(text)) for text in file}
+    if len(told) > 1:
+        raise FleetFileError(f"{path}: its phones were told different brokers; give those of each a file of their own")
+    return told.pop() if told else None
+
+
+def _broker_in(fields: Mapping[str, Any]) -> ToldBroker | None:
+    return ToldBroker(**fields["broker"]) if "broker" in fields else None
+
+
 def _to_json(line: FleetLine) -> str:
-    return json.dumps(
-        {
-            "imei": line.imei,
-            "device_seed": line.device_seed.hex(),
-            "password": line.password,
-            "root": base64.b64encode(line.root).decode(),
-            "hardware_floor": line.hardware_floor,
-        }
-    )
+    fields = {
+        "imei": line.imei,
+        "device_seed": line.device_seed.hex(),
+        "password": line.password,
+        "root": base64.b64encode(line.root).decode(),
+        "hardware_floor": line.hardware_floor,
+    }
+    return json.dumps(fields if line.broker is None else fields | {"broker": asdict(line.broker)})
 
 
 def _parse(text: str) -> FleetPhone:
@@ -153,7 +189,7 @@ def _parse(text: str) -> FleetPhone:
     Raises:
         ValueError, BadRoot: what is wrong with it.
     """
-    fields = _require_fields(json.loads(text))
+    fields = _require_phone(json.loads(text))
     identity = Identity.from_factory(
         imei=_require_simulated(fields["imei"]),
         seed=bytes.fromhex(fields["device_seed"]),
@@ -163,12 +199,21 @@ def _parse(text: str) -> FleetPhone:
     return FleetPhone(identity=identity, password=fields["password"])
 
 
-def _require_fields(fields: Any) -> Mapping[str, Any]:
-    if not isinstance(fields, dict) or fields.keys() != _FIELDS.keys():
-        raise ValueError(f"expected an object with exactly the fields {', '.join(_FIELDS)}")
-    for name, kind in _FIELDS.items():
+def _require_phone(fields: Any) -> Mapping[str, Any]:
+    told = isinstance(fields, dict) and "broker" in fields
+    phone = _require_fields(fields, _FIELDS | {"broker": dict} if told else _FIELDS)
+    if told:
+        _require_fields(phone["broker"], _BROKER_FIELDS)
+    return phone
+
+
+def _require_fields(fields: Any, kinds: Mapping[str, type | UnionType]) -> Mapping[str, Any]:
+    if not isinstance(fields, dict) or fields.keys() != kinds.keys():
+        raise ValueError(f"expected an object with exactly the fields {', '.join(kinds)}")
+    for name, kind in kinds.items():
         if not isinstance(fields[name], kind):
-            raise ValueError(f"{name} must be a {kind.__name__}")  # noqa: TRY004 - bad input, not a misuse of types
+            # Bad input, not a misuse of types.
+            raise ValueError(f"{name} must be a {getattr(kind, '__name__', kind)}")  # noqa: TRY004
     return fields
 
 

@@ -51,6 +51,7 @@ def write_settings(directory: Path, *lines: str, http: str = "", broker: str = "
         f'[imports]\ndirectory = "{directory}/imports"',
         f'[broker]\npassword_file = "{password}"\nphones_passwords = "{directory}/phones.passwd"',
         broker if "phones_host" in broker else f'phones_host = "broker.example"\n{broker}',
+        "" if "phones_host" in broker or "phones_tls" in broker else "phones_tls = true",
     ]
     path.write_text("\n".join(text), encoding="utf-8")
     return path

@@ -183,6 +183,10 @@ class MqttAccess:
     username: str
     password: str
     topic_prefix: str
+    tls: bool = False
+    """Whether it connects by TLS; a bridge that does not say so knows none."""
+    ca: str | None = None
+    """The CA certificates, PEM, that the broker's must chain to; None if the firmware's, or the system's, do."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,8 +25,8 @@ app = typer.Typer(help="Load tests with simulated phones.", no_args_is_help=True
 _RUN_EXAMPLES = """\
 Example: paylatch fleet run payday --local\n
   paylatch fleet run payday --local --phones 15000 --rate 500 --threshold 'unlock_ms.p99<250' --report payday.html\n
-  paylatch fleet run soak --fleet fleet.jsonl --url https://bridge.example --key-file acme.key --host broker.example
-  --port 8883 --tls --duration 8h\n
+  paylatch fleet run soak --fleet fleet.jsonl --url https://bridge.example --key-file acme.key
+  --duration 8h\n
 \n
 Exits with 0 if every phone was right and every threshold reached, 1 if a phone was not right at the end, 99 if a
 threshold was not reached. docs/fleet.md tells how scenarios are written and reports are read.
@@ -91,14 +91,14 @@ def enrol(
         with file:
             async with connected(url, key) as bridge:
                 address = await enrol_phones(bridge, phones, first, file, PlainView())
-        return f"--host {address.host} --port {address.port} --prefix {address.prefix}"
+        return f"{address.host}:{address.port}{' by TLS' if address.tls else ''}"
 
     try:
         where = finish(enrol_all(), (PaylatchError, OSError), usage=(FleetUsageError,))
     except typer.Exit:
         _keep_enrolled(out)
         raise
-    typer.echo(f"enrolled {phones} phones in {out}; they connect with {where}", err=True)
+    typer.echo(f"enrolled {phones} phones in {out}; they connect to {where}", err=True)
 
 
 def _keep_enrolled(out: Path) -> None:
@@ -140,7 +140,12 @@ def run(
     prefix: Annotated[
         str | None, typer.Option(metavar="TOPIC", help="The topics' prefix.", show_default="as the bridge says")
     ] = None,
-    tls: Annotated[bool, typer.Option("--tls", help="Connect phones by TLS; certificates are checked.")] = False,
+    tls: Annotated[
+        bool | None,
+        typer.Option(
+            "--tls/--no-tls", help="Connect phones by TLS; certificates are checked.", show_default="as the bridge says"
+        ),
+    ] = None,
     cafile: Annotated[
         Path | None,
         typer.Option(
@@ -148,8 +153,8 @@ def run(
             dir_okay=False,
             readable=True,
             metavar="FILE",
-            help="Whose certificates count.",
-            show_default="the system's",
+            help="Whose certificates count, by TLS.",
+            show_default="as the bridge says, or the system's",
         ),
     ] = None,
     phones: Annotated[
@@ -211,7 +216,7 @@ def run(
         "jitter": jitter,
         "seed": seed,
     }
-    broker = {"host": host, "port": port, "prefix": prefix, "tls": tls or cafile is not None or None, "cafile": cafile}
+    broker = {"host": host, "port": port, "prefix": prefix, "tls": True if cafile else tls, "cafile": cafile}
     options = Options(
         name=scenario,
         scenario=_scenario(scenario, flags, threshold or []),
@@ -242,6 +247,8 @@ def _require_meaning(context: typer.Context) -> None:
     if "local" in given and (idle := [name for name in _NOT_LOCAL if name in given]):
         flags = ", ".join(_flag(name) for name in idle)
         fail(f"--local has a broker, a bridge and phones of its own: it goes without {flags}", USAGE)
+    if "cafile" in given and context.params["tls"] is False:
+        fail("--cafile says whose certificates count: it goes without --no-tls", USAGE)
     if {"fleet", "first"} <= given:
         fail("--first numbers phones that are newly enrolled: it goes without --fleet", USAGE)
 

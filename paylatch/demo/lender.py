@@ -5,9 +5,9 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import IO
 
-from device_sim.identities import FleetLine, add_phones, new_device_seed
+from device_sim.identities import FleetLine, ToldBroker, add_phones, new_device_seed
 from lock_protocol.keys import PublicKey, SigningKey
-from paylatch.client import Bridge, Decided, Enrolled, Patience, PaylatchError, connect
+from paylatch.client import Bridge, Decided, Enrolled, MqttAccess, Patience, PaylatchError, connect
 from paylatch.demo.options import DemoError
 from paylatch.facts import Borrower, Fact
 from paylatch.fleet.transport import KeptConnections
@@ -61,13 +61,24 @@ async def enrol_fleet(
         add_phones(
             file,
             (
-                FleetLine(imei=one.imei, device_seed=seeds[one.imei], password=one.mqtt.password, root=one.root)
+                FleetLine(
+                    imei=one.imei,
+                    device_seed=seeds[one.imei],
+                    password=one.mqtt.password,
+                    root=one.root,
+                    broker=broker_of(one.mqtt),
+                )
                 for one in enrolled
             ),
         )
     if failed:
         raise failed[0]
     return enrolled
+
+
+def broker_of(told: MqttAccess) -> ToldBroker:
+    """Return where a phone connects, as the bridge said."""
+    return ToldBroker(host=told.host, port=told.port, topic_prefix=told.topic_prefix, tls=told.tls, ca=told.ca)
 
 
 async def _enrol(bridge: Bridge, borrower: Borrower, device_key: PublicKey) -> Enrolled:

@@ -5,12 +5,12 @@ import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from device_sim.fleet.process import allow_files
 from device_sim.fleet.shards import ShardedControl, shards_for, split
-from device_sim.identities import read_fleet, split_fleet
+from device_sim.identities import ToldBroker, read_fleet, split_fleet
 from lock_protocol.topics import DEFAULT_PREFIX
 from paylatch.demo.processes import ChildProcess, running
 from paylatch.ports import LOOPBACK
@@ -27,13 +27,24 @@ class BrokerAddress:
     prefix: str = DEFAULT_PREFIX
     tls: bool = False
     cafile: Path | None = None
-    """Whose certificates count; None for the system's."""
+    """Whose certificates count by TLS; None for the system's."""
 
     def flags(self) -> list[str]:
         """Return it as flags of a fleet's process."""
         flags = ["--host", self.host, "--port", str(self.port), "--prefix", self.prefix]
-        flags += ["--tls"] if self.tls else []
-        return flags + (["--cafile", str(self.cafile)] if self.cafile else [])
+        if self.tls:
+            flags += ["--tls"] if self.cafile is None else ["--tls", "--cafile", str(self.cafile)]
+        return flags
+
+
+def address_told(told: ToldBroker, directory: Path) -> BrokerAddress:
+    """Return where phones connect that were told so; the CA that they were given is put into a directory."""
+    address = BrokerAddress(host=told.host, port=told.port, prefix=told.topic_prefix, tls=told.tls)
+    if told.ca is None:
+        return address
+    cafile = directory / "ca.pem"
+    cafile.write_text(told.ca, encoding="ascii")
+    return replace(address, cafile=cafile)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,17 +9,26 @@ from typing import IO
 
 from device_sim.fleet.control_client import FleetControl
 from device_sim.fleet.process import RESERVED_FILES, allow_files
-from device_sim.identities import MAX_PHONES, create_fleet, read_fleet, simulated_imei, split_fleet, write_fleet
+from device_sim.identities import (
+    MAX_PHONES,
+    ToldBroker,
+    create_fleet,
+    read_fleet,
+    simulated_imei,
+    split_fleet,
+    told_broker,
+    write_fleet,
+)
 from paylatch.bench.enrolment import enrol_in
 from paylatch.broker_process import MosquittoProcess
 from paylatch.client import Bridge, ConflictError
-from paylatch.demo.lender import connected, enrol_fleet
+from paylatch.demo.lender import broker_of, connected, enrol_fleet
 from paylatch.demo.processes import ChildProcess
 from paylatch.demo.stage import LENDER, Files, site
 from paylatch.facts import Borrower
 from paylatch.fleet.cast import Broker, Deadline, StepError
 from paylatch.fleet.options import BridgeAccess, FleetUsageError, Options
-from paylatch.fleet.phones import BrokerAddress
+from paylatch.fleet.phones import BrokerAddress, address_told
 from paylatch.steps import Announcer
 
 _ASK_AGAIN_S = 0.2
@@ -137,17 +146,22 @@ async def _there(options: Options, access: BridgeAccess, files: Files, view: Ann
     async with connected(access.url, access.api_key) as bridge:
         if options.fleet_file is None:
             with create_fleet(files.fleet_phones) as new:
-                told = await enrol(bridge, phones, options.first, new, view)
-            file, address = files.fleet_phones, replace(told, **options.broker)
+                told: ToldBroker | None = await enrol(bridge, phones, options.first, new, view)
+            file = files.fleet_phones
         else:
-            file, address = (
-                await _some_of(options.fleet_file, phones, files),
-                replace(BrokerAddress(), **options.broker),
-            )
-        yield Source(bridge=bridge, fleet_file=file, address=address, broker=OperatorsBroker(view))
+            file = await _some_of(options.fleet_file, phones, files)
+            told = await asyncio.to_thread(told_broker, file)
+        # Files of before do not say where their phones connect.
+        address = BrokerAddress() if told is None else address_told(told, files.directory)
+        yield Source(
+            bridge=bridge,
+            fleet_file=file,
+            address=replace(address, **options.broker),
+            broker=OperatorsBroker(view),
+        )
 
 
-async def enrol(bridge: Bridge, phones: int, first: int, file: IO[str], view: Announcer) -> BrokerAddress:
+async def enrol(bridge: Bridge, phones: int, first: int, file: IO[str], view: Announcer) -> ToldBroker:
     """Enrol new phones and write them to the fleet's file; return where the bridge says that phones connect.
 
     Raises:
@@ -163,7 +177,7 @@ async def enrol(bridge: Bridge, phones: int, first: int, file: IO[str], view: An
         raise FleetUsageError(
             f"{error}; use the fleet's file of then (--fleet), or number the new phones from another one on (--first)"
         ) from error
-    return BrokerAddress(host=first_one.mqtt.host, port=first_one.mqtt.port, prefix=first_one.mqtt.topic_prefix)
+    return broker_of(first_one.mqtt)
 
 
 async def _some_of(fleet_file: Path, phones: int, files: Files) -> Path:

@@ -1,6 +1,7 @@
 """The bridge's connections by TLS: to a broker that proves itself, and to those that do not."""
 
 import asyncio
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
@@ -56,6 +57,35 @@ async def test_a_bridge_is_connected_once_its_broker_proves_itself(secured: TlsB
         assert await bridge.terminate() == 0
     *_, found = await check(configure(installed.settings).settings, online=True)
     assert (found.severity, found.about) == (Severity.OK, "broker")
+
+
+async def test_phones_connect_as_enrolment_told_them(secured: TlsBroker, tmp_path: Path) -> None:
+    for_phones = {"phones_tls": True, "phones_cafile": str(secured.authority.cafile)}
+    installed = await install(secured.broker, tmp_path, tls=secured.by_tls | for_phones)
+    key, phones, scenario = (tmp_path / name for name in ("acme.key", "fleet.jsonl", "lock.toml"))
+    key.write_text(installed.api_key)
+    scenario.write_text(
+        'about = "A lock"\nphones = 3\n[[step]]\ndo = "decide"\n'
+        'decisions = [{ type = "payment_overdue", days_overdue = 90, expect = "locked" }]\n[[step]]\ndo = "settle"\n'
+    )
+    bridge_is = ("--url", installed.url, "--key-file", str(key))
+    async with started_bridge(installed) as bridge:
+        await bridge.is_connected()
+        said = await fleet("enrol", "--phones", "3", "--out", str(phones), *bridge_is)
+        assert f"they connect to {LOOPBACK}:{secured.broker.phones_port} by TLS" in said
+        await fleet("run", str(scenario), "--fleet", str(phones), "--quiet", *bridge_is)
+        # Without a file, the phones are new.
+        await fleet("run", str(scenario), "--first", "10", "--quiet", *bridge_is)
+
+
+async def fleet(*arguments: str) -> str:
+    command = (sys.executable, "-m", "paylatch", "fleet", *arguments)
+    process = await asyncio.create_subprocess_exec(
+        *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+    said, _ = await process.communicate()
+    assert process.returncode == 0, said.decode()
+    return said.decode()
 
 
 FAULTS: dict[str, tuple[dict[str, Any], str]] = {

@@ -155,6 +155,8 @@ async def running_api(
             broker=PhonesBroker(
                 host="mqtt.example",
                 port=8883,
+                tls=True,
+                ca="the CA's certificate",
                 topic_prefix="paylatch/v1",
                 root_envelope=office.lender.authority.envelope,
             ),

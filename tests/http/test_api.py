@@ -69,6 +69,7 @@ async def test_an_enrolled_phone_is_told_all_that_it_needs(api: Api) -> None:
     assert answer["reported"] is None
     mqtt = answer["mqtt"]
     assert (mqtt["host"], mqtt["port"], mqtt["username"]) == ("mqtt.example", 8883, SECOND)
+    assert (mqtt["tls"], mqtt["ca"]) == (True, "the CA's certificate")
     assert len(base64.b64decode(answer["root"])) > 100
     assert f"{SECOND}:$7$" in api.passwords.read_text()
     assert mqtt["password"] not in api.passwords.read_text()

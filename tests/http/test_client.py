@@ -162,6 +162,7 @@ async def test_an_enrolment_answers_what_goes_into_the_phone(api: Api, bridge: B
         time_zone="Asia/Kolkata",
     )
     assert enrolled.mqtt.username == SECOND
+    assert (enrolled.mqtt.tls, enrolled.mqtt.ca) == (True, "the CA's certificate")
     assert len(enrolled.root) > 100
     assert (enrolled.time_zone, enrolled.evidence) == ("Asia/Kolkata", ("app", "contract"))
     raw = (await api.enrol(IMEI)).json()

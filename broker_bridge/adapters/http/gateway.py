@@ -39,6 +39,9 @@ class PhonesBroker:
 
     host: str
     port: int
+    tls: bool
+    ca: str | None
+    """CA certificates, PEM."""
     topic_prefix: str
     root_envelope: bytes
 
@@ -118,6 +121,8 @@ class Gateway:
         mqtt: MqttAnswer = {
             "host": self.broker.host,
             "port": self.broker.port,
+            "tls": self.broker.tls,
+            "ca": self.broker.ca,
             "username": phone.imei,
             "password": password,
             "topic_prefix": self.broker.topic_prefix,

@@ -199,6 +199,10 @@ class MqttAnswer(TypedDict):
 
     host: str
     port: int
+    tls: bool
+    """Whether the broker speaks TLS there. A phone that is told so connects by nothing else."""
+    ca: str | None
+    """The CA certificates, PEM, that the broker's must chain to; null if the firmware's, or the system's, do."""
     username: ImeiText
     password: str
     """Shown this once."""

@@ -11,6 +11,7 @@ MINIMAL = """
 password_file = "bridge.password"
 phones_passwords = "phones.passwd"
 phones_host = "broker.example"
+phones_tls = true
 """
 REPLAY = 'policy = "replay"\ndevelopment = true\n'
 
@@ -103,6 +104,7 @@ def test_the_environment_alone_may_do(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PAYLATCH_BROKER__PASSWORD_FILE", "a")
     monkeypatch.setenv("PAYLATCH_BROKER__PHONES_PASSWORDS", "b")
     monkeypatch.setenv("PAYLATCH_BROKER__PHONES_HOST", "broker.example")
+    monkeypatch.setenv("PAYLATCH_BROKER__PHONES_TLS", "true")
     assert load(None).broker.phones_passwords == Path("b")
 
 
@@ -149,6 +151,7 @@ def test_each_value_is_told_with_its_source(write: Path, monkeypatch: pytest.Mon
         "broker.password_file": f"file {write}",
         "broker.phones_passwords": f"file {write}",
         "broker.phones_host": f"file {write}",
+        "broker.phones_tls": f"file {write}",
         "broker.window": "environment",
         "http.port": f"file {write}",
         "http.host": "flag",

@@ -21,12 +21,13 @@ from broker_bridge.check import Finding, Severity, check, check_broker_conf, unk
 from broker_bridge.domain.authority import NotDelegatedError, require_authority
 from broker_bridge.domain.policy import PolicyError, Wish
 from broker_bridge.listening import listening_socket
-from broker_bridge.settings import Settings, SettingsError, broker_tls, configure, load
+from broker_bridge.settings import Settings, SettingsError, broker_tls, configure, load, phones_ca
 from device_sim.identities import simulated_imei
 from lock_protocol.levels import Level, Reason
 from lock_protocol.messages import LenderId, Notice
 from paylatch import resources
 from tests.bridge_rig import Office, Work
+from tests.certificates import new_authority
 from tests.installation import make_production_keys, read_only_directory, write_settings
 from tests.loopback.lender import Lender
 from tests.unit.lock_protocol.golden import read
@@ -151,20 +152,44 @@ async def test_a_broker_across_a_network_without_tls_is_refused(installed: Path,
     assert settings_of(installed).broker.tls
 
 
-def test_a_cafile_that_nobody_would_ask_is_refused(installed: Path) -> None:
-    write_settings(installed, broker='cafile = "ca.pem"')
-    with pytest.raises(SettingsError, match=r"broker\.cafile.*without tls = true"):
+@pytest.mark.parametrize("whose", ["", "phones_"])
+def test_a_cafile_that_nobody_would_ask_is_refused(installed: Path, whose: str) -> None:
+    write_settings(installed, broker=f'phones_host = "broker.example"\n{whose}cafile = "ca.pem"')
+    with pytest.raises(SettingsError, match=rf"broker\.{whose}cafile.*without {whose}tls = true"):
         settings_of(installed)
 
 
-@pytest.mark.parametrize(("content", "said"), [(None, "No such file"), ("rubbish", "no certificate"), ("", "no cert")])
-async def test_a_cafile_that_cannot_be_used_is_told(installed: Path, content: str | None, said: str) -> None:
+@pytest.mark.parametrize("whose", ["", "phones_"])
+@pytest.mark.parametrize(
+    ("content", "said"), [(None, "No such file"), ("rubbish", "no CA certificate"), ("", "no CA certificate")]
+)
+async def test_a_cafile_that_cannot_be_used_is_told(
+    installed: Path, whose: str, content: str | None, said: str
+) -> None:
     if content is not None:
         (installed / "ca.pem").write_text(content, encoding="utf-8")
-    write_settings(installed, broker=f'tls = true\ncafile = "{installed}/ca.pem"')
+    write_settings(installed, broker=f'{whose}tls = true\n{whose}cafile = "{installed}/ca.pem"')
     assert said in await errors(installed)
-    with pytest.raises(SettingsError, match=rf"broker\.cafile: .*ca\.pem.*{said}"):
-        broker_tls(settings_of(installed).broker)
+    with pytest.raises(SettingsError, match=rf"broker\.{whose}cafile: .*ca\.pem.*{said}"):
+        (phones_ca if whose else broker_tls)(settings_of(installed).broker)
+
+
+async def test_phones_across_a_network_without_tls_are_refused(installed: Path) -> None:
+    write_settings(installed, broker='phones_host = "mqtt.example"')
+    with pytest.raises(SettingsError, match=r"broker\.phones_host.*phones_tls = true under \[broker\]"):
+        settings_of(installed)
+    assert "phones_tls = true" in await errors(installed)
+    write_settings(installed, broker='phones_host = "mqtt.example"\nphones_tls = true')
+    assert settings_of(installed).broker.phones_tls
+
+
+def test_phones_are_given_the_cas_certificates_and_nothing_else_in_the_file(installed: Path, tmp_path: Path) -> None:
+    authority = new_authority(tmp_path / "ca")
+    authority.issue(tmp_path / "server.pem")
+    files = [authority.cafile, authority.directory / "ca.key", tmp_path / "server.pem"]
+    (installed / "all.pem").write_text("".join(file.read_text() for file in files))
+    write_settings(installed, broker=f'phones_tls = true\nphones_cafile = "{installed}/all.pem"')
+    assert phones_ca(settings_of(installed).broker) == authority.cafile.read_text()
 
 
 def test_an_unknown_option_is_refused(installed: Path) -> None:

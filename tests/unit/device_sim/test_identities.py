@@ -3,6 +3,7 @@
 import base64
 import json
 import stat
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,12 @@ from device_sim.identities import (
     MAX_PHONES,
     FleetFileError,
     FleetLine,
+    ToldBroker,
     new_device_seed,
     read_fleet,
     simulated_imei,
     split_fleet,
+    told_broker,
     write_fleet,
 )
 from lock_protocol.imei import parse_imei
@@ -45,6 +48,39 @@ def test_what_is_written_is_read(tmp_path: Path, authority: RootAuthority) -> No
     assert (phone.identity.root, phone.identity.hardware_floor) == (authority.root, False)
 
 
+TOLD = ToldBroker(host="broker.example", port=8883, topic_prefix="paylatch/v1", tls=True, ca="PEM")
+
+
+def lines(authority: RootAuthority, *told: ToldBroker | None) -> list[FleetLine]:
+    return [
+        FleetLine(
+            imei=simulated_imei(number),
+            device_seed=new_device_seed(),
+            password="p",
+            root=authority.envelope,
+            broker=broker,
+        )
+        for number, broker in enumerate(told)
+    ]
+
+
+@pytest.mark.parametrize("told", [TOLD, replace(TOLD, tls=False, ca=None), None])
+def test_where_phones_were_told_to_connect_is_read(
+    tmp_path: Path, authority: RootAuthority, told: ToldBroker | None
+) -> None:
+    path = tmp_path / "fleet.jsonl"
+    write_fleet(path, lines(authority, told, told))
+    assert len(read_fleet(path)) == 2
+    assert told_broker(path) == told
+
+
+def test_phones_of_different_brokers_do_not_go_together(tmp_path: Path, authority: RootAuthority) -> None:
+    path = tmp_path / "fleet.jsonl"
+    write_fleet(path, lines(authority, TOLD, replace(TOLD, port=1883)))
+    with pytest.raises(FleetFileError, match="different brokers"):
+        told_broker(path)
+
+
 def test_the_file_is_for_its_owner_alone(tmp_path: Path) -> None:
     path = tmp_path / "fleet.jsonl"
     path.touch(mode=0o644)
@@ -62,6 +98,9 @@ def test_the_file_is_for_its_owner_alone(tmp_path: Path) -> None:
         ({"root": ""}, "not one msgpack value"),
         ({"hardware_floor": 1}, "hardware_floor must be a bool"),
         ({"level": 9}, "exactly the fields"),
+        ({"broker": None}, "broker must be a dict"),
+        ({"broker": {"host": "broker.example"}}, "exactly the fields host, port"),
+        ({"broker": asdict(TOLD) | {"ca": 1}}, r"ca must be a str \| None"),
     ],
 )
 def test_a_wrong_line_is_named(tmp_path: Path, authority: RootAuthority, change: dict[str, Any], fault: str) -> None:

@@ -35,6 +35,7 @@ def test_its_example_can_be_played() -> None:
 
 def test_the_flags_that_it_names_are_there() -> None:
     commands = vars(get_command(fleet.app))["commands"]
-    there = {option for name in ("run", "enrol") for one in commands[name].params for option in one.opts}
+    parameters = [one for name in ("run", "enrol") for one in commands[name].params]
+    there = {option for one in parameters for option in (*one.opts, *one.secondary_opts)}
     named = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", DOCUMENT))
     assert named - there == set()

@@ -1,7 +1,10 @@
 """The bridge's connections by TLS: to a broker that proves itself, and to those that do not."""
 
 import asyncio
+import re
+import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
@@ -16,7 +19,8 @@ from broker_bridge.adapters.mqtt.tls import proof_of_broker
 from broker_bridge.app.hear import Received
 from broker_bridge.app.ports.broker import Broker, BrokerUnavailableError
 from broker_bridge.check import Severity, check
-from broker_bridge.settings import configure
+from broker_bridge.settings import Settings, broker_tls, configure, phones_ca
+from paylatch import resources
 from paylatch.ports import LOOPBACK
 from tests.bridge_rig import ACME, KeptLog
 from tests.broker.bridge_process import install, started_bridge
@@ -86,6 +90,28 @@ async def fleet(*arguments: str) -> str:
     said, _ = await process.communicate()
     assert process.returncode == 0, said.decode()
     return said.decode()
+
+
+async def test_what_the_document_says_of_certificates_works(
+    secured: TlsBroker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, _, document = (Path(__file__).parents[2] / "docs" / "access.md").read_text().partition("## TLS to the broker")
+    commands, lines, settings = re.findall(r"```(?:sh|toml)?\n(.*?)```", document, re.DOTALL)[:3]
+    made = tmp_path / "made"
+    made.mkdir()
+    script = commands.replace("broker.example", "localhost")
+    await asyncio.to_thread(subprocess.run, ["/bin/sh", "-ec", script], cwd=made, check=True, capture_output=True)
+    for name in ("server.pem", "server.key"):
+        # Over what is there, with the rights that the broker's account has to it.
+        (secured.certfile.parent / name).write_bytes((made / name).read_bytes())
+    secured.broker.process.reload()
+    commented = {line.lstrip("# ") for line in resources.MOSQUITTO_CONF.read_text().splitlines()}
+    assert set(lines.splitlines()) <= commented
+    monkeypatch.chdir(made)
+    broker = Settings(**tomllib.loads(settings)).broker
+    assert phones_ca(broker) == (made / "ca.pem").read_text()
+    password = secured.broker.services["bridge"]
+    await probe("localhost", secured.broker.services_port, broker.username, password, broker_tls(broker))
 
 
 FAULTS: dict[str, tuple[dict[str, Any], str]] = {

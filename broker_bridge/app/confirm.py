@@ -227,8 +227,8 @@ class HearReport(OnePhone):
     ack: Ack | None = None
     """The PUBACK that came before it, if that is not written yet."""
 
-    def run(self, tx: Transaction) -> Phone:
-        """Verify and act on it; return the phone.
+    def run(self, tx: Transaction) -> Reported:
+        """Verify and act on it; return it.
 
         Raises:
             Refusal, UnknownDeviceError: it is not this phone's newest word. Its PUBACK is not written either.
@@ -241,8 +241,9 @@ class HearReport(OnePhone):
         asked, proven = phone, phone.proves(said, report.applied_at)
         phone = self.judge.take_word(tx, phone, said, report.sequence, proven=proven)
         if phone.desired is not asked.desired:
-            return phone  # a higher version has just been queued; this word was about what came before
-        return self._act(tx, phone, report, proven=proven)
+            return report  # a higher version has just been queued; this word was about what came before
+        self._act(tx, phone, report, proven=proven)
+        return report
 
     def _act(self, tx: Transaction, phone: Phone, report: Reported, *, proven: bool) -> Phone:
         ours = is_about(report, phone.desired)

@@ -15,9 +15,11 @@ from broker_bridge.app.ports.broker import Broker, BrokerUnavailableError, Publi
 from broker_bridge.app.ports.store import Job, OverloadedError, Store, StoreUnavailableError, Transaction
 from broker_bridge.app.records import outgoing
 from broker_bridge.domain.phones import Phone
+from lock_protocol.acceptance.rules import FRESH_RULES, HELLO_RULES, REPORT_RULES, STATE_RULES
 from lock_protocol.imei import Imei
-from lock_protocol.messages import Fresh
-from lock_protocol.refusals import Refusal
+from lock_protocol.levels import Result
+from lock_protocol.messages import Fresh, Reported
+from lock_protocol.refusals import BadRoot, Refusal, RootNotNext
 from lock_protocol.topics import InvalidTopicError, PhoneTopic
 
 ANSWER_WINDOW = 100
@@ -41,8 +43,22 @@ TELL_AGAIN_S = 60.0
 _MAX_TOLD = 10_000
 
 _FLOOD, _RETAINED, _UNKNOWN_DEVICE = "Flood", "Retained", "UnknownDevice"
-REFUSED_HERE = frozenset({_FLOOD, _RETAINED, _UNKNOWN_DEVICE})
-"""Names of refusals that the protocol does not know, because they judge the way that a message came."""
+REFUSED_BY_BRIDGE = frozenset(
+    {rule.refusal.__name__ for rule in HELLO_RULES}
+    | {rule.refusal.__name__ for rule in REPORT_RULES}
+    | {_FLOOD, _RETAINED, _UNKNOWN_DEVICE}
+)
+"""Names of all that a bridge can refuse. The last are not the protocol's: they judge the way that a message came."""
+
+REFUSED_BY_PHONES = frozenset(
+    {rule.refusal.__name__ for rule in STATE_RULES}
+    | {rule.refusal.__name__ for rule in FRESH_RULES}
+    | {BadRoot.__name__, RootNotNext.__name__}
+)
+"""Names of all that a phone can refuse."""
+
+_MADE_UP = "MadeUp"
+"""What stands for every other name: a phone has 64 characters to make them up of, and shall not fill the memory."""
 
 
 def _nothing() -> None:
@@ -74,7 +90,7 @@ class SeeForeignState(OnePhone):
             self.judge.restore(tx, phone, size=len(self.payload))
 
 
-_Heard = tuple[Received, Job[HelloAnswer | Phone | None]]
+_Heard = tuple[Received, Job[HelloAnswer | Reported | None]]
 
 
 @dataclass(slots=True)
@@ -129,6 +145,8 @@ class Listener:
     judge: Judge
     refusals: Counter[str] = field(default_factory=Counter)
     """What was refused so far, by the error's name."""
+    phone_refusals: Counter[str] = field(default_factory=Counter)
+    """What phones have refused so far, as their reports say, by the error's name."""
     _told: dict[tuple[str, str], float] = field(default_factory=dict)
     _answers: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(ANSWER_WINDOW))
 
@@ -170,11 +188,18 @@ class Listener:
                 continue
             if isinstance(outcome, Exception):
                 self._book(received, outcome)
-            elif isinstance(job, HearReport) and job.ack is not None:
-                self.deliverer.marked([job.ack])
+            elif isinstance(job, HearReport) and isinstance(outcome, Reported):
+                self._note(job, outcome)
             hearing.leave(received.topic)
             over += 1
         hearing.places.give_back(over)
+
+    def _note(self, job: HearReport, report: Reported) -> None:
+        """Take note of a report that has been acted on."""
+        if job.ack is not None:
+            self.deliverer.marked([job.ack])
+        if report.result is Result.REFUSED:
+            self.phone_refusals[report.detail if report.detail in REFUSED_BY_PHONES else _MADE_UP] += 1
 
     def _is_too_much(self, hearing: _Hearing, received: Received) -> bool:
         """Tell whether a phone has said so much that this is not listened to.
@@ -186,7 +211,7 @@ class Listener:
         self._refuse(received, _FLOOD, f"{MAX_OF_ONE_PHONE} before it are still being judged")
         return True
 
-    def _job(self, received: Received) -> Job[HelloAnswer | Phone | None] | None:
+    def _job(self, received: Received) -> Job[HelloAnswer | Reported | None] | None:
         """Return what is to be done about a message, or None when nothing is."""
         try:
             imei, kind = self.deliverer.topics.parse_phone(received.topic)

@@ -1,7 +1,7 @@
 """The metrics: all of them are documented, none names anybody, and they count what happens."""
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
 
@@ -18,7 +18,13 @@ from broker_bridge.app.hear import Listener
 from broker_bridge.app.outbox import Outbox
 from broker_bridge.app.ports.store import StoreUnavailableError, Transaction
 from broker_bridge.domain.commands import Event
-from tests.bridge_rig import ACME, KeptLog, Office, Work
+from lock_protocol.acceptance import DeviceStanding, accept_report
+from lock_protocol.envelope import REPORTED, seal
+from lock_protocol.keys import SigningKey
+from lock_protocol.levels import Condition, Level, Result, Signals
+from lock_protocol.messages import NO_HASH, Reported
+from lock_protocol.refusals import Refusal
+from tests.bridge_rig import ACME, DEVICE, KeptLog, Office, Work
 from tests.broker.bridge_rig import TOPICS
 from tests.http.conftest import FOREIGN, IMEI, KEYS, NOWHERE, Api, overdue, payment, running_api
 from tests.http.conftest import OTHER as OTHER_LENDER
@@ -26,10 +32,37 @@ from tests.http.conftest import OTHER as OTHER_LENDER
 ROOT = Path(__file__).parents[2]
 _ROW = re.compile(r"^\| `(\w+)` \| (\w+) \|([^|]*)\|", re.MULTILINE)
 _SAMPLE = re.compile(r"^(\w+?)(?:_bucket|_count|_sum)?(?:\{(.*)\})? [^ ]+$")
+_SELECTOR = re.compile(r"\b(paylatch_\w+)\{(.*?)\}")
+_MATCHER = re.compile(r'(\w+)=~?"([^"]*)"')
+ALERTS = (ROOT / "deploy" / "prometheus" / "alerts.yml").read_text()
 CATALOGUE = {
     name: (kind, set(re.findall(r"\w+", labels)))
     for name, kind, labels in _ROW.findall((ROOT / "docs" / "metrics.md").read_text())
 }
+
+WORD = Reported(
+    lender=ACME,
+    imei=IMEI,
+    epoch=0,
+    version=0,
+    state_hash=NO_HASH,
+    effective_level=Level.UNLOCKED,
+    condition=Condition.NONE,
+    result=Result.OBSERVED,
+    about_epoch=0,
+    about_version=0,
+    about_hash=NO_HASH,
+    detail="",
+    applied_at=0,
+    boot_count=1,
+    sequence=1,
+    signals=Signals(0),
+)
+
+
+def _broken(envelope: bytes) -> bytes:
+    """The envelope with one bit of its signature flipped, behind which an empty delegation takes two bytes."""
+    return envelope[:-3] + bytes([envelope[-3] ^ 1]) + envelope[-2:]
 
 
 @dataclass
@@ -105,10 +138,45 @@ async def test_every_label_is_documented_and_every_documented_one_is_there(watch
 
 
 def test_every_metric_in_an_alert_is_documented() -> None:
-    rules = (ROOT / "deploy" / "prometheus" / "alerts.yml").read_text()
-    named = {re.sub(r"_(bucket|count|sum)$", "", name) for name in re.findall(r"\bpaylatch_\w+", rules)}
+    named = {re.sub(r"_(bucket|count|sum)$", "", name) for name in re.findall(r"\bpaylatch_\w+", ALERTS)}
     assert named
     assert named <= set(CATALOGUE)
+
+
+async def test_every_label_value_in_an_alert_can_be_counted(watched: Watched) -> None:
+    there = [name for name in await watched.values() if "{" in name]  # nothing has happened: these are all that can be
+    selectors = _SELECTOR.findall(ALERTS)
+    assert selectors
+    for metric, labels in selectors:
+        for label, values in _MATCHER.findall(labels):
+            for value in values.split("|"):
+                assert [one for one in there if one.startswith(f"{metric}{{") and f'{label}="{value}"' in one], value
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        seal(REPORTED, WORD, [SigningKey.from_seed(b"clone".ljust(32))]),
+        seal(REPORTED, replace(WORD, imei=FOREIGN), [DEVICE]),
+        _broken(seal(REPORTED, WORD, [DEVICE])),
+    ],
+    ids=["another-key", "another-phone", "broken-signature"],
+)
+def test_whoever_speaks_in_a_phones_name_is_alerted_to(forged: bytes) -> None:
+    with pytest.raises(Refusal) as refused:
+        accept_report(forged, DeviceStanding(imei=IMEI, device_key=DEVICE.public, sequence=0))
+    assert refused.value.name in _alerted("PaylatchForgeries")
+
+
+def test_an_equivocation_that_a_phone_reports_is_alerted_to() -> None:
+    assert _alerted("PaylatchEquivocation") == {"Equivocation"}
+
+
+def _alerted(alert: str) -> set[str]:
+    """The values of the one label that an alert asks for."""
+    (rule,) = re.findall(rf"alert: {alert}\n +expr: (.+)\n", ALERTS)
+    ((_, values),) = _MATCHER.findall(rule)
+    return set(values.split("|"))
 
 
 async def test_no_metric_names_a_lender_a_phone_or_whatever_a_caller_makes_up(watched: Watched) -> None:
@@ -248,12 +316,21 @@ async def test_commits_are_timed_and_those_that_fail_are_counted(watched: Watche
 
 
 async def test_refusals_are_counted_by_the_names_of_the_protocol_and_the_rest_as_other(watched: Watched) -> None:
-    watched.listener.refusals.update({"Rollback": 2, "Flood": 1, "Invented": 3, "NoneOfOurs": 4})
+    watched.listener.refusals.update({"StaleSequence": 2, "Flood": 1, "Invented": 3, "NoneOfOurs": 4})
     values = await watched.values()
-    assert values['paylatch_refusals_total{error="Rollback"}'] == 2
+    assert values['paylatch_refusals_total{error="StaleSequence"}'] == 2
     assert values['paylatch_refusals_total{error="Flood"}'] == 1
     assert values['paylatch_refusals_total{error="BadSignature"}'] == 0
     assert values[f'paylatch_refusals_total{{error="{OTHER}"}}'] == 7
+
+
+async def test_what_phones_refuse_is_counted_apart_from_what_the_bridge_refuses(watched: Watched) -> None:
+    watched.listener.phone_refusals.update({"Equivocation": 2, "Invented": 3})
+    values = await watched.values()
+    assert values['paylatch_phone_refusals_total{error="Equivocation"}'] == 2
+    assert values['paylatch_phone_refusals_total{error="RootNotNext"}'] == 0
+    assert values[f'paylatch_phone_refusals_total{{error="{OTHER}"}}'] == 3
+    assert 'paylatch_refusals_total{error="Equivocation"}' not in values
 
 
 async def test_what_runs_is_told(watched: Watched) -> None:

@@ -13,8 +13,9 @@ from broker_bridge.domain.lanes import Lane
 from broker_bridge.domain.phones import PhoneStatus
 from device_sim.identities import simulated_imei
 from lock_protocol.acceptance.floor import MAX_VERSION_JUMP
-from lock_protocol.envelope import HELLO, seal
-from lock_protocol.levels import Condition, Level
+from lock_protocol.envelope import HELLO, REPORTED, seal
+from lock_protocol.keys import SigningKey
+from lock_protocol.levels import Condition, Level, Result
 from lock_protocol.schema import MAX_INTEGER
 from lock_protocol.topics import PhoneTopic
 from tests.bridge_rig import DEVICE
@@ -349,6 +350,34 @@ def test_a_foreign_state_that_nobody_saw_arrive_is_covered_when_the_phone_refuse
     world.exchange()
     assert world.desired_on_broker(IMEI) == ours
     assert phone.shown == OPEN
+
+
+def test_a_second_state_of_one_version_is_counted_as_what_the_phone_says_that_it_is(
+    world: World, phone: LinkedHandset
+) -> None:
+    lender, desired = world.office.lender, world.row(IMEI).desired
+    world.intrude(IMEI, lender.sign(lender.state(IMEI, Level.LOCKED, version=desired.state.version)))
+    world.exchange()
+    assert phone.shown == OPEN
+    assert world.listener.phone_refusals == {"Equivocation": 1}
+
+
+def test_names_that_a_phone_makes_up_are_counted_as_one(world: World, phone: LinkedHandset) -> None:
+    last = phone.reports[-1]
+    for number in range(20):
+        word = replace(last, result=Result.REFUSED, detail=f"Name{number}", sequence=last.sequence + 1 + number)
+        world.deliver_up((IMEI, PhoneTopic.REPORTED, seal(REPORTED, word, [DEVICE])))
+        world.exchange()
+    assert list(world.listener.phone_refusals.values()) == [20]
+
+
+def test_a_report_that_is_refused_says_nothing_about_what_its_phone_refuses(world: World, phone: LinkedHandset) -> None:
+    last = phone.reports[-1]
+    word = replace(last, result=Result.REFUSED, detail="Equivocation", sequence=last.sequence + 1)
+    world.deliver_up((IMEI, PhoneTopic.REPORTED, seal(REPORTED, word, [SigningKey.from_seed(b"clone".ljust(32))])))
+    world.exchange()
+    assert world.listener.refusals == {"UnknownKey": 1}
+    assert not world.listener.phone_refusals
 
 
 def test_an_emptied_topic_is_filled_again(world: World, phone: LinkedHandset) -> None:

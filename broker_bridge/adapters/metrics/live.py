@@ -1,6 +1,6 @@
 """What is read off the running parts when somebody asks."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
@@ -12,23 +12,11 @@ from broker_bridge.adapters.mqtt.link import Link
 from broker_bridge.adapters.store.backlog import Backlog
 from broker_bridge.adapters.store.store import SqlStore
 from broker_bridge.app.deliver import Deliverer
-from broker_bridge.app.hear import REFUSED_HERE, Listener
+from broker_bridge.app.hear import REFUSED_BY_BRIDGE, REFUSED_BY_PHONES, Listener
 from broker_bridge.app.ports.surroundings import Clock
 from broker_bridge.domain.lanes import Lane
-from lock_protocol.refusals import Refusal
 
 OTHER = "other"
-
-
-def known_errors() -> frozenset[str]:
-    """Return the names that a refusal can have: the protocol's, and the bridge's own."""
-    return frozenset({*_names_below(Refusal), *REFUSED_HERE})
-
-
-def _names_below(kind: type[Refusal]) -> Iterator[str]:
-    for one in kind.__subclasses__():
-        yield one.__name__
-        yield from _names_below(one)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,7 +47,7 @@ class Live(Collector):
         yield from self._outbox()
         yield from self._waiting()
         yield from self._broker()
-        yield self._refusals()
+        yield from self._refusals()
         waiting = self._parts.store.commits.waiting
         yield GaugeMetricFamily("paylatch_commit_jobs_waiting", "Submissions that wait for the next commit.", waiting)
 
@@ -112,13 +100,20 @@ class Live(Collector):
             publishes.add_metric([outcome.value], count)
         yield publishes
 
-    def _refusals(self) -> Metric:
-        family = CounterMetricFamily("paylatch_refusals", "Messages of phones that were refused.", labels=["error"])
-        counted = dict(self._parts.listener.refusals)
-        for error in sorted(known_errors()):
-            family.add_metric([error], counted.pop(error, 0))
-        family.add_metric([OTHER], sum(counted.values()))
-        return family
+    def _refusals(self) -> Iterator[Metric]:
+        here = CounterMetricFamily("paylatch_refusals", "Messages of phones that were refused.", labels=["error"])
+        yield _filled(here, self._parts.listener.refusals, REFUSED_BY_BRIDGE)
+        there = CounterMetricFamily("paylatch_phone_refusals", "Refusals that phones reported.", labels=["error"])
+        yield _filled(there, self._parts.listener.phone_refusals, REFUSED_BY_PHONES)
+
+
+def _filled(family: CounterMetricFamily, counts: Mapping[str, int], known: Collection[str]) -> Metric:
+    """Return a family with every known value of its label, zeros too: what comes from nowhere is no increase."""
+    counted = dict(counts)
+    for name in sorted(known):
+        family.add_metric([name], counted.pop(name, 0))
+    family.add_metric([OTHER], sum(counted.values()))
+    return family
 
 
 def _name(lane: Lane) -> str:

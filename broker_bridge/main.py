@@ -39,6 +39,7 @@ from broker_bridge.app.canary import PublishNumbers
 from broker_bridge.app.confirm import Judge
 from broker_bridge.app.deliver import Deliverer
 from broker_bridge.app.hear import Listener
+from broker_bridge.app.key_conflicts import KeyConflicts
 from broker_bridge.app.outbox import Outbox
 from broker_bridge.app.policies import Policies, refuse_unusable_policies
 from broker_bridge.app.ports.surroundings import Log
@@ -134,9 +135,11 @@ async def run(settings: Settings) -> None:
             log=log,
             keep_s=settings.imports.results_days * DAY_S,
         )
+        key_conflicts = KeyConflicts(log)
         gateway = Gateway(
             store=store,
             reconsider=reconsider,
+            key_conflicts=key_conflicts,
             policies=PolicyDesk(
                 store=store,
                 reconsider=reconsider,
@@ -172,7 +175,14 @@ async def run(settings: Settings) -> None:
         intake = Intake(topics, store, partial(gateway.decide, way="mqtt"), results, clock, log)
         store.commits.on_step(intake.tell)
         lenders = LendersLink(address, topics, random=Random(), log=log)  # noqa: S311 - jitter
-        parts = Parts(store=store, deliverer=deliverer, listener=listener, link=link, lenders=lenders)
+        parts = Parts(
+            store=store,
+            deliverer=deliverer,
+            listener=listener,
+            link=link,
+            lenders=lenders,
+            key_conflicts=key_conflicts,
+        )
         metrics.watch(parts, version("paylatch"))
 
         scheduler = Scheduler(store, reconsider, log)

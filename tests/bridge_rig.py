@@ -10,6 +10,7 @@ from broker_bridge.adapters.policies.profiles import profile
 from broker_bridge.adapters.policies.reading import read_policy
 from broker_bridge.app.decide import Decide
 from broker_bridge.app.enrol import Enrol
+from broker_bridge.app.key_conflicts import KeyConflicts
 from broker_bridge.app.policies import Policies
 from broker_bridge.app.ports.signing import UnknownLenderError
 from broker_bridge.app.ports.store import Transaction
@@ -135,10 +136,12 @@ class Office:
     lender: Lender = field(default_factory=Lender)
     clock: SetClock = field(default_factory=SetClock)
     policy: Policy = REPLAY
+    log: KeptLog = field(default_factory=KeptLog)
 
     def __post_init__(self) -> None:
         self.signer = signer_of(self.lender)
         self.queue = Queue(self.signer, SigningClock(self.clock), self.clock)
+        self.key_conflicts = KeyConflicts(self.log)
 
     @property
     def reconsider(self) -> Reconsider:
@@ -166,6 +169,7 @@ class Office:
             evidence=evidence,
             time_zone=time_zone,
             reconsider=self.reconsider,
+            key_conflicts=self.key_conflicts,
         )
 
     def decide(self, decision: Decision) -> Decide:

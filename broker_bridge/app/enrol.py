@@ -3,6 +3,7 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 
+from broker_bridge.app.key_conflicts import KeyConflicts
 from broker_bridge.app.ports.store import Transaction
 from broker_bridge.app.reconsider import Reconsider
 from broker_bridge.app.records import AuditEntry, outgoing
@@ -37,6 +38,7 @@ class Enrol:
     evidence: Mapping[str, str] = field(default_factory=dict)
     time_zone: str = ""
     reconsider: Reconsider
+    key_conflicts: KeyConflicts
 
     @property
     def imeis(self) -> Collection[Imei]:
@@ -52,7 +54,7 @@ class Enrol:
         """Return the phone's row.
 
         Raises:
-            EnrolmentConflictError: the IMEI is bound to something else.
+            EnrolmentConflictError: the IMEI is bound to something else. If to another key, that has been noted.
             UnknownLenderError: the bridge has no keys for this lender.
         """
         known = tx.phone(self.imei)
@@ -89,6 +91,9 @@ class Enrol:
         return phone
 
     def _again(self, tx: Transaction, known: Phone) -> Phone:
+        now = self.reconsider.clock.now()
+        if known.device_key != self.device_key:
+            self.key_conflicts.note(tx, known, offered=self.device_key, by=self.lender, at=now)
         bound = (known.lender, known.loan_id, known.device_key)
         if bound != (self.lender, self.loan_id, self.device_key):
             raise EnrolmentConflictError(f"IMEI {self.imei} is enrolled already, with another key, loan or lender")
@@ -98,7 +103,7 @@ class Enrol:
             consent=self.consent,
             evidence=self.evidence or known.evidence,
             time_zone=self.time_zone or known.time_zone,
-            look_at=self.reconsider.clock.now(),
+            look_at=now,
         )
         tx.put_phone(renewed)
         return renewed

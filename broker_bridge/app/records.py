@@ -120,6 +120,10 @@ class AuditEntry:
     detail: str
 
 
+KEY_CONFLICT = "device_key_conflict"
+"""The event of an entry that tells of another device key for a phone that is enrolled; the detail says which."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LenderSummary:
     """A lender, as whoever runs the bridge sees it."""

@@ -12,6 +12,7 @@ from broker_bridge.adapters.signing.keys import FileSigner
 from broker_bridge.adapters.store.store import SqlStore
 from broker_bridge.app.confirm import Judge, TimeOut
 from broker_bridge.app.enrol import Enrol
+from broker_bridge.app.key_conflicts import KeyConflicts
 from broker_bridge.app.policies import Policies
 from broker_bridge.app.reconsider import Reconsider
 from broker_bridge.app.sign import Queue, SigningClock
@@ -62,6 +63,7 @@ async def enrol_together(
     password = secrets.token_urlsafe(24)
     credential = hash_password(password, os.urandom(SALT_BYTES))
     root = signer.roots[-1].envelope
+    key_conflicts = KeyConflicts(quiet_log())
     lines = [FleetLine(imei=imei, device_seed=new_device_seed(), password=password, root=root) for imei in imeis]
     for first in range(0, len(lines), _TOGETHER):
         jobs = [
@@ -73,6 +75,7 @@ async def enrol_together(
                 consent="benchmark",
                 credential=credential,
                 reconsider=reconsider,
+                key_conflicts=key_conflicts,
             )
             for line in lines[first : first + _TOGETHER]
         ]

@@ -141,6 +141,7 @@ async def running_api(
         gateway = Gateway(
             store=store,
             reconsider=office.reconsider,
+            key_conflicts=office.key_conflicts,
             policies=PolicyDesk(
                 store=store,
                 reconsider=office.reconsider,

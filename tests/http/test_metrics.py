@@ -1,5 +1,6 @@
 """The metrics: all of them are documented, none names anybody, and they count what happens."""
 
+import base64
 import re
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -89,7 +90,14 @@ class Watched:
         store.commits.on_committed(self.deliverer.offer)
         store.commits.on_commit(self.api.metrics.meters.committed)
         lenders = LendersLink(NOWHERE, TOPICS, random=Random(1), log=self.log)  # noqa: S311 - never connects
-        parts = Parts(store=store, deliverer=self.deliverer, listener=self.listener, link=link, lenders=lenders)
+        parts = Parts(
+            store=store,
+            deliverer=self.deliverer,
+            listener=self.listener,
+            link=link,
+            lenders=lenders,
+            key_conflicts=self.api.gateway.key_conflicts,
+        )
         self.api.metrics.watch(parts, version="1.2.3")
 
     async def prove(self) -> None:
@@ -331,6 +339,15 @@ async def test_what_phones_refuse_is_counted_apart_from_what_the_bridge_refuses(
     assert values['paylatch_phone_refusals_total{error="RootNotNext"}'] == 0
     assert values[f'paylatch_phone_refusals_total{{error="{OTHER}"}}'] == 3
     assert 'paylatch_refusals_total{error="Equivocation"}' not in values
+
+
+async def test_another_key_for_an_enrolled_phone_is_counted_and_on_its_timeline(watched: Watched) -> None:
+    assert (await watched.values())["paylatch_device_key_conflicts_total"] == 0
+    clone = base64.b64encode(SigningKey.from_seed(b"clone".ljust(32)).public).decode()
+    assert (await watched.api.enrol(device_key=clone)).status_code == 409
+    assert (await watched.values())["paylatch_device_key_conflicts_total"] == 1
+    newest = (await watched.api.get(f"/v1/phones/{IMEI}/timeline")).json()["events"][0]
+    assert newest["event"] == "device_key_conflict"
 
 
 async def test_what_runs_is_told(watched: Watched) -> None:

@@ -19,6 +19,7 @@ from broker_bridge.adapters.mqtt.passwords import SALT_BYTES, hash_password
 from broker_bridge.app.decide import Decide, Decided
 from broker_bridge.app.enrol import Enrol
 from broker_bridge.app.import_worker import ImportWorker
+from broker_bridge.app.key_conflicts import KeyConflicts
 from broker_bridge.app.places import Places
 from broker_bridge.app.ports.store import Store
 from broker_bridge.app.ports.surroundings import Clock
@@ -52,6 +53,7 @@ class Gateway:
 
     store: Store
     reconsider: Reconsider
+    key_conflicts: KeyConflicts
     policies: PolicyDesk
     clock: Clock
     credentials: PasswordFile
@@ -115,6 +117,7 @@ class Gateway:
             evidence=dict(body.evidence),
             time_zone=body.time_zone or "",
             reconsider=self.reconsider,
+            key_conflicts=self.key_conflicts,
         )
         phone = await self.store.commit(job)
         await self.credentials.publish()

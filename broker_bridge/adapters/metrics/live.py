@@ -13,6 +13,7 @@ from broker_bridge.adapters.store.backlog import Backlog
 from broker_bridge.adapters.store.store import SqlStore
 from broker_bridge.app.deliver import Deliverer
 from broker_bridge.app.hear import REFUSED_BY_BRIDGE, REFUSED_BY_PHONES, Listener
+from broker_bridge.app.key_conflicts import KeyConflicts
 from broker_bridge.app.ports.surroundings import Clock
 from broker_bridge.domain.lanes import Lane
 
@@ -28,6 +29,7 @@ class Parts:
     listener: Listener
     link: Link
     lenders: LendersLink
+    key_conflicts: KeyConflicts
 
 
 class Live(Collector):
@@ -105,6 +107,8 @@ class Live(Collector):
         yield _filled(here, self._parts.listener.refusals, REFUSED_BY_BRIDGE)
         there = CounterMetricFamily("paylatch_phone_refusals", "Refusals that phones reported.", labels=["error"])
         yield _filled(there, self._parts.listener.phone_refusals, REFUSED_BY_PHONES)
+        offers = self._parts.key_conflicts.count
+        yield CounterMetricFamily("paylatch_device_key_conflicts", "Other keys offered for enrolled phones.", offers)
 
 
 def _filled(family: CounterMetricFamily, counts: Mapping[str, int], known: Collection[str]) -> Metric:

@@ -206,6 +206,13 @@ audit = Table(
     Column("detail", String(512), nullable=False),
 )
 Index("ix_audit_imei", audit.c.imei)
+# Whoever offers key after key for a phone has each looked for here, and not in all that has happened to that phone.
+Index(
+    "ix_audit_key_conflicts",
+    audit.c.imei,
+    sqlite_where=text("event = 'device_key_conflict'"),
+    postgresql_where=text("event = 'device_key_conflict'"),
+)
 
 imports = Table(
     "imports",

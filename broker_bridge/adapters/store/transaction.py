@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from sqlalchemy import Connection, Dialect, Select, Table, and_, bindparam, case, insert, select, update
+from sqlalchemy import Connection, Dialect, Select, Table, and_, bindparam, case, insert, select, text, update
 
 from broker_bridge.adapters.store import tables
 from broker_bridge.adapters.store.hot import Statement, insert_rows, read_rows, run, update_rows
@@ -23,7 +23,15 @@ from broker_bridge.adapters.store.rows import (
 from broker_bridge.adapters.store.statements import among_given, packed, raise_fact
 from broker_bridge.app.ports.signing import UnknownLenderError
 from broker_bridge.app.ports.store import Job
-from broker_bridge.app.records import AuditEntry, Command, LenderRecord, Outgoing, PolicyVersion, RecordedDecision
+from broker_bridge.app.records import (
+    KEY_CONFLICT,
+    AuditEntry,
+    Command,
+    LenderRecord,
+    Outgoing,
+    PolicyVersion,
+    RecordedDecision,
+)
 from broker_bridge.domain.decisions import DecisionId
 from broker_bridge.domain.imports import RowResult
 from broker_bridge.domain.phones import CommandId, Phone
@@ -59,6 +67,7 @@ class SharedTransaction:
         self._new_decisions: list[RecordedDecision] = []
         self._row_results: list[RowResult] = []
         self._audit: list[AuditEntry] = []
+        self._audit_refusals: list[AuditEntry] = []
         self._facts: dict[str, int] = {}
         self._lenders: dict[LenderId, LenderRecord] = {}
         self._heard: dict[LenderId, int] = {}
@@ -109,6 +118,15 @@ class SharedTransaction:
     def audit(self, entry: AuditEntry) -> None:
         """Append to the history."""
         self._append(self._audit, entry)
+
+    def audit_refusal(self, entry: AuditEntry) -> None:
+        """Append to the history; it stays even if its job fails."""
+        self._audit_refusals.append(entry)
+
+    def key_conflicts(self, imei: Imei) -> Collection[str]:
+        """Return the details of a phone's key conflicts, with those that this commit is going to add."""
+        new = [one.detail for one in self._audit_refusals if (one.imei, one.event) == (imei, KEY_CONFLICT)]
+        return {*new, *(row[0] for row in read_rows(self._connection, _key_conflicts, imei))}
 
     def lender(self, lender: LenderId) -> LenderRecord:
         """Return a lender's record."""
@@ -179,7 +197,8 @@ class SharedTransaction:
         _write(self._connection, tables.commands, moved, self._stored_commands)
         insert_rows(self._connection, tables.decisions, sorted(map(decision_values, self._new_decisions)))
         insert_rows(self._connection, tables.import_rows, list(map(result_values, self._row_results)))
-        insert_rows(self._connection, tables.audit, list(map(audit_values, self._audit)), but=("entry",))
+        history = [audit_values(entry) for entry in (*self._audit, *self._audit_refusals)]
+        insert_rows(self._connection, tables.audit, history, but=("entry",))
         for name, value in self._facts.items():
             run(self._connection, raise_fact, name, str(value))
         self._flush_lenders()
@@ -283,6 +302,12 @@ def _decisions(dialect: Dialect) -> Select[Any]:
 
 def _commands(dialect: Dialect) -> Select[Any]:
     return select(tables.commands).where(among_given(dialect, tables.commands.c.command_id))
+
+
+def _key_conflicts(_: Dialect) -> Select[Any]:
+    # The condition of their index stands here as text, for the planner to know it again.
+    is_one = text(f"event = '{KEY_CONFLICT}'")
+    return select(tables.audit.c.detail).where(tables.audit.c.imei == bindparam("imei_"), is_one)
 
 
 def _fact(_: Dialect) -> Select[Any]:

@@ -74,6 +74,12 @@ class Transaction(Protocol):
     def audit(self, entry: AuditEntry) -> None:
         """Append to the history."""
 
+    def audit_refusal(self, entry: AuditEntry) -> None:
+        """Append to the history what was asked of the job that it is going to refuse: this stays when it raises."""
+
+    def key_conflicts(self, imei: Imei) -> Collection[str]:
+        """Return the details of what the history has of a phone's key conflicts. The job must have named the IMEI."""
+
     def lender(self, lender: LenderId) -> LenderRecord:
         """Return a lender's record.
 

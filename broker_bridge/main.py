@@ -181,6 +181,8 @@ async def run(settings: Settings) -> None:
             listener=listener,
             link=link,
             lenders=lenders,
+            intake=intake,
+            results=results,
             key_conflicts=key_conflicts,
         )
         metrics.watch(parts, version("paylatch"))

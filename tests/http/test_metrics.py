@@ -10,6 +10,7 @@ import pytest
 
 from broker_bridge.adapters.metrics.live import OTHER, Parts
 from broker_bridge.adapters.metrics.metrics import AGES_KEPT_S
+from broker_bridge.adapters.mqtt.intake import Intake
 from broker_bridge.adapters.mqtt.lenders_link import LendersLink
 from broker_bridge.adapters.mqtt.link import Link
 from broker_bridge.adapters.store.transaction import SharedTransaction
@@ -18,6 +19,7 @@ from broker_bridge.app.deliver import Deliverer
 from broker_bridge.app.hear import Listener
 from broker_bridge.app.outbox import Outbox
 from broker_bridge.app.ports.store import StoreUnavailableError, Transaction
+from broker_bridge.app.results import MAX_RESULTS_WAITING, Results
 from broker_bridge.domain.commands import Event
 from lock_protocol.acceptance import DeviceStanding, accept_report
 from lock_protocol.envelope import REPORTED, seal
@@ -90,12 +92,16 @@ class Watched:
         store.commits.on_committed(self.deliverer.offer)
         store.commits.on_commit(self.api.metrics.meters.committed)
         lenders = LendersLink(NOWHERE, TOPICS, random=Random(1), log=self.log)  # noqa: S311 - never connects
+        self.results = Results(TOPICS, self.log)
+        self.intake = Intake(TOPICS, store, self.api.gateway.decide, self.results, office.clock, self.log)
         parts = Parts(
             store=store,
             deliverer=self.deliverer,
             listener=self.listener,
             link=link,
             lenders=lenders,
+            intake=self.intake,
+            results=self.results,
             key_conflicts=self.api.gateway.key_conflicts,
         )
         self.api.metrics.watch(parts, version="1.2.3")
@@ -348,6 +354,24 @@ async def test_another_key_for_an_enrolled_phone_is_counted_and_on_its_timeline(
     assert (await watched.values())["paylatch_device_key_conflicts_total"] == 1
     newest = (await watched.api.get(f"/v1/phones/{IMEI}/timeline")).json()["events"][0]
     assert newest["event"] == "device_key_conflict"
+
+
+async def test_what_lenders_get_refused_over_mqtt_is_counted_by_its_problem(watched: Watched) -> None:
+    watched.intake.refusals.update({"not-json": 2, "overloaded": 3, "none-of-ours": 4})
+    values = await watched.values()
+    assert values['paylatch_intake_refusals_total{problem="not-json"}'] == 2
+    assert values['paylatch_intake_refusals_total{problem="overloaded"}'] == 3
+    assert values['paylatch_intake_refusals_total{problem="unknown-phone"}'] == 0
+    assert values[f'paylatch_intake_refusals_total{{problem="{OTHER}"}}'] == 4
+
+
+async def test_results_that_no_lender_gets_are_counted(watched: Watched) -> None:
+    for _ in range(MAX_RESULTS_WAITING + 3):
+        watched.results.offer(ACME, b"{}")
+    watched.results.refused += 1
+    values = await watched.values()
+    assert values['paylatch_results_lost_total{outcome="dropped"}'] == 3
+    assert values['paylatch_results_lost_total{outcome="refused"}'] == 1
 
 
 async def test_what_runs_is_told(watched: Watched) -> None:

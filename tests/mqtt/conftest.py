@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from broker_bridge.adapters.mqtt.intake import Intake
+from broker_bridge.adapters.mqtt.intake import REFUSALS, Intake
 from broker_bridge.adapters.store.store import SqlStore
 from broker_bridge.app.decide import Decide, Decided
 from broker_bridge.app.hear import Received
@@ -103,6 +103,7 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
         desk = Desk(store, office)
         working = [asyncio.create_task(desk.intake.run()), asyncio.create_task(desk.results.session(desk.ear))]
         yield desk
+        assert desk.intake.refusals.keys() <= REFUSALS
         for task in working:
             assert not task.done(), "it ended by itself"
             task.cancel()

@@ -7,6 +7,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from broker_bridge.adapters.metrics.unlock_clock import UnlockClock
+from broker_bridge.adapters.mqtt.intake import REFUSALS, Intake
 from broker_bridge.adapters.mqtt.lenders_link import LendersLink
 from broker_bridge.adapters.mqtt.link import Link
 from broker_bridge.adapters.store.backlog import Backlog
@@ -15,6 +16,7 @@ from broker_bridge.app.deliver import Deliverer
 from broker_bridge.app.hear import REFUSED_BY_BRIDGE, REFUSED_BY_PHONES, Listener
 from broker_bridge.app.key_conflicts import KeyConflicts
 from broker_bridge.app.ports.surroundings import Clock
+from broker_bridge.app.results import Results
 from broker_bridge.domain.lanes import Lane
 
 OTHER = "other"
@@ -29,6 +31,8 @@ class Parts:
     listener: Listener
     link: Link
     lenders: LendersLink
+    intake: Intake
+    results: Results
     key_conflicts: KeyConflicts
 
 
@@ -50,6 +54,7 @@ class Live(Collector):
         yield from self._waiting()
         yield from self._broker()
         yield from self._refusals()
+        yield from self._over_mqtt()
         waiting = self._parts.store.commits.waiting
         yield GaugeMetricFamily("paylatch_commit_jobs_waiting", "Submissions that wait for the next commit.", waiting)
 
@@ -109,6 +114,14 @@ class Live(Collector):
         yield _filled(there, self._parts.listener.phone_refusals, REFUSED_BY_PHONES)
         offers = self._parts.key_conflicts.count
         yield CounterMetricFamily("paylatch_device_key_conflicts", "Other keys offered for enrolled phones.", offers)
+
+    def _over_mqtt(self) -> Iterator[Metric]:
+        refused = CounterMetricFamily("paylatch_intake_refusals", "What lenders sent in vain.", labels=["problem"])
+        yield _filled(refused, self._parts.intake.refusals, REFUSALS)
+        lost = CounterMetricFamily("paylatch_results_lost", "Results that no lender got.", labels=["outcome"])
+        lost.add_metric(["dropped"], self._parts.results.dropped)
+        lost.add_metric(["refused"], self._parts.results.refused)
+        yield lost
 
 
 def _filled(family: CounterMetricFamily, counts: Mapping[str, int], known: Collection[str]) -> Metric:

@@ -13,8 +13,10 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 from http import HTTPStatus
+from typing import Final
 
 from broker_bridge.adapters.http.bodies import MAX_LIST, decision_of
+from broker_bridge.adapters.http.documented import OF_DATA, OF_SIGNING
 from broker_bridge.adapters.http.problems import EXPECTED, ProblemError, problem_of
 from broker_bridge.adapters.mqtt.wording import decided_message, refused_message, step_message
 from broker_bridge.adapters.strict_json import NotJsonError, parse_json
@@ -36,6 +38,12 @@ MAX_WAITING = 5_000
 """How many messages of one lender wait to be read; what comes then is answered with `overloaded`, unread."""
 
 MAX_BYTES_WAITING = 8 * 1024 * 1024
+
+REFUSALS: Final = frozenset(
+    {"retained", "not-json", "too-many", "invalid-body", "unknown-phone", "decision-conflict", "from-the-future"}
+    | {"link-not-delegated", "internal", *OF_DATA, *OF_SIGNING}
+)
+"""Why something can be refused here, by the last part of the problem's type."""
 
 TELL_LOST_S = 1.0
 """While a lender floods, it is told so no more often than this."""

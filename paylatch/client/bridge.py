@@ -42,9 +42,13 @@ Outcome = Decided | RefusedError | UnavailableError
 
 
 class Bridge:
-    """What a lender asks of a bridge. Every method raises `PaylatchError`, in one of its kinds.
+    """What a lender asks of a bridge.
 
     What got no answer, or was told "not now", is sent again by itself: each of these requests does nothing twice.
+    If it still does not come about, that is a `PaylatchError`: `UnavailableError`, `UnexpectedAnswerError`, or one of
+    the kinds of `RefusedError`, of which a method names those that are about what it does. `finished` raises
+    `TimeoutError` too, and whatever takes values a `ValueError` or a `TypeError` for those that JSON cannot hold,
+    before anything is sent.
 
     Args:
         requests: as `connect` makes it.

@@ -38,7 +38,7 @@ class Problem:
 
 
 class PaylatchError(Exception):
-    """Whatever this client raises."""
+    """What goes wrong with a bridge or a broker, or on the way to it; what is wrong before that has Python's errors."""
 
 
 class UnexpectedAnswerError(PaylatchError):

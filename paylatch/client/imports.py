@@ -24,7 +24,10 @@ Format = Literal["csv", "ndjson"]
 
 
 class Imports:
-    """The imports of one lender. Every method raises `PaylatchError`, in one of its kinds.
+    """The imports of one lender.
+
+    What goes wrong with the bridge, or on the way to it, is a `PaylatchError` as those of `Bridge` are. `finished`
+    raises `TimeoutError` too, and `upload` whatever its file raises when it is read.
 
     Args:
         requests: as `connect` makes it.

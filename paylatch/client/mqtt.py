@@ -65,7 +65,10 @@ class _Broker:
 
 
 class MqttLender:
-    """A lender's connection to the broker: one, that is made again when it breaks. Every method raises `PaylatchError`.
+    """A lender's connection to the broker: one, that is made again when it breaks.
+
+    What the bridge refuses, and what does not come about in time, is a `PaylatchError`, in the kinds that each method
+    names. A decision that JSON cannot hold is a `ValueError` or a `TypeError`, before anything is sent.
 
     Args:
         broker: where it is.
@@ -94,19 +97,34 @@ class MqttLender:
         with self._listening(body) as heard:
             return await self._decided(body, heard)
 
-    async def follow(self, decision: DecisionLike) -> AsyncIterator[Decided | Step]:
+    async def follow(self, decision: DecisionLike, timeout_s: float) -> AsyncIterator[Decided | Step]:
         """Report a decision; yield what was decided, and then every step of what follows until its phone has done it.
 
         It ends with the step `succeeded` or `superseded`, or at once if nothing follows. A step can be missing when a
         later one has come.
+
+        Args:
+            decision: as `decide` takes it.
+            timeout_s: for how long its phone is waited for, once it is decided.
+
+        Raises:
+            RefusedError: in one of its kinds. Before anything was decided nothing was done; else that stands.
+            UnavailableError: no result came, as with `decide`; or the phone has not done it in time. It may be switched
+                off, and follows when it is back.
         """
         body = body_of(decision)
         with self._listening(body) as heard:
             decided = await self._decided(body, heard)
+            deadline = asyncio.get_running_loop().time() + timeout_s
             yield decided
             last: Step | None = None
             while decided.command_id is not None and (last is None or last.step not in _LAST_STEPS):
-                step = await self._next_step(body, heard)
+                try:
+                    async with asyncio.timeout_at(deadline):
+                        step = await self._next_step(body, heard)
+                except TimeoutError:
+                    so_far = "decided" if last is None else last.step
+                    raise UnavailableError(f"{decided.command_id} is still {so_far} after {timeout_s:g} s") from None
                 if last is None or (step.step, step.command.command_id) != (last.step, last.command.command_id):
                     last = step
                     yield step
@@ -164,6 +182,7 @@ class MqttLender:
             raise UnavailableError(f"{self._broker} does not take messages: {str(error) or 'no answer'}") from error
 
     async def _next_step(self, body: _Result, heard: _Heard) -> Step:
+        """Return the next step; the caller says how long to wait for it."""
         while True:
             try:
                 async with asyncio.timeout(_ASK_AGAIN_S):
@@ -172,7 +191,10 @@ class MqttLender:
                 with suppress(UnavailableError):  # it is sent again after the next pause
                     await self._send(body)
                 continue
-            if result["step"] not in ("decided", "refused"):
+            if result["step"] == "refused":
+                with suppress(UnavailableError):  # about the moment: it is decided, and asked for again later
+                    raise _refusal(result)
+            elif result["step"] != "decided":
                 return Step(step=result["step"], command=read(Command, result))
 
     @contextmanager
@@ -227,6 +249,7 @@ async def connect_mqtt(
     Raises:
         UnavailableError: the broker cannot be reached.
         NotAllowedError: it knows no such lender, or another password.
+        ValueError: no lender has such a name, or no topic such a prefix.
     """
     broker = _Broker(host=host, port=port, lender=lender, password=password, tls=tls)
     connection = MqttLender(broker, Topics(topic_prefix), patience, answer_within_s)
@@ -255,7 +278,11 @@ async def _first_answer(heard: _Heard) -> Decided:
         if result["step"] == "decided":
             return read(Decided, result)
         if result["step"] == "refused":
-            raise error_of(problem_in(result.get("problem"), HTTPStatus.INTERNAL_SERVER_ERROR))
+            raise _refusal(result)
+
+
+def _refusal(result: _Result) -> PaylatchError:
+    return error_of(problem_in(result.get("problem"), HTTPStatus.INTERNAL_SERVER_ERROR))
 
 
 def _meaning(error: aiomqtt.MqttError, broker: _Broker) -> PaylatchError:

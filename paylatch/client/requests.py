@@ -20,7 +20,7 @@ _LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 @dataclass(frozen=True, slots=True)
 class Requests:
-    """Asks one bridge with one API key. All methods raise `PaylatchError`.
+    """Asks one bridge with one API key. That it does not answer, or refuses, is a `PaylatchError`.
 
     Every request of this client may be repeated: decisions carry their id, imports their key, an enrolment gives the
     same phone another credential and changes nothing else, a policy that is in force already makes no new version.

@@ -142,7 +142,7 @@ async def test_a_refusal_is_the_same_error_as_over_http(broker: RealBroker) -> N
 async def test_every_step_is_told_once_until_the_phone_has_done_it(broker: RealBroker) -> None:
     repeated = [DECIDED, step("queued"), step("queued"), step("sent"), step("rejected"), step("queued", "cmd_2")]
     async with lender_at(broker) as lender, answering(broker, [*repeated, step("succeeded", "cmd_2"), step("sent")]):
-        told = [one async for one in lender.follow(SETTLED)]
+        told = [one async for one in lender.follow(SETTLED, PATIENCE_S)]
         assert isinstance(told[0], Decided)
         names = [(one.step, one.command.command_id) for one in told if isinstance(one, Step)]
         assert names == [
@@ -156,7 +156,38 @@ async def test_every_step_is_told_once_until_the_phone_has_done_it(broker: RealB
 
 async def test_nothing_follows_a_decision_that_changes_nothing(broker: RealBroker) -> None:
     async with lender_at(broker) as lender, answering(broker, [DECIDED | {"command_id": None, "effect": "stale"}]):
-        assert [type(one) async for one in lender.follow(SETTLED)] == [Decided]
+        assert [type(one) async for one in lender.follow(SETTLED, PATIENCE_S)] == [Decided]
+
+
+async def follow(lender: MqttLender, told: list[str], timeout_s: float = PATIENCE_S) -> None:
+    """Follow the decision, and keep the names of the steps that are told."""
+    async for one in lender.follow(SETTLED, timeout_s):
+        told.append(one.step if isinstance(one, Step) else "decided")  # noqa: PERF401 - it has to stay when an error comes
+
+
+async def test_a_phone_that_does_nothing_is_not_waited_for_without_end(broker: RealBroker) -> None:
+    told: list[str] = []
+    async with lender_at(broker) as lender, answering(broker, [DECIDED, step("queued"), step("sent")]):
+        with pytest.raises(UnavailableError, match=r"cmd_1 is still sent after 0\.5 s"):
+            await follow(lender, told, timeout_s=0.5)
+    assert told == ["decided", "queued", "sent"]
+
+
+async def test_a_refusal_while_it_is_followed_is_the_error_that_it_stands_for(broker: RealBroker) -> None:
+    told: list[str] = []
+    answers = [DECIDED, step("queued"), refused(422, "decision-conflict"), step("succeeded")]
+    async with lender_at(broker) as lender, answering(broker, answers):
+        with pytest.raises(ConflictError, match="because of decision-conflict"):
+            await follow(lender, told)
+    assert told == ["decided", "queued"]
+
+
+async def test_what_is_refused_for_the_moment_while_it_is_followed_is_waited_out(broker: RealBroker) -> None:
+    told: list[str] = []
+    answers = [DECIDED, refused(503, "overloaded"), step("succeeded")]
+    async with lender_at(broker) as lender, answering(broker, answers):
+        await follow(lender, told)
+    assert told == ["decided", "succeeded"]
 
 
 async def test_two_decisions_are_not_taken_for_each_other(broker: RealBroker) -> None:

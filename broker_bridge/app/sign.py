@@ -200,8 +200,10 @@ class Queue:
         if command is None:
             return
         status = after(command.status, Event.REPLACED)
-        if status is not command.status:
-            tx.put_command(changed_command(command, status=status, finished_at=self.clock.now(), due_at=0))
+        if status is command.status and not command.due_at:
+            return
+        finished_at = command.finished_at if status is command.status else self.clock.now()
+        tx.put_command(changed_command(command, status=status, finished_at=finished_at, due_at=0))
 
 
 def _command_id(at: int, lender: LenderId, imei: Imei, order: tuple[int, int]) -> CommandId:

@@ -5,12 +5,12 @@ refused opening is signed anew, a phone that claims a version nobody queued gets
 something which is not its newest state gets its newest state again, over whatever somebody has put on its topic.
 """
 
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
 
 from broker_bridge.app.ports.store import Transaction
 from broker_bridge.app.ports.surroundings import Clock, Log
-from broker_bridge.app.records import AuditEntry, changed_command, outgoing
+from broker_bridge.app.records import AuditEntry, Command, changed_command, outgoing
 from broker_bridge.app.sign import ClockSuspectError, Queue
 from broker_bridge.domain.authority import NotDelegatedError
 from broker_bridge.domain.commands import Event, Status, after
@@ -28,6 +28,18 @@ from lock_protocol.schema import MAX_INTEGER
 
 RESEND_AFTER_S = (5, 30, 300)
 """An opening that is not proven is published again so long after each PUBACK; later, with every hello."""
+
+RESTORE_AGAIN_S = 60
+"""A state that was restored on its topic is published once more so long after; honest phones complain no sooner again.
+
+That is the answer to all that its phone complains of meanwhile: so a phone in a loop has its state published twice a
+minute, and one whose topic is attacked again has it back within one.
+"""
+
+TELL_AGAIN_S = 60.0
+"""The same is logged of the same phone no more often than this."""
+
+_MAX_TOLD = 10_000
 
 HIGHEST_BELIEVED = MAX_INTEGER - MAX_VERSION_JUMP
 """No version above this is gone on from: a phone that claims the last ones would leave none to lock or open it with."""
@@ -47,6 +59,25 @@ class Judge:
     queue: Queue
     clock: Clock
     log: Log
+    _told: dict[tuple[str, str], float] = field(default_factory=dict)
+
+    def tell(self, write: Callable[..., object], event: str, about: str, /, **fields: object) -> None:
+        """Log what a phone has brought about, unless the same was logged of it just now: no phone fills the disk.
+
+        Args:
+            write: one of the log's methods.
+            event: what is logged.
+            about: what is the same: a phone, or something of one. Nothing in it may be of a phone's own choosing.
+            fields: what is logged with it.
+        """
+        # By the writer's thread and the event loop: at worst, both log the same.
+        now = self.clock.monotonic()
+        if now - self._told.get((event, about), -TELL_AGAIN_S) < TELL_AGAIN_S:
+            return
+        if len(self._told) >= _MAX_TOLD:
+            self._told.clear()
+        self._told[event, about] = now
+        write(event, **fields)
 
     def take_word(self, tx: Transaction, phone: Phone, said: Said, sequence: int, *, proven: bool) -> Phone:
         """Store a phone's verified word about itself, which may prove its newest state, and return the phone."""
@@ -55,8 +86,7 @@ class Judge:
         epoch, _ = phone.desired.order
         if said.epoch > epoch:
             # Only a newer delegation raises the epoch, and this bridge does not have it: a person has to look.
-            fields = {"claimed": said.epoch, "ours": epoch}
-            self.log.critical("epoch_above_ours", imei=phone.imei, lender=phone.lender, **fields)
+            self._tell_of(phone, self.log.critical, "epoch_above_ours", claimed=said.epoch, ours=epoch)
         if said.epoch == epoch and said.version >= phone.next_version:
             return self._climb_above(tx, heard)
         return heard
@@ -81,11 +111,11 @@ class Judge:
     def refused(self, tx: Transaction, phone: Phone, detail: str) -> Phone:
         """Act on a phone's refusal of its newest state: an opening is signed anew, and somebody is told."""
         phone = self.settle(tx, phone, Event.REFUSED, detail)
-        fields = {"imei": phone.imei, "lender": phone.lender, "error": detail, "version": phone.desired.order[1]}
+        fields = {"error": detail, "version": phone.desired.order[1]}
         if phone.lane is not Lane.OPENING or detail == AlreadyReleased.__name__:
-            self.log.warning("state_refused", **fields)
+            self._tell_of(phone, self.log.warning, "state_refused", **fields)
             return phone
-        self.log.critical("opening_refused", **fields)
+        self._tell_of(phone, self.log.critical, "opening_refused", **fields)
         delay = RESEND_AFTER_S[min(phone.refused_openings, len(RESEND_AFTER_S) - 1)]
         counted = changed_phone(phone, refused_openings=phone.refused_openings + 1)
         return self._sign_again(tx, counted, delay_s=delay)
@@ -99,21 +129,34 @@ class Judge:
         return self.settle(tx, phone, Event.REFUSED, detail)
 
     def restore(self, tx: Transaction, phone: Phone, **fields: object) -> None:
-        """Publish the newest state again: the phone has seen something else on its topic."""
-        self.log.warning("foreign_state", imei=phone.imei, lender=phone.lender, **fields)
+        """Publish the newest state again, as the phone says that it has seen something else on its topic.
+
+        It can say so as often as it likes. When the state is about to be published once more, that is the answer.
+        """
+        command = tx.command(phone.command_id)
+        if command is None or not _is_restored_soon(command, self.clock.now()):
+            self.cover(tx, phone, **fields)
+
+    def cover(self, tx: Transaction, phone: Phone, **fields: object) -> None:
+        """Publish the newest state over something else on its topic, and have it published once more later.
+
+        Not put off, however often: nothing foreign that is seen there may stay. No phone can put anything there.
+        """
+        self._tell_of(phone, self.log.warning, "foreign_state", **fields)
         tx.publish_after_commit(outgoing(phone, repetition=True))
+        command, later = tx.command(phone.command_id), self.clock.now() + RESTORE_AGAIN_S
+        if command is not None and not 0 < command.due_at <= later:
+            tx.put_command(changed_command(command, due_at=later))
+
+    def _tell_of(self, phone: Phone, write: Callable[..., object], event: str, /, **fields: object) -> None:
+        self.tell(write, event, phone.imei, imei=phone.imei, lender=phone.lender, **fields)
 
     def _climb_above(self, tx: Transaction, phone: Phone) -> Phone:
         """Go on above a version that this database never gave: it is older than it should be, or a key is stolen."""
         said = phone.said
         claimed = said.version if said is not None else 0
-        self.log.critical(
-            "version_above_ours",
-            imei=phone.imei,
-            lender=phone.lender,
-            claimed=claimed,
-            ours=phone.desired.order[1],
-        )
+        fields = {"claimed": claimed, "ours": phone.desired.order[1]}
+        self._tell_of(phone, self.log.critical, "version_above_ours", **fields)
         if claimed > HIGHEST_BELIEVED:
             return phone
         return self._sign_again(tx, changed_phone(phone, seen_version=claimed))
@@ -123,8 +166,8 @@ class Judge:
         try:
             return self.queue.again(tx, phone, delay_s=delay_s)
         except (ClockSuspectError, NotDelegatedError) as error:
-            fields = {"imei": phone.imei, "lender": phone.lender, "error": f"{type(error).__name__}: {error}"}
-            self.log.critical("not_signed_again", **fields)
+            why = f"{type(error).__name__}: {error}"
+            self._tell_of(phone, self.log.critical, "not_signed_again", error=why)
             return phone
 
     def _proven(self, tx: Transaction, phone: Phone) -> Phone:
@@ -253,7 +296,7 @@ class HearReport(OnePhone):
             case Result.REFUSED if ours:
                 return self.judge.refused_unproven(tx, phone, report.detail)
             case Result.REFUSED if report.detail in _NOT_ABOUT_STATES:
-                self.judge.log.info("refused_no_state", imei=phone.imei, error=report.detail)
+                self._tell(phone, "refused_no_state", error=report.detail)
             case Result.REFUSED:
                 self.judge.restore(tx, phone, error=report.detail, about=report.about_version)
             case Result.FAILED if ours:
@@ -261,8 +304,11 @@ class HearReport(OnePhone):
             case Result.APPLIED | Result.OBSERVED if proven:
                 return self.judge.settle(tx, phone, Event.APPLIED)
             case _:
-                self.judge.log.info("late_report", imei=phone.imei, about=report.about_version, result=report.result)
+                self._tell(phone, "late_report", about=report.about_version, result=report.result)
         return phone
+
+    def _tell(self, phone: Phone, event: str, /, **fields: object) -> None:
+        self.judge.tell(self.judge.log.info, event, phone.imei, imei=phone.imei, **fields)
 
 
 @dataclass(frozen=True, slots=True)
@@ -300,12 +346,24 @@ def mark_sent(tx: Transaction, phone: Phone, ack: Ack, now: int) -> Phone:
     if command is None:
         return marked
     status, due_at = after(command.status, Event.ACKNOWLEDGED), 0
-    unproven = command.lane is Lane.OPENING and not status.is_settled
-    if unproven and command.attempts < len(RESEND_AFTER_S):
+    if _is_repeated(command):
         due_at = now + RESEND_AFTER_S[command.attempts]
+    elif _is_restored_soon(command, now):
+        due_at = command.due_at
     attempts, sent_at = command.attempts + 1, command.sent_at or now
     tx.put_command(changed_command(command, status=status, sent_at=sent_at, attempts=attempts, due_at=due_at))
     return marked
+
+
+def _is_repeated(command: Command) -> bool:
+    """Return whether it is an opening that is still published again after each PUBACK."""
+    unproven = command.lane is Lane.OPENING and not command.status.is_settled
+    return unproven and command.attempts < len(RESEND_AFTER_S)
+
+
+def _is_restored_soon(command: Command, now: int) -> bool:
+    """Return whether it has been restored, and will be once more within a minute. No opening ever waits for that."""
+    return not _is_repeated(command) and now < command.due_at <= now + RESTORE_AGAIN_S
 
 
 @dataclass(frozen=True, slots=True)

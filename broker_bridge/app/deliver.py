@@ -30,7 +30,7 @@ ItemT = TypeVar("ItemT", Ack, Imei)
 
 SWEEP_S = 1.0
 LOOK_ROUND = 5
-"""Every so many sweeps, one looks for all openings that wait."""
+"""Every so many sweeps, one looks for all openings that wait, and for what else is to be published once more."""
 TIMED_OUT_S = 900
 """A command whose phone has said nothing for so long after the PUBACK is shown as timed out."""
 CANARY_S = 0.25
@@ -183,7 +183,8 @@ class Deliverer:
         set_aside = self.outbox.refused(state, self.clock.monotonic())
         self.outcomes[Outcome.SET_ASIDE if set_aside else Outcome.REFUSED] += 1
         event = "publish_set_aside" if set_aside else "publish_refused"
-        self.log.warning(event, imei=state.imei, lender=state.lender, error=str(error))
+        fields = {"imei": state.imei, "lender": state.lender, "error": str(error)}
+        self.judge.tell(self.log.warning, event, state.imei, **fields)
         if set_aside:
             for _, done in self._waiters.get(state.imei, ()):
                 if not done.done():
@@ -251,8 +252,8 @@ class Deliverer:
         """Once a second, take from the database what is due: repeated openings, and what did not fit the lanes.
 
         A lane that overflowed is filled again once it is half empty: what is asked for is all that waits, and most of a
-        full lane is known. Without that, only openings can be missing that were put off, to be published again; and,
-        looked for less often, those that another bridge on the same database has committed and cannot publish.
+        full lane is known. Without that, only states can be missing that were put off, to be published again; and,
+        looked for less often, openings that another bridge on the same database has committed and cannot publish.
         """
         for sweep in itertools.count():
             if sweep % LOOK_ROUND == 0:
@@ -261,8 +262,8 @@ class Deliverer:
                 if lane in self.outbox.overflowed:
                     if self.outbox.has_room(lane):
                         await self._refill(lane)
-                elif lane is Lane.OPENING:
-                    await self._repeat_openings()
+                elif lane is Lane.OPENING or sweep % LOOK_ROUND == 0:
+                    await self._repeat(lane)
             await self._time_out()
             await asyncio.sleep(SWEEP_S)
 
@@ -279,9 +280,9 @@ class Deliverer:
             self.outbox.overflowed.add(lane)
         await self._offer_due(due)
 
-    async def _repeat_openings(self) -> None:
+    async def _repeat(self, lane: Lane) -> None:
         try:
-            due = await self.store.claim(Lane.OPENING, self.clock.now(), MARK_BATCH, put_off=True)
+            due = await self.store.claim(lane, self.clock.now(), MARK_BATCH, put_off=True)
         except StoreUnavailableError as error:
             self.log.warning("sweep_failed", error=str(error))
             return

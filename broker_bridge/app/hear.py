@@ -37,11 +37,6 @@ MAX_OF_ONE_PHONE = 8
 A phone that is in its senses never has so many, and one that is not shall not make all others wait.
 """
 
-TELL_AGAIN_S = 60.0
-"""The same is logged of the same phone no more often than this; `refusals` counts all of it."""
-
-_MAX_TOLD = 10_000
-
 _FLOOD, _RETAINED, _UNKNOWN_DEVICE = "Flood", "Retained", "UnknownDevice"
 REFUSED_BY_BRIDGE = frozenset(
     {rule.refusal.__name__ for rule in HELLO_RULES}
@@ -87,7 +82,7 @@ class SeeForeignState(OnePhone):
         """Publish the newest state over it, unless it is the newest state."""
         phone = tx.phone(self.imei)
         if phone is not None and phone.desired.envelope != self.payload:
-            self.judge.restore(tx, phone, size=len(self.payload))
+            self.judge.cover(tx, phone, size=len(self.payload))
 
 
 _Heard = tuple[Received, Job[HelloAnswer | Reported | None]]
@@ -147,7 +142,6 @@ class Listener:
     """What was refused so far, by the error's name."""
     phone_refusals: Counter[str] = field(default_factory=Counter)
     """What phones have refused so far, as their reports say, by the error's name."""
-    _told: dict[tuple[str, str], float] = field(default_factory=dict)
     _answers: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(ANSWER_WINDOW))
 
     async def session(self, broker: Broker, messages: asyncio.Queue[Received]) -> None:
@@ -244,28 +238,26 @@ class Listener:
     def _book(self, received: Received, error: Exception) -> None:
         """Note why nothing came of a message."""
         log = self.judge.log
-        fields = {"topic": received.topic, "error": type(error).__name__, "detail": str(error)}
+        name, detail = type(error).__name__, str(error)
         match error:
             case Refusal():
-                self._refuse(received, error.name, str(error))
+                self._refuse(received, error.name, detail)
             case UnknownDeviceError():
-                self._refuse(received, _UNKNOWN_DEVICE, str(error))
+                self._refuse(received, _UNKNOWN_DEVICE, detail)
             case StoreUnavailableError() | OverloadedError() | PublishRefusedError():
                 # The phone repeats its hello, and an unproven state is published again: nothing has to be kept here.
-                log.warning("message_dropped", **fields)
+                self._tell(log.warning, "message_dropped", received, name, detail)
             case _:  # a row that cannot be read, a state that must not be signed now
-                log.critical("message_failed", **fields)
+                self._tell(log.critical, "message_failed", received, name, detail)
 
     def _refuse(self, received: Received, error: str, detail: str) -> None:
-        """Count a refusal, and log it unless the same was logged just now: who floods us shall not fill the disk."""
+        """Count a refusal, each time, and log it."""
         self.refusals[error] += 1
-        now, about = self.judge.clock.monotonic(), (received.topic, error)
-        if now - self._told.get(about, -TELL_AGAIN_S) < TELL_AGAIN_S:
-            return
-        if len(self._told) >= _MAX_TOLD:
-            self._told.clear()
-        self._told[about] = now
-        self.judge.log.warning("message_refused", topic=received.topic, error=error, detail=detail)
+        self._tell(self.judge.log.warning, "message_refused", received, error, detail)
+
+    def _tell(self, write: Callable[..., object], event: str, received: Received, error: str, detail: str) -> None:
+        about = f"{received.topic} {error}"
+        self.judge.tell(write, event, about, topic=received.topic, error=error, detail=detail)
 
     async def _answer_hello(self, broker: Broker, answer: HelloAnswer) -> None:
         if not answer.holds_newest:

@@ -140,8 +140,12 @@ class Outbox:
         return newer and state.imei not in self._in_flight and state.imei not in self._waiting
 
     def has_gone(self, state: Outgoing) -> bool:
-        """Return whether this state has been published and need not be again. Openings are, until they are proven."""
-        return state.lane is not Lane.OPENING and self._went_out.get(state.imei) == state.order
+        """Return whether this state has been published and need not be again.
+
+        Openings are, until they are proven, and so are repetitions.
+        """
+        again = state.repetition or state.lane is Lane.OPENING
+        return not again and self._went_out.get(state.imei) == state.order
 
     def try_once_more(self, imei: Imei) -> None:
         """Have a phone's state go out once more although the broker refuses it; another refusal sets it aside again.

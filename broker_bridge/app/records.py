@@ -147,7 +147,7 @@ class Outgoing:
     """(epoch, version)."""
     envelope: bytes
     repetition: bool = False
-    """Whether it has to go out even when the same state is in flight: something else may have overwritten that one."""
+    """Whether it has to go out although the same state has gone or is in flight: that one may have been overwritten."""
 
 
 def outgoing(phone: Phone, *, lane: Lane | None = None, repetition: bool = False) -> Outgoing:

@@ -254,7 +254,7 @@ async def test_no_question_of_every_second_reads_all_phones_or_commands(tmp_path
         )
         for lane in Lane:
             await store.claim(lane, 1, 1)
-        await store.claim(Lane.OPENING, 1, 1, put_off=True)
+            await store.claim(lane, 1, 1, put_off=True)
         await store.sent_before(1, 1)
         await store.to_judge(1, 1)
         await store.backlog()

@@ -184,13 +184,22 @@ def _said_of(values: Sequence[Any]) -> Said | None:
     )
 
 
-def outgoing_of(row: SelectedRow[Any, *tuple[Any, ...]], lane: Lane | None = None) -> Outgoing:
+def outgoing_of(
+    row: SelectedRow[Any, *tuple[Any, ...]], lane: Lane | None = None, *, repetition: bool = False
+) -> Outgoing:
     """Return what is to be published of a phone's row, without taking its state apart."""
     if lane is None:
         # What is no level is no reason not to publish what was signed, and none to end the connection of all others.
         level = _LEVELS.get(row.level)
         lane = Lane.CLOSING if level is None else lane_of(level, _LEVELS.get(row.said_level))
-    return Outgoing(lender=row.lender, imei=row.imei, lane=lane, order=(row.epoch, row.version), envelope=row.envelope)
+    return Outgoing(
+        lender=row.lender,
+        imei=row.imei,
+        lane=lane,
+        order=(row.epoch, row.version),
+        envelope=row.envelope,
+        repetition=repetition,
+    )
 
 
 def command_values(command: Command) -> Values:

@@ -5,13 +5,13 @@ import time
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from functools import partial
 from typing import Any, Self, TypeVar, cast
 
 from sqlalchemy import (
     ColumnElement,
     Connection,
     Engine,
+    Row,
     and_,
     delete,
     exists,
@@ -76,6 +76,8 @@ _OUTGOING = [
     tables.phones.c[name] for name in ("lender", "imei", "epoch", "version", "level", "said_level", "envelope")
 ]
 """What `outgoing_of` reads."""
+_CLAIMED = [tables.phones.c[name] for name in ("lender", "imei", "epoch", "version", "envelope")]
+"""The same, when the lane is known."""
 _OPEN_LEVELS = [int(level) for level in Level if level.is_open or level is Level.RELEASED]
 
 
@@ -295,21 +297,25 @@ class SqlStore:
         With `put_off`, only those that fell due later than they were made: to be published again, or after a refusal.
         """
         phone, command = tables.phones, tables.commands
+        was_put_off = command.c.due_at > command.c.created_at
         mine = (
-            select(phone.c.lender, phone.c.imei, phone.c.epoch, phone.c.version, phone.c.envelope)
+            select(*_CLAIMED, was_put_off.label("was_put_off"))
             # By the IMEI as well, which has an index: by the command alone, each sweep would read every phone.
             .join_from(command, phone, and_(phone.c.imei == command.c.imei, phone.c.command_id == command.c.command_id))
             .where(command.c.lane == int(lane), command.c.due_at > _ZERO)
             .order_by(command.c.due_at)
         )
         if put_off:
-            mine = mine.where(command.c.due_at > command.c.created_at)
+            mine = mine.where(was_put_off)
         due = mine.where(command.c.due_at <= now)
         # Nothing is put off for longer than this, so the clock has been set back since: who has paid waits for none.
         from_a_clock_ahead = mine.where(command.c.due_at > now + RESEND_AFTER_S[-1])
 
+        def make(row: Row[Any]) -> Outgoing:
+            # An opening is published again as such, and once is enough while the same one is in flight.
+            return outgoing_of(row, lane, repetition=bool(row.was_put_off) and lane is not Lane.OPENING)
+
         def read(connection: Connection) -> list[Outgoing]:
-            make = partial(outgoing_of, lane=lane)
             states = _all(connection, due.limit(limit), make)
             return states + _all(connection, from_a_clock_ahead.limit(limit - len(states)), make)
 

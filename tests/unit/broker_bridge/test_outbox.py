@@ -106,6 +106,7 @@ def test_what_has_gone_out_need_not_go_again_but_for_openings(lane: Lane, gone: 
     drain(box)
     assert box.has_gone(state(1, lane)) is gone
     assert not box.has_gone(state(1, lane, version=2))
+    assert not box.has_gone(state(1, lane, repetition=True))
 
 
 @pytest.mark.parametrize(("window", "lane_limit"), [(1, 10), (0, 10), (10, 9)])

@@ -9,7 +9,7 @@ from broker_bridge.app.decide import Decided
 from broker_bridge.app.ports.imports import FileRow, UnreadableFileError
 from broker_bridge.app.ports.store import Job, Transaction
 from broker_bridge.domain.decisions import Decision, DecisionId
-from broker_bridge.domain.imports import ImportId, Outcome, RowResult
+from broker_bridge.domain.imports import Import, ImportId, Outcome, RowResult
 from lock_protocol.imei import Imei
 from lock_protocol.messages import LenderId
 
@@ -54,9 +54,8 @@ class ImportedDecision:
 
     job: Job[Decided]
     desk: Desk
-    import_id: ImportId
+    one: Import
     row: int
-    dry_run: bool
 
     @property
     def imeis(self) -> Collection[Imei]:
@@ -69,11 +68,16 @@ class ImportedDecision:
         return self.job.decisions
 
     def run(self, tx: Transaction) -> Outcome:
-        """Take the decision and record what it did."""
+        """Take the decision and record what it did.
+
+        Raises:
+            ImportTakenAwayError: the import is over, or with another bridge, which may have told its lender so.
+        """
+        tx.require_import(self.one.import_id, self.one.spool)
         answer = self.desk.answer(self.job.run(tx))
         outcome = _outcome_of(answer)
-        result = _result(self.import_id, self.row, outcome, {"status": 200, **answer})
-        if self.dry_run:
+        result = _result(self.one.import_id, self.row, outcome, {"status": 200, **answer})
+        if self.one.upload.dry_run:
             raise JudgedError(result)
         tx.put_row_result(result)
         return outcome

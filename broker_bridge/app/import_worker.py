@@ -241,9 +241,8 @@ class ImportWorker:
         return again
 
     def _job(self, one: Import, row: FileRow, decision: Decision) -> ImportedDecision:
-        dry_run = one.upload.dry_run
-        job = self.desk.rehearse(decision) if dry_run else self.desk.decide(decision)
-        return ImportedDecision(job, self.desk, one.import_id, row.number, dry_run)
+        job = self.desk.rehearse(decision) if one.upload.dry_run else self.desk.decide(decision)
+        return ImportedDecision(job, self.desk, one, row.number)
 
     def _book(self, one: Import, row: FileRow, decision: Decision, result: Outcome | Exception, tally: _Tally) -> None:
         """Note what became of a decision."""
@@ -253,6 +252,8 @@ class ImportWorker:
                 tally.outcomes.append(result)
             case JudgedError():
                 tally.add(result.result)
+            case ImportTakenAwayError():
+                raise result
             case _:
                 if isinstance(result, self.desk.refusals):
                     self.desk.count(decision, Outcome.REFUSED)

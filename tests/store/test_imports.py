@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import threading
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -33,6 +34,7 @@ from broker_bridge.domain.imports import (
     no_rows,
 )
 from device_sim.identities import simulated_imei
+from lock_protocol.levels import Level
 from lock_protocol.messages import LenderId
 from tests.bridge_rig import ACME, KeptLog, Office, Work
 from tests.conftest import writing_engine
@@ -254,6 +256,8 @@ class Troubled:
     """Two for each time that it is asked what is unfinished: set with the answer, and what that waits for then."""
     counting: list[asyncio.Event] = field(default_factory=list)
     """The same for the first time that results are to be counted and recorded."""
+    committing: list[asyncio.Event] = field(default_factory=list)
+    """The same for the first job, which waits before it is committed."""
     idle: bool = False
     """Whether nothing waits, as far as the worker is told."""
     asked: list[str] = field(default_factory=list)
@@ -263,6 +267,11 @@ class Troubled:
 
     async def commit(self, job: Job[Any]) -> Any:
         self.asked += [name for _, name in job.decisions]
+        if self.committing:
+            asked, go_on = self.committing
+            self.committing = []
+            asked.set()
+            await go_on.wait()
         if self.before:
             raise self.before.pop(0)
         done = await self.store.commit(job)
@@ -632,6 +641,53 @@ async def test_a_bridge_that_was_taken_for_gone_changes_nothing_when_it_wakes(
         assert first.log.events("info") == []
     assert (told.state, told.counts) == (ImportState.FAILED, no_rows() | {Outcome.APPLIED: 60})
     assert "send it again" in told.problem
+
+
+async def test_a_bridge_that_was_taken_for_gone_takes_no_decision_when_it_wakes(
+    store: SqlStore, database: str, tmp_path: Path, office: Office
+) -> None:
+    await enrol_both(store, office)
+    async with working(store, tmp_path, office) as first:
+        asked, go_on = first.trouble.committing = [asyncio.Event(), asyncio.Event()]
+        taken = await first.taken(late("a"), late("b"))
+        await asked.wait()
+        silent(database, SPOOL, GONE_S + 1)
+        async with working(store, tmp_path, office, OTHER_SPOOL) as second:
+            told = await second.finished(taken.import_id)
+        go_on.set()
+        await until(lambda: "import_taken_away" in first.log.events("warning"))
+        assert first.log.events("critical") == []
+    assert (told.state, told.counts) == (ImportState.FAILED, no_rows())
+    assert await store.imports.results(taken.import_id, 0, 9) == []
+    phone = await store.phone(ACME, IMEI)
+    assert phone is not None
+    assert phone.desired.level is Level.UNLOCKED
+
+
+async def test_who_takes_an_import_away_waits_for_the_rows_that_are_just_being_committed(
+    store: SqlStore, database: str
+) -> None:
+    """So that what it tells of them is what became of them."""
+    await queued(store, "imp_1")
+    under_way, may_go_on = threading.Event(), threading.Event()
+
+    def commit_a_row(tx: Transaction) -> None:
+        tx.require_import(ImportId("imp_1"), SPOOL)
+        tx.put_row_result(result("imp_1", 1))
+        under_way.set()
+        may_go_on.wait(20)
+
+    async with SqlStore(database) as other:
+        row = asyncio.create_task(store.commit(Work(commit_a_row)))
+        await asyncio.to_thread(under_way.wait, 20)
+        taking = asyncio.create_task(other.imports.finish(new("imp_1"), ImportState.FAILED, NOW))
+        await asyncio.wait([taking], timeout=0.2)
+        assert not taking.done()
+        may_go_on.set()
+        await asyncio.gather(row, taking)
+        assert await other.imports.counted(ImportId("imp_1")) == no_rows() | {Outcome.APPLIED: 1}
+        with pytest.raises(ImportTakenAwayError):
+            await store.commit(Work(commit_a_row))
 
 
 async def test_an_upload_that_another_bridge_receives_is_not_begun_again(

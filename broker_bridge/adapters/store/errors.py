@@ -2,7 +2,14 @@
 
 from sqlalchemy.exc import DataError, DBAPIError, SQLAlchemyError
 
+from broker_bridge.app.ports.imports import ImportTakenAwayError
 from broker_bridge.app.ports.store import StoreUnavailableError, UnstorableError
+from broker_bridge.domain.imports import ImportId
+
+
+def taken_away(import_id: ImportId) -> ImportTakenAwayError:
+    """Return the error of an import that is not, or no more, worked off from a spool."""
+    return ImportTakenAwayError(f"{import_id} is over, or with another bridge")
 
 
 def unstorable(error: DataError | OverflowError) -> UnstorableError:

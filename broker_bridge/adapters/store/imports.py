@@ -20,18 +20,19 @@ from sqlalchemy import (
     update,
 )
 
+from broker_bridge.adapters.store.errors import taken_away
 from broker_bridge.adapters.store.hot import insert_rows
 from broker_bridge.adapters.store.rows import import_of, import_row, result_of, result_values
 from broker_bridge.adapters.store.statements import insert_missing, seconds_now
 from broker_bridge.adapters.store.tables import import_rows, imports, spools
-from broker_bridge.app.ports.imports import ImportTakenAwayError, TooManyImportsError
+from broker_bridge.app.ports.imports import TooManyImportsError
 from broker_bridge.app.records import Page
 from broker_bridge.domain.imports import Counts, Import, ImportId, ImportState, Outcome, RowResult, SpoolId, no_rows
 from lock_protocol.messages import LenderId
 
 T = TypeVar("T")
 
-_AT_WORK = (ImportState.QUEUED, ImportState.RUNNING)
+AT_WORK = (ImportState.QUEUED, ImportState.RUNNING)
 _FINAL = tuple(state for state in ImportState if state.is_final)
 
 
@@ -111,7 +112,7 @@ class SqlImports:
         """Return, of each lender not among `lenders`, the oldest of a bridge's own imports that is not done."""
         others = imports.c.lender.not_in(sorted(lenders))
         # Ids sort by time.
-        oldest = select(func.min(imports.c.import_id)).where(imports.c.state.in_(_AT_WORK), others)
+        oldest = select(func.min(imports.c.import_id)).where(imports.c.state.in_(AT_WORK), others)
 
         def read(connection: Connection) -> Sequence[Import]:
             mine = oldest.where(_own(connection.dialect, spool, gone_s)).group_by(imports.c.lender)
@@ -122,7 +123,7 @@ class SqlImports:
 
     async def unfinished(self, spool: SpoolId, gone_s: int) -> Collection[ImportId]:
         """Return which of a bridge's own imports are queued or running."""
-        return await self._ids_of(spool, gone_s, *_AT_WORK)
+        return await self._ids_of(spool, gone_s, *AT_WORK)
 
     async def _ids_of(self, spool: SpoolId, gone_s: int, *states: ImportState) -> Collection[ImportId]:
         query = select(imports.c.import_id).where(imports.c.state.in_(states))
@@ -141,12 +142,12 @@ class SqlImports:
         await self._go_on(one, state=state, finished_at=at, problem=problem)
 
     async def _go_on(self, one: Import, results: Sequence[RowResult] = (), **columns: object) -> None:
-        still = and_(imports.c.state.in_(_AT_WORK), imports.c.spool == one.spool)
+        still = and_(imports.c.state.in_(AT_WORK), imports.c.spool == one.spool)
         changed = _change(one.import_id, **columns).where(still)
 
         def write(connection: Connection) -> None:
             if not connection.execute(changed).rowcount:
-                raise ImportTakenAwayError(f"{one.import_id} is over, or with another bridge")
+                raise taken_away(one.import_id)
             insert_rows(connection, import_rows, list(map(result_values, results)))
 
         await self._write(write)

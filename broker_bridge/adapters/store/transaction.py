@@ -7,7 +7,9 @@ from typing import Any
 from sqlalchemy import Connection, Dialect, Select, Table, and_, bindparam, case, insert, select, text, update
 
 from broker_bridge.adapters.store import tables
+from broker_bridge.adapters.store.errors import taken_away
 from broker_bridge.adapters.store.hot import Statement, insert_rows, read_rows, run, update_rows
+from broker_bridge.adapters.store.imports import AT_WORK
 from broker_bridge.adapters.store.rows import (
     Values,
     audit_values,
@@ -33,7 +35,7 @@ from broker_bridge.app.records import (
     RecordedDecision,
 )
 from broker_bridge.domain.decisions import DecisionId
-from broker_bridge.domain.imports import RowResult
+from broker_bridge.domain.imports import ImportId, RowResult, SpoolId
 from broker_bridge.domain.phones import CommandId, Phone
 from lock_protocol.imei import Imei
 from lock_protocol.messages import LenderId
@@ -65,6 +67,7 @@ class SharedTransaction:
         self._changed_phones: dict[Imei, None] = {}
         self._changed_commands: dict[CommandId, None] = {}
         self._new_decisions: list[RecordedDecision] = []
+        self._imports: dict[tuple[ImportId, SpoolId], bool] = {}
         self._row_results: list[RowResult] = []
         self._audit: list[AuditEntry] = []
         self._audit_refusals: list[AuditEntry] = []
@@ -110,6 +113,15 @@ class SharedTransaction:
             self._append(self._steps, command)
         self._set(self._commands, command.command_id, command)
         self._set(self._changed_commands, command.command_id, None)
+
+    def require_import(self, import_id: ImportId, spool: SpoolId) -> None:
+        """Do nothing, if an import is still worked off from this spool. The database is asked once a commit."""
+        key = (import_id, spool)
+        if key not in self._imports:
+            rows = read_rows(self._connection, _import, import_id)
+            self._imports[key] = [(state in AT_WORK, lies_in) for state, lies_in in rows] == [(True, spool)]
+        if not self._imports[key]:
+            raise taken_away(import_id)
 
     def put_row_result(self, result: RowResult) -> None:
         """Insert what became of a row of an import."""
@@ -312,6 +324,12 @@ def _key_conflicts(_: Dialect) -> Select[Any]:
 
 def _fact(_: Dialect) -> Select[Any]:
     return select(tables.facts.c.value).where(tables.facts.c.name == bindparam("name"))
+
+
+def _import(_: Dialect) -> Select[Any]:
+    # Held, so that whoever takes it away waits for this commit, and finds the results of its rows.
+    imports = tables.imports.c
+    return select(imports.state, imports.spool).where(imports.import_id == bindparam("one")).with_for_update(read=True)
 
 
 def _lender(_: Dialect) -> Select[Any]:

@@ -17,7 +17,7 @@ from broker_bridge.app.records import (
 from broker_bridge.domain.access import ApiKey, KeyId
 from broker_bridge.domain.commands import Status
 from broker_bridge.domain.decisions import DecisionId
-from broker_bridge.domain.imports import RowResult
+from broker_bridge.domain.imports import ImportId, RowResult, SpoolId
 from broker_bridge.domain.lanes import Lane
 from broker_bridge.domain.phones import CommandId, Phone
 from lock_protocol.imei import Imei
@@ -67,6 +67,13 @@ class Transaction(Protocol):
 
     def put_command(self, command: Command) -> None:
         """Insert or replace a command."""
+
+    def require_import(self, import_id: ImportId, spool: SpoolId) -> None:
+        """Do nothing, if an import is queued or running with its file in this spool; it stays so until the commit.
+
+        Raises:
+            ImportTakenAwayError: it is over, or with another bridge.
+        """
 
     def put_row_result(self, result: RowResult) -> None:
         """Insert what became of a row of an import."""

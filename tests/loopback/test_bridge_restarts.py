@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import update
 
-from broker_bridge.adapters.store.tables import phones
+from broker_bridge.adapters.store.tables import commands, phones
 from broker_bridge.app.ports.store import StoreUnavailableError
 from broker_bridge.app.records import AuditEntry, Outgoing
 from broker_bridge.domain.commands import Status
@@ -321,6 +321,23 @@ def test_a_level_that_is_none_keeps_nothing_from_the_others(world: World, column
     world.connect(other)
     world.exchange()
     assert world.command(lock).status is Status.SUCCEEDED
+
+
+def test_a_lane_that_is_none_keeps_nothing_from_the_others_nor_its_own_phone_from_its_state(world: World) -> None:
+    broken, other = IMEIS[:2]
+    for imei in (broken, other):
+        world.enrol(imei)
+        world.connect(imei)
+    world.exchange()
+    world.cut_bridge()
+    for imei in (broken, other):
+        world.tell(overdue(90, at=1, imei=imei))
+    world.loop.run(world.store.execute(update(commands).where(commands.c.imei == broken).values(lane=5)))
+    world.connect_bridge()
+    assert world.online
+    world.exchange()
+    assert [world.phones[imei].level for imei in (broken, other)] == [Level.LOCKED] * 2
+    assert world.newest_command(other).status is Status.SUCCEEDED
 
 
 def test_a_phone_that_refuses_in_ever_other_words_fills_no_history(world: World) -> None:

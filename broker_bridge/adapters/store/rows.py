@@ -202,6 +202,11 @@ def outgoing_of(
     )
 
 
+def pending_lane_of(row: SelectedRow[Any, *tuple[Any, ...]]) -> Lane | None:
+    """Return the lane of a phone's newest command while that is pending; None when it is not, or what is no lane."""
+    return _LANES.get(row.lane) if row.finished_at == 0 else None
+
+
 def command_values(command: Command) -> Values:
     """Return the columns of a command."""
     return (

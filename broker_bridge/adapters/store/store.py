@@ -36,7 +36,15 @@ from broker_bridge.adapters.store.errors import unavailable, unstorable
 from broker_bridge.adapters.store.group_commit import GroupCommit
 from broker_bridge.adapters.store.imports import SqlImports
 from broker_bridge.adapters.store.migrate import newest_revision, upgrade, writable_revision
-from broker_bridge.adapters.store.rows import audit_of, command_of, decision_of, outgoing_of, phone_of, policy_of
+from broker_bridge.adapters.store.rows import (
+    audit_of,
+    command_of,
+    decision_of,
+    outgoing_of,
+    pending_lane_of,
+    phone_of,
+    policy_of,
+)
 from broker_bridge.adapters.store.statements import among, insert_missing
 from broker_bridge.adapters.store.transaction import read_lender
 from broker_bridge.app.confirm import RESEND_AFTER_S
@@ -330,7 +338,7 @@ class SqlStore:
 
         def read(connection: Connection) -> list[Outgoing]:
             rows = connection.execute(query.where(among(connection, phone.c.imei, imeis)))
-            return [outgoing_of(row, Lane(row.lane) if row.finished_at == 0 else None) for row in rows]
+            return [outgoing_of(row, pending_lane_of(row)) for row in rows]
 
         return await self._read(read)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from broker_bridge.adapters.signing.keys import FileSigner, init_development_keys
 from device_sim.phone.effects import Effect, Publish
-from device_sim.phone.events import ENTROPY_BYTES, Booted, Connected, Event, MessageArrived, UserPressedCheck
+from device_sim.phone.events import ENTROPY_BYTES, Booted, Connected, MessageArrived, UserPressedCheck
 from device_sim.phone.identity import Identity
 from device_sim.phone.phone import Phone
 from device_sim.phone.step import step
@@ -116,14 +116,10 @@ def set_scene(directory: Path) -> Scene:
     locked, opened = build_state(1, Level.LOCKED), build_state(2, Level.UNLOCKED)
     identity = Identity(imei=IMEI, key=KEY, root=signer.root, hardware_floor=False)
     phone, _ = step(Phone.switched_off(identity), Booted(monotonic=1.0, memory=None))
-    phone, asked = step(phone, Connected(monotonic=2.0, entropy=_ENTROPY))
+    phone, _ = step(phone, Connected(monotonic=2.0, entropy=_ENTROPY))
+    phone, asked = step(phone, _arrival(3.0, PhoneTopic.DESIRED, signer.sign_state(locked)))
     fresh = signer.sign_fresh(_answer(_published(asked), locked))
-    events: list[Event] = [
-        _arrival(3.0, PhoneTopic.DESIRED, signer.sign_state(locked)),
-        _arrival(4.0, PhoneTopic.FRESH, fresh),
-    ]
-    for event in events:
-        phone, _ = step(phone, event)
+    phone, _ = step(phone, _arrival(4.0, PhoneTopic.FRESH, fresh))
     envelope = signer.sign_state(opened)
     return Scene(
         signer=signer,

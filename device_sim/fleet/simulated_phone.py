@@ -88,7 +88,8 @@ class SimulatedPhone:
     @property
     def settled(self) -> bool:
         """Whether, on this connection, a `Fresh` has confirmed what it holds."""
-        return self.online and self.confirmed and self._core.dialogue.asked == 0
+        dialogue = self._core.dialogue
+        return self.online and self.confirmed and dialogue.greeted and dialogue.asked == 0
 
     @property
     def refusals(self) -> Mapping[str, int]:

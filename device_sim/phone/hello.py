@@ -8,6 +8,7 @@ from device_sim.phone.phone import Dialogue, Stage
 from device_sim.phone.turn import Turn
 from device_sim.phone.words import say_hello
 
+AWAIT_STATE_S = 1
 FIRST_REPEAT_S = 10
 LAST_REPEAT_S = 300
 CLOSED_EVERY_S = 15 * 60
@@ -21,10 +22,15 @@ _REGULAR_SPREAD = 0.1
 _changed = compile_replace(Dialogue)
 
 
-def start_asking(turn: Turn[AskingEvent]) -> None:
-    """Begin the dialogue anew, with a new question."""
-    turn.become(dialogue=Dialogue())
-    _ask(turn)
+def await_state(turn: Turn[AskingEvent]) -> None:
+    """Begin the dialogue of a new connection. It may bring a newer state at once: hello then tells of that one."""
+    turn.become(dialogue=Dialogue(due=turn.event.monotonic + AWAIT_STATE_S))
+
+
+def greet(turn: Turn[AskingEvent]) -> None:
+    """Say the connection's first hello, unless it has been said."""
+    if not turn.phone.dialogue.greeted:
+        _ask(turn)
 
 
 def ask_now(turn: Turn[AskingEvent]) -> None:
@@ -47,13 +53,14 @@ def ask_if_due(turn: Turn[AskingEvent]) -> None:
 def ask_about_news(turn: Turn[AskingEvent]) -> None:
     """Ask whether an unconfirmed state that just came is the newest, unless a question is open already."""
     if not turn.phone.memory.confirmed and turn.phone.dialogue.nonce is None:
-        start_asking(turn)
+        turn.become(dialogue=Dialogue())
+        _ask(turn)
 
 
 def note_confirmed(turn: Turn[AskingEvent]) -> None:
     """Be satisfied until the next regular hello."""
     every = _interval(turn) * (1 - _REGULAR_SPREAD * turn.event.jitter)
-    turn.become(dialogue=Dialogue(due=turn.event.monotonic + every))
+    turn.become(dialogue=Dialogue(greeted=True, due=turn.event.monotonic + every))
 
 
 def note_disappointed(turn: Turn[AskingEvent]) -> None:
@@ -79,7 +86,7 @@ def _ask(turn: Turn[AskingEvent]) -> None:
     # 2**5 is past the longest wait already; without the bound a week without answers would compute huge numbers.
     wait = min(FIRST_REPEAT_S * 2 ** min(dialogue.asked, 5), LAST_REPEAT_S) * (1 + _REPEAT_SPREAD * turn.event.jitter)
     due = turn.event.monotonic + wait
-    turn.become(dialogue=_changed(dialogue, nonce=nonce, asked=dialogue.asked + 1, due=due))
+    turn.become(dialogue=_changed(dialogue, greeted=True, nonce=nonce, asked=dialogue.asked + 1, due=due))
     say_hello(turn, nonce)
 
 

@@ -24,6 +24,8 @@ class Stage(StrEnum):
 class Dialogue:
     """Where the phone stands in asking whether what it holds is the newest. Begins anew with each connection."""
 
+    greeted: bool = False
+    """Whether a hello has been said on this connection."""
     nonce: bytes | None = None
     """The nonce of the one outstanding hello. Repeats keep it, so that a late answer still counts."""
     asked: int = 0

@@ -24,7 +24,7 @@ from lock_protocol.trust import follow_root
 
 from device_sim.phone.effects import Happening, SubscribeRoot
 from device_sim.phone.events import AskingEvent, MessageArrived, RootArrived
-from device_sim.phone.hello import ask_about_news, ask_now, note_confirmed, note_disappointed
+from device_sim.phone.hello import ask_about_news, ask_now, greet, note_confirmed, note_disappointed
 from device_sim.phone.turn import Turn
 from device_sim.phone.words import ABOUT_NOTHING, About, held, report, resume_count
 
@@ -37,6 +37,8 @@ def receive(turn: Turn[MessageArrived]) -> None:
         _RECEIVERS[turn.event.topic](turn)
     except Refusal as refusal:
         _refuse(turn, refusal, _about(_KINDS[turn.event.topic], turn.event.payload))
+    if turn.event.topic is PhoneTopic.DESIRED:
+        greet(turn)
 
 
 def receive_root(turn: Turn[RootArrived]) -> None:

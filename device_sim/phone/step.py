@@ -28,7 +28,7 @@ from device_sim.phone.events import (
     UserPressedCheck,
     WallClockChanged,
 )
-from device_sim.phone.hello import ask_if_due, ask_now, ask_sooner_when_closed, start_asking, stop_asking
+from device_sim.phone.hello import ask_if_due, ask_now, ask_sooner_when_closed, await_state, stop_asking
 from device_sim.phone.memory import Memory
 from device_sim.phone.phone import Phone, Stage
 from device_sim.phone.receiving import receive, receive_root
@@ -143,7 +143,7 @@ _OFF, _OFFLINE, _ONLINE = Stage
 TRANSITIONS: Mapping[tuple[Stage, type[Event]], Row] = MappingProxyType(
     {
         (_OFF, Booted): Row(_OFFLINE, _boot),
-        (_OFFLINE, Connected): Row(_ONLINE, start_asking),
+        (_OFFLINE, Connected): Row(_ONLINE, await_state),
         (_OFFLINE, TimerFired): Row(_OFFLINE, _fire),
         (_OFFLINE, UserPressedCheck): Row(_OFFLINE, _nothing),
         (_OFFLINE, WallClockChanged): Row(_OFFLINE, _raise_clock_signal),

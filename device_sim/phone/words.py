@@ -19,6 +19,7 @@ from device_sim.phone.phone import Phone, Stage
 from device_sim.phone.turn import Turn
 
 SEQUENCE_BLOCK = 64
+_TOLD_BY_HELLO = frozenset({Result.APPLIED, Result.OBSERVED})
 
 
 @quick
@@ -71,12 +72,15 @@ def report(turn: Turn[Event], result: Result, about: About = ABOUT_NOTHING, deta
     """Report what is held and what became of a message.
 
     Offline nothing is said: the hello of the next connection says what is held. Without a count only what is held
-    waits to be said; a refusal is not kept, because whatever is still wrong will be refused again.
+    waits to be said; a refusal is not kept, because whatever is still wrong will be refused again. Before a
+    connection's first hello, that one says what is held, and proves it just as well.
     """
     if turn.phone.stage is not Stage.ONLINE:
         return
     if not turn.phone.counts:
         turn.become(report_waits=True)
+        return
+    if result in _TOLD_BY_HELLO and not turn.phone.dialogue.greeted:
         return
     phone, holding, now = turn.phone, held(turn.phone), turn.now
     level, condition = phone.effective(now)

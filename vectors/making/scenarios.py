@@ -41,6 +41,7 @@ def vectors() -> list[Vector]:
         _lock_pay_unlock(),
         _duplicate(),
         _lost_report(),
+        _first_hello(),
         _repeated_hello(),
         _another_answer(),
         _reboot(),
@@ -98,7 +99,15 @@ def _duplicate() -> Story:
 
 def _lost_report() -> Story:
     story = _holding("a lost report: the next hello says what is held", _ENROLLED).receive(_LOCK)
-    return story.disconnect().tick(_HOUR).connect().confirm(_LOCK)
+    return story.disconnect().tick(_HOUR).connect().tick(1).confirm(_LOCK)
+
+
+def _first_hello() -> Story:
+    name = "a connection's first hello waits for the state, a second at most, and tells what would be reported"
+    story = _holding(name, _LOCK).disconnect().connect().receive(_PAID).receive(_PAID).confirm(_PAID)
+    story.disconnect().connect().receive(_PAID).confirm(_PAID)
+    story.disconnect().connect().receive(_LOCK).confirm(_PAID)
+    return story.disconnect().connect().notice(Signals.SIM).tick(0.5).tick(0.5).confirm(_PAID)
 
 
 def _repeated_hello() -> Story:
@@ -115,7 +124,7 @@ def _another_answer() -> Story:
 
 def _reboot() -> Story:
     story = _holding("a reboot: the same level before any network, and a count that goes on", _PAID)
-    return story.cut_power().boot().connect().confirm(_PAID)
+    return story.cut_power().boot().connect().tick(1).confirm(_PAID)
 
 
 def _lease() -> Story:
@@ -196,7 +205,7 @@ def _root_followed() -> Story:
     story = _holding("roots are followed one by one; what is held stays; the state is signed anew", _PAID)
     story.receive_root(later).receive_root(_NEXT_ROOT).receive(_PAID).receive(desired(signed_anew, under=under))
     story.receive_fresh(fresh(story.answer(signed_anew), under=under))
-    return story.cut_power().boot().connect()
+    return story.cut_power().boot().connect().tick(1)
 
 
 def _epoch_sets_time_back() -> Story:

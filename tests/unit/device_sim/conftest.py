@@ -2,6 +2,7 @@
 
 import pytest
 
+from device_sim.phone.hello import AWAIT_STATE_S
 from lock_protocol.levels import Level
 from tests.loopback.handset import IMEI, Handset
 from tests.loopback.lender import Lender, RootAuthority
@@ -19,10 +20,11 @@ def lender(authority: RootAuthority) -> Lender:
 
 @pytest.fixture
 def fresh_phone(authority: RootAuthority) -> Handset:
-    """Booted for the first time, and connected."""
+    """Booted for the first time, connected, and without a state from the broker: it has said hello."""
     handset = Handset(authority)
     handset.boot()
     handset.connect()
+    handset.wait(AWAIT_STATE_S)
     return handset
 
 

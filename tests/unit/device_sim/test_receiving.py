@@ -173,6 +173,7 @@ def test_a_crash_never_uses_a_number_twice(locked_phone: Handset) -> None:
         locked_phone.reboot()
         for _ in range(40):
             locked_phone.connect()
+            locked_phone.press_check()
             assert locked_phone.said.sequence not in used
             used.add(locked_phone.said.sequence)
             locked_phone.disconnect()

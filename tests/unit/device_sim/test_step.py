@@ -6,7 +6,8 @@ import pytest
 
 from device_sim.phone import events
 from device_sim.phone.effects import Apply, Persist, Publish, Wipe
-from device_sim.phone.events import Connected, Event, FactoryReset, PowerCut, TimerFired
+from device_sim.phone.events import Event, FactoryReset, PowerCut, TimerFired, UserPressedCheck
+from device_sim.phone.hello import AWAIT_STATE_S
 from device_sim.phone.phone import Phone, Stage
 from device_sim.phone.step import TRANSITIONS, ImpossibleEventError, step
 from lock_protocol.levels import Level
@@ -48,6 +49,7 @@ def test_the_first_hello_with_a_new_count_waits_for_its_reservation(locked_phone
     locked_phone.disconnect()
     for _ in range(70):
         locked_phone.connect()
+        locked_phone.wait(AWAIT_STATE_S)
         kinds = [type(effect) for effect in locked_phone.effects]
         assert Publish in kinds
         assert locked_phone.storage.load(IMEI) == locked_phone.phone.memory
@@ -88,7 +90,8 @@ def test_the_same_entropy_asks_the_same_question(authority: RootAuthority) -> No
     def first_hello() -> bytes:
         handset = Handset(authority)
         handset.boot()
-        handset.phone, effects = step(handset.phone, Connected(monotonic=1.0, entropy=b"e" * 20))
+        handset.connect()
+        handset.phone, effects = step(handset.phone, UserPressedCheck(monotonic=1.0, entropy=b"e" * 20))
         return next(effect.envelope for effect in effects if isinstance(effect, Publish))
 
     assert first_hello() == first_hello()

@@ -226,6 +226,7 @@ def test_a_crash_between_the_write_and_the_rest_loses_nothing(setup: Setup, lend
     after.power_on()
     link = HeldLink()
     after.opened(link)
+    after.press_check()
     hello = decode(Hello, read_envelope(link.sent[0][1]).payload)
     assert (hello.epoch, hello.version) == (1, 2)
 

@@ -3,6 +3,7 @@
 from itertools import pairwise
 
 from device_sim.phone.effects import Persist
+from device_sim.phone.hello import AWAIT_STATE_S
 from lock_protocol.levels import Condition, Level, Result, Signals
 from tests.loopback.handset import IMEI, Handset
 from tests.loopback.lender import DAY, EPOCH_BEGIN, Lender, RootAuthority
@@ -89,6 +90,7 @@ def test_a_higher_epoch_sets_the_time_back(locked_phone: Handset, lender: Lender
     assert locked_phone.said.trusted_now == lender.now
     locked_phone.reboot()
     locked_phone.connect()
+    locked_phone.press_check()
     assert locked_phone.said.trusted_now == lender.now
 
 
@@ -266,7 +268,37 @@ def test_a_phone_asks_on_every_connect_and_when_its_user_wants_to_know(locked_ph
     locked_phone.wait(DAY)
     assert len(locked_phone.hellos) == asked + 1
     locked_phone.connect()
+    locked_phone.wait(AWAIT_STATE_S)
     assert len(locked_phone.hellos) == asked + 2
+
+
+def test_a_first_hello_tells_of_the_state_that_the_broker_had_kept(locked_phone: Handset, lender: Lender) -> None:
+    said, reported = len(locked_phone.hellos), len(locked_phone.reports)
+    locked_phone.disconnect()
+    opening = lender.order(IMEI, Level.UNLOCKED)
+    locked_phone.connect()
+    assert len(locked_phone.hellos) == said
+    locked_phone.receive(opening)
+    assert locked_phone.shows(Level.UNLOCKED)
+    assert (len(locked_phone.hellos), len(locked_phone.reports)) == (said + 1, reported)
+    assert (locked_phone.said.version, locked_phone.said.effective_level) == (2, Level.UNLOCKED)
+    locked_phone.receive(opening)
+    assert len(locked_phone.reports) == reported + 1, "what comes after the hello is reported"
+
+
+def test_a_first_hello_waits_a_second_for_a_state_and_no_longer(locked_phone: Handset) -> None:
+    locked_phone.disconnect()
+    locked_phone.connect()
+    assert gaps(locked_phone, AWAIT_STATE_S) == [AWAIT_STATE_S]
+
+
+def test_a_first_hello_follows_a_refusal_at_once_and_hides_none(locked_phone: Handset) -> None:
+    said, reported = len(locked_phone.hellos), len(locked_phone.reports)
+    locked_phone.disconnect()
+    locked_phone.connect()
+    locked_phone.receive(b"noise")
+    assert [report.detail for report in locked_phone.reports[reported:]] == ["Malformed"]
+    assert len(locked_phone.hellos) == said + 1
 
 
 def test_signals_are_reported_once_and_kept(locked_phone: Handset) -> None:
@@ -276,4 +308,5 @@ def test_signals_are_reported_once_and_kept(locked_phone: Handset) -> None:
     assert [report.signals for report in locked_phone.reports[before:]] == [Signals.SIM]
     locked_phone.reboot()
     locked_phone.connect()
+    locked_phone.wait(AWAIT_STATE_S)
     assert locked_phone.said.signals == Signals.SIM

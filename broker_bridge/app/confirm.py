@@ -288,24 +288,23 @@ class HearReport(OnePhone):
         self._act(tx, phone, report, proven=proven)
         return report
 
-    def _act(self, tx: Transaction, phone: Phone, report: Reported, *, proven: bool) -> Phone:
+    def _act(self, tx: Transaction, phone: Phone, report: Reported, *, proven: bool) -> None:
         ours = is_about(report, phone.desired)
         match report.result:
             case Result.REFUSED if ours and report.detail in _AUTHORITY:
-                return self.judge.refused(tx, phone, report.detail)
+                self.judge.refused(tx, phone, report.detail)
             case Result.REFUSED if ours:
-                return self.judge.refused_unproven(tx, phone, report.detail)
+                self.judge.refused_unproven(tx, phone, report.detail)
             case Result.REFUSED if report.detail in _NOT_ABOUT_STATES:
                 self._tell(phone, "refused_no_state", error=report.detail)
             case Result.REFUSED:
                 self.judge.restore(tx, phone, error=report.detail, about=report.about_version)
             case Result.FAILED if ours:
-                return self.judge.settle(tx, phone, Event.FAILED, report.detail)
+                self.judge.settle(tx, phone, Event.FAILED, report.detail)
             case Result.APPLIED | Result.OBSERVED if proven:
-                return self.judge.settle(tx, phone, Event.APPLIED)
+                self.judge.settle(tx, phone, Event.APPLIED)
             case _:
                 self._tell(phone, "late_report", about=report.about_version, result=report.result)
-        return phone
 
     def _tell(self, phone: Phone, event: str, /, **fields: object) -> None:
         self.judge.tell(self.judge.log.info, event, phone.imei, imei=phone.imei, **fields)

@@ -37,6 +37,12 @@ MAX_OF_ONE_PHONE = 8
 A phone that is in its senses never has so many, and one that is not shall not make all others wait.
 """
 
+ANSWERS_REMEMBERED = 50_000
+"""How many answers are remembered while the bridge is behind; then they are forgotten, and repetitions answered."""
+
+ANSWER_STANDS_S = 60.0
+"""For how long an answer stands while the bridge is behind: it may have been lost, and one may be behind for long."""
+
 _FLOOD, _RETAINED, _UNKNOWN_DEVICE = "Flood", "Retained", "UnknownDevice"
 REFUSED_BY_BRIDGE = frozenset(
     {rule.refusal.__name__ for rule in HELLO_RULES}
@@ -108,7 +114,7 @@ class _Places:
         self._freed.set()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Hearing:
     """What one connection has under way, which ends with it, and what its answers need."""
 
@@ -117,6 +123,15 @@ class _Hearing:
     places: _Places = field(default_factory=_Places)
     under_way: dict[str, int] = field(default_factory=dict)
     """How many messages of a topic are being judged or answered, where there are any."""
+    judging: int = 0
+    """How many messages are being judged."""
+    answered: dict[tuple[Imei, bytes], float] = field(default_factory=dict)
+    """When hellos were answered, by phone and nonce, since a message last came to a bridge that had judged all others.
+
+    What repeats such a hello may have been said before the answer came, and have waited since. A second answer would be
+    refused, and the refusal reported: the more load, the longer phones wait. If the answer was lost, its phone goes on
+    repeating, and has another one when the bridge has caught up, or after `ANSWER_STANDS_S`.
+    """
 
     def enter(self, topic: str) -> None:
         """Note that a message of this topic is under way."""
@@ -129,6 +144,15 @@ class _Hearing:
             self.under_way[topic] = left
         else:
             del self.under_way[topic]
+
+    def answers(self, asked: tuple[Imei, bytes], now: float) -> bool:
+        """Note that a hello is being answered; return whether it is: not when it has just been."""
+        if now - self.answered.get(asked, -ANSWER_STANDS_S) < ANSWER_STANDS_S:
+            return False
+        if len(self.answered) >= ANSWERS_REMEMBERED:
+            self.answered.clear()
+        self.answered[asked] = now
+        return True
 
 
 @dataclass(slots=True)
@@ -149,11 +173,16 @@ class Listener:
         async with asyncio.TaskGroup() as tasks:
             hearing = _Hearing(broker, tasks)
             while True:
+                all_taken = messages.empty()
                 come = [await messages.get()]
+                if all_taken and not hearing.judging:
+                    # All that had been said before this was judged, at the broker nothing had to wait either.
+                    hearing.answered.clear()
                 while len(come) < MAX_TOGETHER and not messages.empty():
                     come.append(messages.get_nowait())
                 if heard := self._listen(hearing, come):
                     await hearing.places.take(len(heard))
+                    hearing.judging += len(heard)
                     tasks.create_task(self._hear(hearing, heard), name=f"hear.{len(heard)}")
 
     def _listen(self, hearing: _Hearing, come: Sequence[Received]) -> list[_Heard]:
@@ -174,6 +203,7 @@ class Listener:
             outcomes = await self.store.commit_each([job for _, job in heard])
         except OverloadedError as error:
             outcomes = [error for _ in heard]
+        hearing.judging -= len(heard)
         over = 0
         for (received, job), outcome in zip(heard, outcomes, strict=True):
             received.acknowledge()
@@ -227,7 +257,7 @@ class Listener:
 
     async def _answer(self, hearing: _Hearing, received: Received, answer: HelloAnswer) -> None:
         try:
-            await self._answer_hello(hearing.broker, answer)
+            await self._answer_hello(hearing, answer)
         except BrokerUnavailableError:
             raise
         except Exception as error:  # noqa: BLE001 - what one phone sends never ends the connection of all others
@@ -259,13 +289,20 @@ class Listener:
         about = f"{received.topic} {error}"
         self.judge.tell(write, event, about, topic=received.topic, error=error, detail=detail)
 
-    async def _answer_hello(self, broker: Broker, answer: HelloAnswer) -> None:
+    async def _answer_hello(self, hearing: _Hearing, answer: HelloAnswer) -> None:
         if not answer.holds_newest:
             await self.deliverer.deliver(outgoing(answer.phone))
+        asked = answer.phone.imei, answer.hello.nonce
+        if not hearing.answers(asked, self.judge.clock.monotonic()):
+            return
         topic = self.deliverer.topics.phone(answer.phone.imei, PhoneTopic.FRESH)
         envelope = self.judge.queue.signer.sign_fresh(self._fresh(answer))
-        async with self._answers:
-            await broker.publish(topic, envelope, retain=False)
+        try:
+            async with self._answers:
+                await hearing.broker.publish(topic, envelope, retain=False)
+        except PublishRefusedError:
+            del hearing.answered[asked]
+            raise
 
     def _fresh(self, answer: HelloAnswer) -> Fresh:
         phone: Phone = answer.phone

@@ -1,12 +1,15 @@
 """One phone and the bridge, joined without a network: what they say to each other, whatever goes wrong between."""
 
+import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
 from itertools import pairwise
+from typing import Any
 
 import pytest
 
 from broker_bridge.app.deliver import LOOK_ROUND
-from broker_bridge.app.hear import MAX_OF_ONE_PHONE
+from broker_bridge.app.hear import ANSWER_STANDS_S, MAX_OF_ONE_PHONE
 from broker_bridge.app.sign import ClockSuspectError
 from broker_bridge.domain.commands import Status
 from broker_bridge.domain.lanes import Lane
@@ -15,11 +18,11 @@ from device_sim.identities import simulated_imei
 from lock_protocol.acceptance.floor import MAX_VERSION_JUMP
 from lock_protocol.envelope import HELLO, REPORTED, seal
 from lock_protocol.keys import SigningKey
-from lock_protocol.levels import Condition, Level, Result
+from lock_protocol.levels import Condition, Level, Result, Signals
 from lock_protocol.schema import MAX_INTEGER
 from lock_protocol.topics import PhoneTopic
 from tests.bridge_rig import DEVICE
-from tests.loopback.world import TOPICS, InlineStore, LinkedHandset, World
+from tests.loopback.world import SLICE_S, TOPICS, InlineStore, LinkedHandset, World
 from tests.unit.broker_bridge.facts import overdue, payment, settled
 
 IMEI = simulated_imei(1)
@@ -560,3 +563,79 @@ def test_a_phone_in_a_loop_does_not_make_others_wait_nor_fill_the_log(world: Wor
     world.collect(IMEI)
     world.exchange()
     assert phone.phone.dialogue.nonce is None, "a phone that has calmed down is answered again"
+
+
+def freshes(world: World) -> int:
+    """How many hellos of the phone have been answered."""
+    return [topic for topic, _ in world.published].count(TOPICS.phone(IMEI, PhoneTopic.FRESH))
+
+
+def test_a_hello_that_was_repeated_before_its_answer_went_out_is_answered_once(
+    world: World, phone: LinkedHandset
+) -> None:
+    phone.press_check()
+    phone.wait(15)  # the bridge is busy, and hears neither
+    world.collect(IMEI)
+    assert [topic for _, topic, _ in world.up] == [PhoneTopic.HELLO] * 2
+    answered = freshes(world)
+    world.exchange()
+    assert freshes(world) == answered + 1
+    assert phone.phone.dialogue.nonce is None
+    assert {report.detail for report in phone.reports} == {""}
+
+
+def test_a_repeated_hello_is_answered_again_when_the_answer_was_lost(world: World, phone: LinkedHandset) -> None:
+    phone.press_check()
+    world.collect(IMEI)
+    (hello,), world.up = world.up, []
+    world.deliver_up(hello)
+    world.run(1)
+    world.down.clear()
+    world.pass_time(15)
+    assert phone.phone.dialogue.nonce is None
+
+
+def test_what_a_repeated_hello_says_counts_although_it_needs_no_answer(world: World, phone: LinkedHandset) -> None:
+    phone.press_check()
+    phone.raise_signals(Signals.SIM)
+    phone.wait(15)
+    world.collect(IMEI)
+    world.up = [one for one in world.up if one[1] is PhoneTopic.HELLO]  # the report is lost
+    world.exchange()
+    assert world.row(IMEI).signals == Signals.SIM
+    assert world.row(IMEI).sequence == phone.said.sequence
+
+
+@pytest.mark.parametrize("catches_up", [True, False])
+def test_a_bridge_that_is_behind_answers_a_hello_once_and_again_when_it_has_caught_up_or_after_a_minute(
+    world: World, phone: LinkedHandset, monkeypatch: pytest.MonkeyPatch, *, catches_up: bool
+) -> None:
+    behind, caught_up, commit_each = simulated_imei(2), asyncio.Event(), world.store.commit_each
+
+    async def commit_late(jobs: Sequence[Any]) -> Sequence[Any]:
+        if jobs[0].imei == behind:
+            await caught_up.wait()
+        return await commit_each(jobs)
+
+    monkeypatch.setattr(world.store, "commit_each", commit_late)
+    world.deliver_up((behind, PhoneTopic.REPORTED, b"what takes long to judge"))
+    world.run(SLICE_S)
+    answered = freshes(world)
+    phone.press_check()
+    for _ in range(2):
+        world.collect(IMEI)
+        world.deliver_up(world.up.pop())
+        world.run(SLICE_S)
+        world.down.clear()  # the answer is lost
+        phone.wait(15)
+    assert freshes(world) == answered + 1
+    if catches_up:
+        caught_up.set()
+    world.run(SLICE_S if catches_up else ANSWER_STANDS_S)
+    phone.wait(30)
+    world.collect(IMEI)
+    world.deliver_up(world.up.pop())
+    world.exchange()
+    assert freshes(world) == answered + 2
+    assert phone.phone.dialogue.nonce is None
+    caught_up.set()

@@ -11,7 +11,8 @@ from device_sim.fleet.simulated_phone import SimulatedPhone
 from device_sim.phone.storage import StorageError
 from lock_protocol.imei import Imei
 
-_FIRST_BACKOFF_S = 0.5
+_FIRST_BACKOFF_S = 1.0
+"""The protocol's, so that a broker that was away for a moment is knocked at as it would be."""
 _MOST_DOUBLINGS = 10
 MOST_DIALLING = 100
 """Attempts under way at a time. Where a machine is too slow for the pace, thousands of them would all be too late."""

@@ -1,6 +1,8 @@
 """How hard a fleet knocks at its broker."""
 
 import asyncio
+from collections import defaultdict
+from itertools import pairwise
 
 from device_sim.adapters.storage import MemoryStorage
 from device_sim.fleet.alarms import Alarms
@@ -37,13 +39,24 @@ class SlowNetwork:
         self.connected.add(phone.imei)
 
 
-def test_only_so_many_phones_dial_at_a_time_and_all_of_them_come_through(authority: RootAuthority) -> None:
-    network = SlowNetwork()
+class DeadNetwork:
+    """A dialler none of whose attempts comes through; it notes when each phone made its own."""
+
+    def __init__(self) -> None:
+        self.tried: defaultdict[str, list[float]] = defaultdict(list)
+
+    async def dial(self, phone: FleetPhone, root_version: int, session: Session) -> None:
+        del root_version, session
+        self.tried[phone.imei].append(asyncio.get_running_loop().time())
+        raise LinkError("nobody is there")
+
+
+def phones_of(authority: RootAuthority) -> list[SimulatedPhone]:
     around = Surroundings(
         storage=MemoryStorage(), alarms=Alarms(lambda _: None), counters=Counters(), watches=Watches()
     )
     identity = Identity.from_factory(imei=simulated_imei(0), seed=bytes(32), root=authority.envelope)
-    phones = [
+    return [
         SimulatedPhone(
             FleetPhone(
                 identity=Identity(imei=simulated_imei(n), key=identity.key, root=identity.root, hardware_floor=False),
@@ -54,6 +67,10 @@ def test_only_so_many_phones_dial_at_a_time_and_all_of_them_come_through(authori
         for n in range(PHONES)
     ]
 
+
+def test_only_so_many_phones_dial_at_a_time_and_all_of_them_come_through(authority: RootAuthority) -> None:
+    network, phones = SlowNetwork(), phones_of(authority)
+
     async def connect() -> None:
         async with asyncio.TaskGroup() as tasks:
             Connections(network, Pace(connects_per_s=1e6, backoff_cap_s=0.1), tasks).start(phones)
@@ -63,3 +80,25 @@ def test_only_so_many_phones_dial_at_a_time_and_all_of_them_come_through(authori
     loop.close()
     assert len(network.connected) == PHONES
     assert network.most_dialling == MOST_DIALLING
+
+
+def test_phones_wait_as_the_protocol_says_a_second_at_first_then_twice_as_long_each_time(
+    authority: RootAuthority,
+) -> None:
+    network, phones = DeadNetwork(), phones_of(authority)
+
+    async def knock() -> None:
+        async with asyncio.TaskGroup() as tasks:
+            connections = Connections(network, Pace(connects_per_s=1e6, backoff_cap_s=8.0), tasks)
+            connections.start(phones)
+            await asyncio.sleep(60)
+            await connections.drop(phones)
+
+    loop = VirtualTimeLoop()
+    loop.run(knock())
+    loop.close()
+    waits = [[later - sooner for sooner, later in pairwise(times)] for times in network.tried.values()]
+    for number, longest in enumerate([1, 2, 4, 8, 8]):
+        drawn = [of_phone[number] for of_phone in waits]
+        assert longest * 0.9 < max(drawn) <= longest + 0.1
+        assert min(drawn) < longest * 0.1, "they come back one by one"

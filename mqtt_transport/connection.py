@@ -80,7 +80,7 @@ class Connection(asyncio.Protocol):
 
     @property
     def window(self) -> int:
-        """How many publishes the server takes before their acknowledgements; more wait here. 0 before it has said."""
+        """How many publishes go out before their acknowledgements; more wait here. 0 before the server has said."""
         return self._session.window
 
     def send(self, topic: str, payload: bytes, *, retain: bool, on_done: OnDone) -> None:

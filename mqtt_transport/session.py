@@ -20,8 +20,13 @@ OnDone = Callable[[RefusedError | ConnectionEndedError | None], None]
 MAX_UNSENT = 10_000
 """How many publishes wait for a place in the window; what comes then is refused."""
 
+MAX_ASKED = 500
+"""How many subscriptions and unsubscriptions wait for their answers; what comes then is refused."""
+
 _QOS_1 = mqtt5.QoS.AT_LEAST_ONCE
 _MAX_NUMBER = 65_535
+_MAX_WINDOW = _MAX_NUMBER - MAX_ASKED - 1
+"""Leaves a free number whatever waits: publishes, subscriptions and unsubscriptions have the same ones (2.2.1)."""
 _FAILURE = 128
 _LARGEST_PACKET = 268_435_460
 """Bytes; what the Remaining Length can say (MQTT 5, 1.5.5), and its header."""
@@ -76,12 +81,13 @@ class Session:
         self._deliver = deliver
         self._frames = Frames(login.maximum_packet_size)
         self._output = [_connect_packet(login).write()]
-        self._number = 0
+        # What the next request bears: a number that nothing waits for.
+        self._number = 1
         self._window = 0
         self._largest = _LARGEST_PACKET
         self._held = False
         # A list where a queue would do: it is mostly empty, and ten thousand empty queues are six megabytes.
-        self._unsent: list[tuple[int, bytes, OnDone]] = []
+        self._unsent: list[tuple[str, bytes, bool, OnDone]] = []
         self._unacknowledged: dict[int, OnDone] = {}
         self._asked: dict[int, OnDone] = {}
         # Which messages wait for an acknowledgement, in their order, and whether the application has given it. There
@@ -118,7 +124,7 @@ class Session:
 
     @property
     def window(self) -> int:
-        """How many publishes the server takes before their acknowledgements (its Receive Maximum)."""
+        """How many publishes go out before their acknowledgements: the server's Receive Maximum, or a little less."""
         return self._window
 
     @property
@@ -132,27 +138,26 @@ class Session:
         Raises:
             ValueError: no message may have this topic.
         """
-        number = self._next_number()
-        packet = mqtt5.PublishPacket(topic, payload, qos=_QOS_1, retain=retain, packet_id=number).write()
+        packet = mqtt5.PublishPacket(topic, payload, qos=_QOS_1, retain=retain, packet_id=self._number).write()
         if self.stage is not Stage.OPEN:
             on_done(ConnectionEndedError("there is no connection"))
         elif len(packet) > self._largest:
             on_done(RefusedError(f"{len(packet)} bytes, and the server takes {self._largest}"))
         elif self._has_room() and not self._unsent:
-            self._send(number, packet, on_done)
+            self._send(packet, on_done)
         elif len(self._unsent) < MAX_UNSENT:
-            self._unsent.append((number, packet, on_done))
+            self._unsent.append((topic, payload, retain, on_done))
         else:
             on_done(RefusedError(f"{MAX_UNSENT} publishes wait already"))
 
     def subscribe(self, subscriptions: Iterable[Subscription], on_done: OnDone) -> None:
         """Ask for subscriptions. They are refused as a whole when one of them is."""
         filters = [_topic_filter(subscription) for subscription in subscriptions]
-        self._ask(mqtt5.SubscribePacket(number := self._next_number(), filters), number, on_done)
+        self._ask(mqtt5.SubscribePacket(self._number, filters), on_done)
 
     def unsubscribe(self, topic_filters: Iterable[str], on_done: OnDone) -> None:
         """Give subscriptions up."""
-        self._ask(mqtt5.UnsubscribePacket(number := self._next_number(), list(topic_filters)), number, on_done)
+        self._ask(mqtt5.UnsubscribePacket(self._number, list(topic_filters)), on_done)
 
     def acknowledge(self, number: int) -> None:
         """Acknowledge a message: the server may forget it, and send one more.
@@ -208,7 +213,7 @@ class Session:
     def lost(self, error: ConnectionEndedError) -> None:
         """End whatever still waits: the connection is over."""
         self.stage = Stage.OVER
-        waiting = [*self._unacknowledged.values(), *self._asked.values(), *(done for _, _, done in self._unsent)]
+        waiting = [*self._unacknowledged.values(), *self._asked.values(), *(done for *_, done in self._unsent)]
         self._unacknowledged, self._asked, self._unsent = {}, {}, []
         for on_done in waiting:
             on_done(error)
@@ -218,31 +223,39 @@ class Session:
     def _has_room(self) -> bool:
         return len(self._unacknowledged) < self._window and not self._held
 
-    def _send(self, number: int, packet: bytes, on_done: OnDone) -> None:
-        self._unacknowledged[number] = on_done
+    def _send(self, packet: bytes, on_done: OnDone) -> None:
+        """Send a publish that bears the free number."""
+        self._unacknowledged[self._number] = on_done
+        self._find_free_number()
         self._write(packet)
 
     def _send_waiting(self) -> None:
         while self._unsent and self._has_room():
-            self._send(*self._unsent.pop(0))
+            topic, payload, retain, on_done = self._unsent.pop(0)
+            packet = mqtt5.PublishPacket(topic, payload, qos=_QOS_1, retain=retain, packet_id=self._number)
+            self._send(packet.write(), on_done)
 
-    def _ask(self, packet: mqtt5.SubscribePacket | mqtt5.UnsubscribePacket, number: int, on_done: OnDone) -> None:
+    def _ask(self, packet: mqtt5.SubscribePacket | mqtt5.UnsubscribePacket, on_done: OnDone) -> None:
+        """Send a request that bears the free number."""
         if self.stage is not Stage.OPEN:
             on_done(ConnectionEndedError("there is no connection"))
-            return
-        self._asked[number] = on_done
-        self._write(packet.write())
+        elif len(self._asked) < MAX_ASKED:
+            self._asked[self._number] = on_done
+            self._find_free_number()
+            self._write(packet.write())
+        else:
+            on_done(RefusedError(f"{MAX_ASKED} subscriptions wait already"))
 
     def _write(self, packet: bytes) -> None:
         self._output.append(packet)
         self._sent = True
 
-    def _next_number(self) -> int:
-        """Return a packet identifier that nothing waits for: far fewer can wait than there are."""
-        self._number = self._number % _MAX_NUMBER + 1
-        while self._number in self._unacknowledged or self._number in self._asked:
-            self._number = self._number % _MAX_NUMBER + 1
-        return self._number
+    def _find_free_number(self) -> None:
+        """Go on to a number that nothing waits for. There is one: see `_MAX_WINDOW` and `MAX_ASKED`."""
+        number = self._number % _MAX_NUMBER + 1
+        while number in self._unacknowledged or number in self._asked:
+            number = number % _MAX_NUMBER + 1
+        self._number = number
 
     # --- what the server says ---
 
@@ -254,7 +267,7 @@ class Session:
         if packet.max_qos.value < _QOS_1.value or not packet.retain_available:
             raise ConnectRefusedError("the server knows no QoS 1, or retains nothing")
         self.stage = Stage.OPEN
-        self._window = packet.receive_max
+        self._window = min(packet.receive_max, _MAX_WINDOW)
         if packet.max_packet_size is not None:
             self._largest = packet.max_packet_size
         if packet.server_keep_alive is not None:

@@ -1,6 +1,7 @@
 """The rules of a session, without a network."""
 
 from dataclasses import replace
+from functools import partial
 
 import mqtt5
 import pytest
@@ -9,9 +10,10 @@ from hypothesis import strategies as st
 
 from mqtt_transport.errors import ConnectionEndedError, ConnectRefusedError, ProtocolError, RefusedError
 from mqtt_transport.options import Subscription, Will
-from mqtt_transport.session import MAX_UNSENT, Session, Stage
+from mqtt_transport.session import MAX_ASKED, MAX_UNSENT, Session, Stage
 from tests.transport.scripted import HELLO, LOGIN, Inbox, Outcomes, connected, message, packets_of, puback, said
 
+ACCEPTED = mqtt5.PubAckReasonCode.SUCCESS
 DENIED = mqtt5.PubAckReasonCode.NOT_AUTHORIZED
 
 
@@ -158,6 +160,48 @@ def test_numbers_come_round_and_leave_out_those_in_use() -> None:
     session.take_output()
     publish(session, outcomes)
     assert published(session) == [2]
+
+
+def test_what_waits_and_what_is_refused_uses_up_no_number() -> None:
+    session, outcomes = connected(window=1, largest=100), Outcomes()
+    publish(session, outcomes, 2)
+    session.publish("up", b"x" * 100, retain=False, on_done=outcomes)
+    session.receive(puback(1))
+    assert published(session) == [1, 2]
+
+
+def test_every_publish_hears_of_its_own_acknowledgement_however_many_wait() -> None:
+    session, told = connected(window=60_000), list[int]()
+
+    def done(index: int, error: RefusedError | ConnectionEndedError | None) -> None:
+        assert isinstance(error, RefusedError) == (index % 7 == 0)
+        told.append(index)
+
+    for index in range(60_000 + MAX_UNSENT):
+        session.publish("up", b"%d" % index, retain=False, on_done=partial(done, index))
+    while sent := [packet for packet in said(session) if isinstance(packet, mqtt5.PublishPacket)]:
+        for packet in sent:
+            assert packet.packet_id is not None
+            session.receive(puback(packet.packet_id, DENIED if int(packet.payload) % 7 == 0 else ACCEPTED))
+    assert told == list(range(60_000 + MAX_UNSENT))
+
+
+@pytest.mark.timeout(30)
+def test_a_number_is_left_for_a_subscription_however_many_publishes_the_server_takes() -> None:
+    session, outcomes = connected(window=65_535), Outcomes()
+    publish(session, outcomes, session.window + MAX_UNSENT)
+    numbers = published(session)
+    assert len(set(numbers)) == len(numbers) == session.window < 65_535
+    for _ in range(MAX_ASKED):
+        session.subscribe([Subscription(topic_filter="a")], outcomes)
+    asked = {packet.packet_id for packet in said(session) if isinstance(packet, mqtt5.SubscribePacket)}
+    assert len(asked) == MAX_ASKED
+    assert asked.isdisjoint(numbers)
+    assert outcomes.told == []
+    session.unsubscribe(["a"], outcomes)
+    assert outcomes.words == [f"{MAX_ASKED} subscriptions wait already"]
+    session.receive(puback(1))
+    assert len(published(session)) == 1
 
 
 def test_an_acknowledgement_of_nothing_ends_the_session() -> None:

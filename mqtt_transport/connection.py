@@ -134,9 +134,9 @@ class Connection(asyncio.Protocol):
 
         await self._answer(ask)
 
-    def acknowledge(self, number: int) -> None:
-        """Acknowledge a message, by the number it came with."""
-        self._session.acknowledge(number)
+    def acknowledge(self, packet_id: int) -> None:
+        """Acknowledge a message, by the packet identifier it came with."""
+        self._session.acknowledge(packet_id)
         self._flush_soon()
 
     def leave(self) -> None:

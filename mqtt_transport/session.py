@@ -24,9 +24,9 @@ MAX_ASKED = 500
 """How many subscriptions and unsubscriptions wait for their answers; what comes then is refused."""
 
 _QOS_1 = mqtt5.QoS.AT_LEAST_ONCE
-_MAX_NUMBER = 65_535
-_MAX_WINDOW = _MAX_NUMBER - MAX_ASKED - 1
-"""Leaves a free number whatever waits: publishes, subscriptions and unsubscriptions have the same ones (2.2.1)."""
+_MAX_PACKET_ID = 65_535
+_MAX_WINDOW = _MAX_PACKET_ID - MAX_ASKED - 1
+"""Leaves a packet identifier free whatever waits: publishes and subscriptions share them (MQTT 5, 2.2.1)."""
 _FAILURE = 128
 _LARGEST_PACKET = 268_435_460
 """Bytes; what the Remaining Length can say (MQTT 5, 1.5.5), and its header."""
@@ -35,8 +35,8 @@ _LARGEST_PACKET = 268_435_460
 class Deliver(Protocol):
     """Takes a message as it comes."""
 
-    def __call__(self, topic: str, payload: bytes, *, retained: bool, number: int) -> None:
-        """Take it. `number` is what it is to be acknowledged by; 0 for one that needs no acknowledgement."""
+    def __call__(self, topic: str, payload: bytes, *, retained: bool, packet_id: int) -> None:
+        """Take it. `packet_id` is what it is to be acknowledged by; 0 for one that needs no acknowledgement."""
 
 
 class Stage(Enum):
@@ -62,9 +62,9 @@ class Session:
         "_heard",
         "_held",
         "_largest",
-        "_number",
         "_output",
         "_owed",
+        "_packet_id",
         "_pinged",
         "_sent",
         "_unacknowledged",
@@ -81,8 +81,8 @@ class Session:
         self._deliver = deliver
         self._frames = Frames(login.maximum_packet_size)
         self._output = [_connect_packet(login).write()]
-        # What the next request bears: a number that nothing waits for.
-        self._number = 1
+        # What the next request bears: a packet identifier that nothing waits for.
+        self._packet_id = 1
         self._window = 0
         self._largest = _LARGEST_PACKET
         self._held = False
@@ -92,7 +92,7 @@ class Session:
         self._asked: dict[int, OnDone] = {}
         # Which messages wait for an acknowledgement, in their order, and whether the application has given it. There
         # may be more than Receive Maximum: Mosquitto 2.0.11 sends the more from its queue the faster that empties, and
-        # a bridge that left it would not come to an end. There are never more than there are numbers, 65,535.
+        # a bridge that left it would not come to an end. There are never more than packet identifiers, 65,535.
         self._owed: dict[int, bool] = {}
         self._sent = self._heard = True
         self._pinged = False
@@ -138,7 +138,7 @@ class Session:
         Raises:
             ValueError: no message may have this topic.
         """
-        packet = mqtt5.PublishPacket(topic, payload, qos=_QOS_1, retain=retain, packet_id=self._number).write()
+        packet = mqtt5.PublishPacket(topic, payload, qos=_QOS_1, retain=retain, packet_id=self._packet_id).write()
         if self.stage is not Stage.OPEN:
             on_done(ConnectionEndedError("there is no connection"))
         elif len(packet) > self._largest:
@@ -153,26 +153,26 @@ class Session:
     def subscribe(self, subscriptions: Iterable[Subscription], on_done: OnDone) -> None:
         """Ask for subscriptions. They are refused as a whole when one of them is."""
         filters = [_topic_filter(subscription) for subscription in subscriptions]
-        self._ask(mqtt5.SubscribePacket(self._number, filters), on_done)
+        self._ask(mqtt5.SubscribePacket(self._packet_id, filters), on_done)
 
     def unsubscribe(self, topic_filters: Iterable[str], on_done: OnDone) -> None:
         """Give subscriptions up."""
-        self._ask(mqtt5.UnsubscribePacket(self._number, list(topic_filters)), on_done)
+        self._ask(mqtt5.UnsubscribePacket(self._packet_id, list(topic_filters)), on_done)
 
-    def acknowledge(self, number: int) -> None:
+    def acknowledge(self, packet_id: int) -> None:
         """Acknowledge a message: the server may forget it, and send one more.
 
         May be called in any order; the server hears it in the order of the messages, as MQTT 5 demands (4.6).
 
         Raises:
-            KeyError: no message of this number waits for that.
+            KeyError: no message of this packet identifier waits for that.
         """
-        if number == 0 or self.stage is Stage.OVER:
+        if packet_id == 0 or self.stage is Stage.OVER:
             return
         owed = self._owed
-        if owed[number]:
-            raise KeyError(number)
-        owed[number] = True
+        if owed[packet_id]:
+            raise KeyError(packet_id)
+        owed[packet_id] = True
         while owed and owed[first := next(iter(owed))]:
             del owed[first]
             self._write(mqtt5.PubAckPacket(first).write())
@@ -224,24 +224,24 @@ class Session:
         return len(self._unacknowledged) < self._window and not self._held
 
     def _send(self, packet: bytes, on_done: OnDone) -> None:
-        """Send a publish that bears the free number."""
-        self._unacknowledged[self._number] = on_done
-        self._find_free_number()
+        """Send a publish that bears the free packet identifier."""
+        self._unacknowledged[self._packet_id] = on_done
+        self._find_free_packet_id()
         self._write(packet)
 
     def _send_waiting(self) -> None:
         while self._unsent and self._has_room():
             topic, payload, retain, on_done = self._unsent.pop(0)
-            packet = mqtt5.PublishPacket(topic, payload, qos=_QOS_1, retain=retain, packet_id=self._number)
+            packet = mqtt5.PublishPacket(topic, payload, qos=_QOS_1, retain=retain, packet_id=self._packet_id)
             self._send(packet.write(), on_done)
 
     def _ask(self, packet: mqtt5.SubscribePacket | mqtt5.UnsubscribePacket, on_done: OnDone) -> None:
-        """Send a request that bears the free number."""
+        """Send a request that bears the free packet identifier."""
         if self.stage is not Stage.OPEN:
             on_done(ConnectionEndedError("there is no connection"))
         elif len(self._asked) < MAX_ASKED:
-            self._asked[self._number] = on_done
-            self._find_free_number()
+            self._asked[self._packet_id] = on_done
+            self._find_free_packet_id()
             self._write(packet.write())
         else:
             on_done(RefusedError(f"{MAX_ASKED} subscriptions wait already"))
@@ -250,12 +250,12 @@ class Session:
         self._output.append(packet)
         self._sent = True
 
-    def _find_free_number(self) -> None:
-        """Go on to a number that nothing waits for. There is one: see `_MAX_WINDOW` and `MAX_ASKED`."""
-        number = self._number % _MAX_NUMBER + 1
-        while number in self._unacknowledged or number in self._asked:
-            number = number % _MAX_NUMBER + 1
-        self._number = number
+    def _find_free_packet_id(self) -> None:
+        """Go on to a packet identifier that nothing waits for. There is one: see `_MAX_WINDOW` and `MAX_ASKED`."""
+        packet_id = self._packet_id % _MAX_PACKET_ID + 1
+        while packet_id in self._unacknowledged or packet_id in self._asked:
+            packet_id = packet_id % _MAX_PACKET_ID + 1
+        self._packet_id = packet_id
 
     # --- what the server says ---
 
@@ -274,19 +274,19 @@ class Session:
             self.keep_alive_s = packet.server_keep_alive
 
     def _published(self, packet: mqtt5.PublishPacket) -> None:
-        number = packet.packet_id
-        if number is None:
-            self._deliver(packet.topic, packet.payload, retained=packet.retain, number=0)
+        packet_id = packet.packet_id
+        if packet_id is None:
+            self._deliver(packet.topic, packet.payload, retained=packet.retain, packet_id=0)
             return
-        if packet.qos.value > _QOS_1.value or number in self._owed or packet.topic_alias is not None:
-            raise ProtocolError(f"a message that may not come: QoS {packet.qos.value}, number {number}")
-        self._owed[number] = False
-        self._deliver(packet.topic, packet.payload, retained=packet.retain, number=number)
+        if packet.qos.value > _QOS_1.value or packet_id in self._owed or packet.topic_alias is not None:
+            raise ProtocolError(f"a message that may not come: QoS {packet.qos.value}, packet identifier {packet_id}")
+        self._owed[packet_id] = False
+        self._deliver(packet.topic, packet.payload, retained=packet.retain, packet_id=packet_id)
 
     def _acknowledged(self, packet: mqtt5.PubAckPacket) -> None:
         on_done = self._unacknowledged.pop(packet.packet_id, None)
         if on_done is None:
-            raise ProtocolError(f"an acknowledgement of number {packet.packet_id}, which was not sent")
+            raise ProtocolError(f"an acknowledgement of packet identifier {packet.packet_id}, which was not sent")
         self._send_waiting()
         reason = packet.reason_code
         if reason is _ACCEPTED or reason.value < _FAILURE:
@@ -297,7 +297,7 @@ class Session:
     def _answered(self, packet: mqtt5.SubAckPacket | mqtt5.UnsubAckPacket) -> None:
         on_done = self._asked.pop(packet.packet_id, None)
         if on_done is None:
-            raise ProtocolError(f"an answer to number {packet.packet_id}, which was not asked")
+            raise ProtocolError(f"an answer to packet identifier {packet.packet_id}, which was not asked")
         refusals = [_words(reason.name) for reason in packet.reason_codes if reason.value >= _FAILURE]
         on_done(RefusedError(f"the server refuses a subscription: {', '.join(refusals)}") if refusals else None)
 

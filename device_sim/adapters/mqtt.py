@@ -115,15 +115,15 @@ class _MqttLink:
             for message in early:
                 self._hand_over(*message)
 
-    def received(self, topic: str, payload: bytes, *, retained: bool, number: int) -> None:
+    def received(self, topic: str, payload: bytes, *, retained: bool, packet_id: int) -> None:
         """Hand a message over as soon as the session is open."""
         del retained
         if self._early is None:
-            self._hand_over(topic, payload, number)
+            self._hand_over(topic, payload, packet_id)
         else:
-            self._early.append((topic, payload, number))
+            self._early.append((topic, payload, packet_id))
 
-    def _hand_over(self, topic: str, payload: bytes, number: int) -> None:
+    def _hand_over(self, topic: str, payload: bytes, packet_id: int) -> None:
         """Hand a message over by what it is for, and acknowledge it: the phone has stored what it wants to keep.
 
         Whatever is none of the phone's own topics is a root's.
@@ -134,7 +134,7 @@ class _MqttLink:
         except LinkError:
             self._connection.leave()
         else:
-            self._connection.acknowledge(number)
+            self._connection.acknowledge(packet_id)
 
     def closed(self, error: ConnectionEndedError) -> None:
         """Tell the session, if there is one."""

@@ -74,8 +74,8 @@ class Peer:
         match packet:
             case mqtt5.ConnectPacket():
                 writer.write(self.connack)
-            case mqtt5.PublishPacket(packet_id=int(number)) if self.puts_back:
-                writer.write(mqtt5.PubAckPacket(number).write())
+            case mqtt5.PublishPacket(packet_id=int(packet_id)) if self.puts_back:
+                writer.write(mqtt5.PubAckPacket(packet_id).write())
             case mqtt5.SubscribePacket():
                 granted = mqtt5.SubAckReasonCode.GRANTED_QOS_AT_LEAST_ONCE
                 suback = mqtt5.SubAckPacket(packet.packet_id, [granted] * len(packet.topic_filters))

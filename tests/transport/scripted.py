@@ -31,11 +31,11 @@ class Inbox:
     """What was delivered."""
 
     messages: list[tuple[str, bytes, bool]] = field(default_factory=list)
-    numbers: list[int] = field(default_factory=list)
+    packet_ids: list[int] = field(default_factory=list)
 
-    def __call__(self, topic: str, payload: bytes, *, retained: bool, number: int) -> None:
+    def __call__(self, topic: str, payload: bytes, *, retained: bool, packet_id: int) -> None:
         self.messages.append((topic, payload, retained))
-        self.numbers.append(number)
+        self.packet_ids.append(packet_id)
 
 
 def packets_of(data: bytes) -> list[mqtt5.Packet]:
@@ -63,13 +63,13 @@ def connected(
     return session
 
 
-def message(number: int, payload: bytes = b"state", *, topic: str = "down", retain: bool = False) -> bytes:
-    """A message from the server; number 0 has QoS 0."""
-    if number == 0:
+def message(packet_id: int, payload: bytes = b"state", *, topic: str = "down", retain: bool = False) -> bytes:
+    """A message from the server; packet identifier 0 stands for QoS 0."""
+    if packet_id == 0:
         return mqtt5.PublishPacket(topic, payload, retain=retain).write()
     qos = mqtt5.QoS.AT_LEAST_ONCE
-    return mqtt5.PublishPacket(topic, payload, qos=qos, retain=retain, packet_id=number).write()
+    return mqtt5.PublishPacket(topic, payload, qos=qos, retain=retain, packet_id=packet_id).write()
 
 
-def puback(number: int, reason: mqtt5.PubAckReasonCode = mqtt5.PubAckReasonCode.SUCCESS) -> bytes:
-    return mqtt5.PubAckPacket(number, reason_code=reason).write()
+def puback(packet_id: int, reason: mqtt5.PubAckReasonCode = mqtt5.PubAckReasonCode.SUCCESS) -> bytes:
+    return mqtt5.PubAckPacket(packet_id, reason_code=reason).write()

@@ -111,9 +111,9 @@ async def test_no_more_is_unacknowledged_than_the_window_allows(connecting: Conn
             sent = min(acknowledged + WINDOW, count)
             await asyncio.wait_for(peer.until_published(sent), PATIENCE_S)
             assert len(peer.published()) == sent
-            number = peer.published()[acknowledged].packet_id
-            assert number is not None
-            peer.say(mqtt5.PubAckPacket(number).write())
+            packet_id = peer.published()[acknowledged].packet_id
+            assert packet_id is not None
+            peer.say(mqtt5.PubAckPacket(packet_id).write())
         await asyncio.wait_for(asyncio.gather(*waiting), PATIENCE_S)
     assert [packet.payload for packet in peer.published()] == [b"%d" % number for number in range(count)]
     assert not any(packet.duplicate for packet in peer.published())

@@ -38,9 +38,9 @@ class Ear:
         default_factory=lambda: asyncio.get_running_loop().create_future()
     )
 
-    def received(self, topic: str, payload: bytes, *, retained: bool, number: int) -> None:
+    def received(self, topic: str, payload: bytes, *, retained: bool, packet_id: int) -> None:
         del retained
-        self.messages.put_nowait((topic, payload, number))
+        self.messages.put_nowait((topic, payload, packet_id))
 
     def closed(self, error: ConnectionEndedError) -> None:
         self.ended.set_result(error)
@@ -70,8 +70,8 @@ async def test_messages_come_as_published_and_are_acknowledged_by_hand(broker: R
         # The third may not come yet: the answer to this request would come after it.
         await connection.unsubscribe("nothing")
         assert ear.messages.empty()
-        for _, _, number in heard:
-            connection.acknowledge(number)
+        for _, _, packet_id in heard:
+            connection.acknowledge(packet_id)
         heard.append(await asyncio.wait_for(ear.messages.get(), PATIENCE_S))
     assert [payload for _, payload, _ in heard] == [b"1", b"2", b"3"]
     await connection.close()

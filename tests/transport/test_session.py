@@ -23,9 +23,9 @@ def publish(session: Session, outcomes: Outcomes, times: int = 1) -> None:
 
 
 def published(session: Session) -> list[int]:
-    """The numbers of what it sends now."""
-    numbers = [packet.packet_id for packet in said(session) if isinstance(packet, mqtt5.PublishPacket)]
-    return [number for number in numbers if number is not None]
+    """The packet identifiers of what it sends now."""
+    packet_ids = [packet.packet_id for packet in said(session) if isinstance(packet, mqtt5.PublishPacket)]
+    return [packet_id for packet_id in packet_ids if packet_id is not None]
 
 
 # --- connecting ---
@@ -118,8 +118,8 @@ def test_what_waits_for_the_window_goes_out_in_order() -> None:
     for payload in (b"1", b"2", b"3"):
         session.publish("up", payload, retain=True, on_done=Outcomes())
     sent = said(session)
-    for number in (1, 2, 3):
-        session.receive(puback(number))
+    for packet_id in (1, 2, 3):
+        session.receive(puback(packet_id))
         sent += said(session)
     assert [packet.payload for packet in sent if isinstance(packet, mqtt5.PublishPacket)] == [b"1", b"2", b"3"]
 
@@ -151,18 +151,18 @@ def test_publishes_wait_while_the_socket_takes_no_more() -> None:
     assert published(session) == [1, 2]
 
 
-def test_numbers_come_round_and_leave_out_those_in_use() -> None:
+def test_packet_identifiers_come_round_and_leave_out_those_in_use() -> None:
     session, outcomes = connected(), Outcomes()
     publish(session, outcomes)
-    for number in range(2, 65_536):
+    for packet_id in range(2, 65_536):
         publish(session, outcomes)
-        session.receive(puback(number))
+        session.receive(puback(packet_id))
     session.take_output()
     publish(session, outcomes)
     assert published(session) == [2]
 
 
-def test_what_waits_and_what_is_refused_uses_up_no_number() -> None:
+def test_what_waits_and_what_is_refused_uses_up_no_packet_identifier() -> None:
     session, outcomes = connected(window=1, largest=100), Outcomes()
     publish(session, outcomes, 2)
     session.publish("up", b"x" * 100, retain=False, on_done=outcomes)
@@ -187,16 +187,16 @@ def test_every_publish_hears_of_its_own_acknowledgement_however_many_wait() -> N
 
 
 @pytest.mark.timeout(30)
-def test_a_number_is_left_for_a_subscription_however_many_publishes_the_server_takes() -> None:
+def test_a_packet_identifier_is_left_for_a_subscription_however_many_publishes_the_server_takes() -> None:
     session, outcomes = connected(window=65_535), Outcomes()
     publish(session, outcomes, session.window + MAX_UNSENT)
-    numbers = published(session)
-    assert len(set(numbers)) == len(numbers) == session.window < 65_535
+    packet_ids = published(session)
+    assert len(set(packet_ids)) == len(packet_ids) == session.window < 65_535
     for _ in range(MAX_ASKED):
         session.subscribe([Subscription(topic_filter="a")], outcomes)
     asked = {packet.packet_id for packet in said(session) if isinstance(packet, mqtt5.SubscribePacket)}
     assert len(asked) == MAX_ASKED
-    assert asked.isdisjoint(numbers)
+    assert asked.isdisjoint(packet_ids)
     assert outcomes.told == []
     session.unsubscribe(["a"], outcomes)
     assert outcomes.words == [f"{MAX_ASKED} subscriptions wait already"]
@@ -205,7 +205,7 @@ def test_a_number_is_left_for_a_subscription_however_many_publishes_the_server_t
 
 
 def test_an_acknowledgement_of_nothing_ends_the_session() -> None:
-    with pytest.raises(ProtocolError, match="number 9"):
+    with pytest.raises(ProtocolError, match="packet identifier 9"):
         connected().receive(puback(9))
 
 
@@ -227,9 +227,9 @@ def test_a_message_is_acknowledged_when_the_application_says_so() -> None:
 @given(st.permutations(range(1, 8)))
 def test_acknowledgements_go_out_in_the_order_of_the_messages(order: list[int]) -> None:
     session, sent = connected(), list[int]()
-    session.receive(b"".join(message(number) for number in range(1, 8)))
-    for number in order:
-        session.acknowledge(number)
+    session.receive(b"".join(message(packet_id) for packet_id in range(1, 8)))
+    for packet_id in order:
+        session.acknowledge(packet_id)
         sent += [packet.packet_id for packet in said(session) if isinstance(packet, mqtt5.PubAckPacket)]
     assert sent == list(range(1, 8))
 
@@ -238,7 +238,7 @@ def test_a_message_of_qos_0_needs_no_acknowledgement() -> None:
     inbox = Inbox()
     session = connected(inbox)
     session.receive(message(0))
-    session.acknowledge(inbox.numbers[0])
+    session.acknowledge(inbox.packet_ids[0])
     assert said(session) == []
 
 
@@ -247,24 +247,24 @@ def test_a_server_that_sends_more_than_it_may_is_borne_with() -> None:
     inbox = Inbox()
     session = connected(inbox, login=replace(LOGIN, receive_maximum=2))
     session.receive(message(1) + message(2) + message(3))
-    assert inbox.numbers == [1, 2, 3]
+    assert inbox.packet_ids == [1, 2, 3]
 
 
-def test_a_number_that_is_still_in_use_ends_the_session() -> None:
+def test_a_packet_identifier_that_is_still_in_use_ends_the_session() -> None:
     session = connected()
     session.receive(message(1))
-    with pytest.raises(ProtocolError, match="number 1"):
+    with pytest.raises(ProtocolError, match="packet identifier 1"):
         session.receive(message(1))
 
 
-@pytest.mark.parametrize("number", [1, 2])
-def test_what_was_acknowledged_is_not_acknowledged_twice(number: int) -> None:
+@pytest.mark.parametrize("packet_id", [1, 2])
+def test_what_was_acknowledged_is_not_acknowledged_twice(packet_id: int) -> None:
     """Whether it has gone out, or waits for its turn."""
     session = connected()
     session.receive(message(1) + message(2))
-    session.acknowledge(number)
+    session.acknowledge(packet_id)
     with pytest.raises(KeyError):
-        session.acknowledge(number)
+        session.acknowledge(packet_id)
 
 
 # --- subscribing ---

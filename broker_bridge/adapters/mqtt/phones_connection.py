@@ -1,9 +1,9 @@
 """The connection by which phones are reached: everything that is published to phones, and all that they say.
 
 What phones say is acknowledged when its commit is over, so hardly more of it is in the bridge than the broker may send
-without that (it sends a little more at times, and never more than there are packet numbers); the rest waits at the
-broker, which has a bound of its own. Acknowledging late brings back nothing that a
-broken connection has lost: the session starts clean, and phones say again what has had no effect.
+without that (it sends a little more at times, and never more than there are packet identifiers); the rest waits at the
+broker, which has a bound of its own. Acknowledging late brings back nothing that a broken connection has lost: the
+session starts clean, and phones say again what has had no effect.
 """
 
 import asyncio
@@ -127,9 +127,9 @@ class PhonesConnection:
         """Publish with QoS 1, and tell `on_published` at the PUBACK."""
         self._connection.send(topic, payload, retain=retain, on_done=partial(_tell, on_published))
 
-    def received(self, topic: str, payload: bytes, *, retained: bool, number: int) -> None:
+    def received(self, topic: str, payload: bytes, *, retained: bool, packet_id: int) -> None:
         """Have a message wait to be read."""
-        self.incoming.offer(Received(topic, payload, retained, partial(self._connection.acknowledge, number)))
+        self.incoming.offer(Received(topic, payload, retained, partial(self._connection.acknowledge, packet_id)))
 
     def closed(self, error: ConnectionEndedError) -> None:
         """Note why the connection is over."""

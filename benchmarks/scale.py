@@ -18,6 +18,7 @@ from typing import Any
 
 import httpx
 
+from benchmarks.waiting import until
 from device_sim.identities import simulated_imei
 from paylatch.bench.enrolment import enrol_in
 from paylatch.bench.gauges import rss_bytes
@@ -51,7 +52,7 @@ async def measure(phones: int, directory: Path) -> dict[str, Any]:
             ):
                 await process.wait_until(bridge.is_ready)
                 found[f"{what}_start_s"] = round(time.perf_counter() - began, 2)
-                await Progress(http).until_published(phones)
+                await until(Progress(http), lambda counts: counts.published >= phones and not counts.waiting)
                 found[f"{what}_published_s"] = round(time.perf_counter() - began, 2)
                 found[f"{what}_bridge_mib"] = round(rss_bytes(process.pid) / MIB, 1)
             found["broker_mib"] = round(rss_bytes(broker.pid) / MIB, 1)

@@ -98,15 +98,6 @@ def sign(kind: MessageType[M], payload: bytes, key: SigningKey) -> Signature:
     return Signature(key.id, key.sign(pre_authentication(kind.media_type, payload)))
 
 
-def enclose(kind: MessageType[M], payload: bytes, signatures: Iterable[Signature], delegation: bytes = b"") -> bytes:
-    """Return the envelope of a payload that has been signed already.
-
-    Raises:
-        ValueError: what would be refused for its shape is not made.
-    """
-    return _enclose(kind, payload, [(one.key_id, one.signature) for one in signatures], delegation)
-
-
 def seal(kind: MessageType[M], message: M, keys: Iterable[SigningKey], delegation: bytes = b"") -> bytes:
     """Return the envelope of a message, signed by each of `keys`.
 
@@ -115,12 +106,9 @@ def seal(kind: MessageType[M], message: M, keys: Iterable[SigningKey], delegatio
     """
     payload = encode(message)
     signed = pre_authentication(kind.media_type, payload)
-    return _enclose(kind, payload, [(key.id, key.sign(signed)) for key in keys], delegation)
-
-
-def _enclose(kind: MessageType[M], payload: bytes, signatures: list[tuple[KeyId, bytes]], delegation: bytes) -> bytes:
+    signatures = tuple(sorted((key.id, key.sign(signed)) for key in keys))
     # The parts fit the table by their types, but for their number, their order and their size, which are judged here.
-    values = (ENVELOPE_VERSION, kind.media_type, payload, tuple(sorted(signatures)), delegation)
+    values = (ENVELOPE_VERSION, kind.media_type, payload, signatures, delegation)
     if fault := _parts_fault(kind, values):
         raise ValueError(fault)
     data = pack(values)

@@ -22,7 +22,6 @@ _DEADLINE_S = 60.0
 """A broker with a million states needs some seconds to save them, and as many to read them."""
 _POLL_S = 0.01
 _LOG_TAIL_CHARACTERS = 2000
-_RELOADED = "Reloading config."
 
 
 class BrokerError(RuntimeError):
@@ -120,18 +119,6 @@ class MosquittoProcess:
             process.kill()
         self._reap(process)
 
-    def reload(self) -> None:
-        """Make the broker read its password and ACL files again; done when this returns.
-
-        Raises:
-            BrokerError: it did not say in time that it does.
-        """
-        process = self._running()
-        seen = self.files.log.stat().st_size
-        process.send_signal(signal.SIGHUP)
-        # The broker has one thread and says this before it reads: whoever connects after the line is served after it.
-        self._wait_until(process, lambda: _RELOADED in _text_from(self.files.log, seen), "reload its files")
-
     def save(self) -> None:
         """Make the broker save its state to `files.database` now; done when this returns.
 
@@ -165,7 +152,7 @@ class MosquittoProcess:
             raise BrokerError(f"the broker {hindrance} {what}{self._log_tail()}")
 
     def _log_tail(self) -> str:
-        return f"; its log ends:\n{_text_from(self.files.log, 0)[-_LOG_TAIL_CHARACTERS:]}"
+        return f"; its log ends:\n{self.files.log.read_text(errors='replace')[-_LOG_TAIL_CHARACTERS:]}"
 
 
 def _accepts(port: int) -> bool:
@@ -183,9 +170,3 @@ def _identity(path: Path) -> tuple[int, int] | None:
     except FileNotFoundError:
         return None
     return status.st_ino, status.st_mtime_ns
-
-
-def _text_from(path: Path, offset: int) -> str:
-    with path.open("rb") as file:
-        file.seek(offset)
-        return file.read().decode(errors="replace")

@@ -4,6 +4,7 @@ import gc
 import secrets
 import signal
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ import pytest
 from sqlalchemy import Engine, delete
 from sqlalchemy.exc import SQLAlchemyError
 
-from broker_bridge.adapters.mqtt.passwords import SALT_BYTES, hash_password, write_password_file
+from broker_bridge.adapters.mqtt.passwords import SALT_BYTES, hash_password, reload_broker, write_password_file
 from broker_bridge.adapters.store.engine import database_url, engines
 from broker_bridge.adapters.store.migrate import upgrade
 from broker_bridge.adapters.store.tables import metadata
@@ -25,6 +26,7 @@ from paylatch.ports import LOOPBACK, free_ports
 from paylatch.postgres_process import PostgresProcess
 
 SERVICES = ("bridge", "auditor")
+RELOADED_WITHIN_S = 60.0
 
 
 def pytest_configure() -> None:
@@ -69,13 +71,24 @@ class RealBroker:
         """Give each phone a password; the broker knows it when this returns."""
         self.phones |= {imei: new_secret() for imei in imeis}
         write_password_file(self.process.files.phones_passwords, hashed(self.phones))
-        self.process.reload()
+        self.reload()
 
     def add_services(self, *names: str) -> None:
         """Give each service (a lender, say) a password; the broker knows it when this returns."""
         self.services |= {name: new_secret() for name in names}
         write_password_file(self.process.files.services_passwords, hashed(self.services))
-        self.process.reload()
+        self.reload()
+
+    def reload(self) -> None:
+        """Make the broker read its password and ACL files again; it has when this returns."""
+        log = self.process.files.log
+        seen = log.stat().st_size
+        assert reload_broker(self.process.files.pid)
+        deadline = time.monotonic() + RELOADED_WITHIN_S
+        # The broker has one thread and says this before it reads: whoever connects after the line is served after it.
+        while b"Reloading config." not in log.read_bytes()[seen:]:
+            assert time.monotonic() < deadline, "the broker does not say that it reads its files again"
+            time.sleep(0.01)
 
     def phone(self, imei: str, *, client_id: str | None = None) -> aiomqtt.Client:
         """Return a connection as this phone, not yet entered."""

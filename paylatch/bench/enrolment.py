@@ -10,7 +10,6 @@ from broker_bridge.adapters.policies.profiles import profile
 from broker_bridge.adapters.policies.reading import read_policy
 from broker_bridge.adapters.signing.keys import FileSigner
 from broker_bridge.adapters.store.store import SqlStore
-from broker_bridge.app.confirm import Judge, TimeOut
 from broker_bridge.app.enrol import Enrol
 from broker_bridge.app.key_conflicts import KeyConflicts
 from broker_bridge.app.policies import Policies
@@ -21,7 +20,6 @@ from device_sim.identities import FleetLine, new_device_seed
 from lock_protocol.imei import Imei
 from lock_protocol.keys import SigningKey
 from lock_protocol.messages import LenderId
-from paylatch.bench.stopwatch import quiet_log
 
 _TOGETHER = 2000
 """Enrolments in a commit: what a commit costs of its own is nothing beside so many."""
@@ -42,18 +40,6 @@ async def enrol_in(database: str, keys: Path, lender: LenderId, imeis: Sequence[
     signer = FileSigner(keys, development=True)
     async with SqlStore(database) as store:
         return await enrol_together(store, replaying(signer), signer, lender, imeis)
-
-
-async def time_out_in(database: str, keys: Path) -> None:
-    """Stop waiting for phones that have been sent their states and do not connect.
-
-    The bridge does so a quarter of an hour later, 500 a second, and does other things more slowly meanwhile.
-    """
-    reconsider = replaying(FileSigner(keys, development=True))
-    judge, soon = Judge(reconsider.queue, reconsider.clock, quiet_log()), reconsider.clock.now() + 1
-    async with SqlStore(database) as store:
-        while silent := await store.sent_before(soon, _TOGETHER):
-            await store.commit(TimeOut(silent, soon, judge))
 
 
 async def enrol_together(

@@ -2,12 +2,10 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import httpx
-
-from paylatch.bench.options import BenchError
 
 _COMMANDS, _PUBLISHES = "paylatch_commands_total", "paylatch_publishes_total"
 _QUEUES = ("paylatch_outbox_depth", "paylatch_outbox_in_flight", "paylatch_commit_jobs_waiting")
@@ -80,22 +78,6 @@ class Progress:
                 break
         return last
 
-    async def until_published(self, total: int) -> None:
-        """Wait until the broker has acknowledged so many states since the bridge started, and no more wait.
-
-        Raises:
-            BenchError: nothing has moved for `STALLED_S`.
-        """
-        await self._until(lambda counts: counts.published >= total and not counts.waiting)
-
-    async def until_sent(self, total: int) -> None:
-        """Wait until so many commands have come to be sent since the bridge started: their PUBACKs are committed.
-
-        Raises:
-            BenchError: nothing has moved for `STALLED_S`.
-        """
-        await self._until(lambda counts: counts.by_status.get("sent", 0) >= total)
-
     async def until_idle(self) -> Counts:
         """Wait until nothing waits in the bridge's queues."""
         last = await self.counts()
@@ -104,16 +86,6 @@ class Progress:
             await asyncio.sleep(_LATEST_S)
             last = await self.counts()
         return last
-
-    async def _until(self, done: Callable[[Counts], bool]) -> None:
-        seen = last = await self.counts()
-        while not done(last):
-            await asyncio.sleep(_LATEST_S)
-            last = await self.counts()
-            if (last.published, last.by_status) != (seen.published, seen.by_status):
-                seen = last
-            elif last.at - seen.at > STALLED_S:
-                raise BenchError(f"the bridge has published {last.published} states, and nothing moves any more")
 
 
 def read_counts(page: str, at: float) -> Counts:

@@ -129,7 +129,7 @@ async def test_the_documents_commands_lock_and_open_a_phone(
     home.mkdir()
     give_password, write_options, enrolment, listen, lock, unlock = _COMMANDS
     shell = shell_of(own_broker, installed, home)
-    own_broker.process.reload()
+    own_broker.reload()
     await shell.run(give_password)
     await shell.run(write_options)
     async with running_bridge(installed), lender_of(installed) as http:
@@ -154,7 +154,7 @@ async def test_a_new_password_ends_what_was_connected_with_the_old_one(own_broke
     async with own_broker.service(UMBRELLA) as other:
         async with own_broker.service(ACME) as old:
             put_lender_password(own_broker.process.files.services_passwords, ACME, hashed({ACME: secret})[ACME])
-            own_broker.process.reload()
+            own_broker.reload()
             with pytest.raises(aiomqtt.MqttError):
                 await old.publish(DECISIONS, b"", qos=1)
         own_broker.services[ACME] = secret

@@ -163,7 +163,7 @@ async def test_a_broker_that_delivers_nothing_is_given_up_and_named(
 ) -> None:
     monkeypatch.setattr("broker_bridge.adapters.mqtt.client.CONNECT_TIMEOUT_S", 0.2)
     (own_broker.process.files.directory / "services.acl").write_text("user bridge\ntopic write paylatch/v1/#\n")
-    own_broker.process.reload()
+    own_broker.reload()
     async with running_link(own_broker) as running, asyncio.timeout(PATIENCE_S):
         await running.log.repeated("broker_disconnected", 1)
     _, _, fields = running.log.entries[0]
@@ -215,11 +215,11 @@ async def test_a_broker_that_refuses_the_bridges_own_topics_is_tried_again(own_b
     acl = own_broker.process.files.directory / "services.acl"
     right = acl.read_text()
     acl.write_text(right.replace("topic readwrite paylatch/v1/bridge/+", "topic read paylatch/v1/bridge/+"))
-    own_broker.process.reload()
+    own_broker.reload()
     async with running_link(own_broker) as running:
         async with asyncio.timeout(PATIENCE_S):
             while len(running.log.events("warning")) < 2:  # noqa: ASYNC110 - a log tells nobody
                 await asyncio.sleep(0.01)
         acl.write_text(right)
-        own_broker.process.reload()
+        own_broker.reload()
         await running.next_session()

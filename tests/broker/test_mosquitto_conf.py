@@ -289,7 +289,7 @@ async def test_a_username_with_a_wildcard_opens_no_pattern(own_broker: RealBroke
     passwords = own_broker.process.files.phones_passwords
     line = passwords.read_text(encoding="ascii").strip()
     passwords.write_text(f"{line}\n{line.replace(MINE, username)}\n", encoding="ascii")
-    own_broker.process.reload()
+    own_broker.reload()
     async with (
         aiomqtt.Client(
             LOOPBACK, own_broker.phones_port, username=username, password=own_broker.phones[MINE], identifier=username

@@ -11,9 +11,20 @@ import pytest
 from lock_protocol.acceptance import DeviceStanding, Floor, PhoneStanding
 from lock_protocol.acceptance.evidence import Evidence, UnreadableError
 from lock_protocol.acceptance.rules import FRESH_RULES, HELLO_RULES, REPORT_RULES, STATE_RULES, Rule, judge
-from lock_protocol.envelope import DELEGATION, DESIRED, FRESH, HELLO, REPORTED, ROOT, MessageType
+from lock_protocol.codec import encode
+from lock_protocol.envelope import (
+    DELEGATION,
+    DESIRED,
+    FRESH,
+    HELLO,
+    REPORTED,
+    ROOT,
+    Envelope,
+    MessageType,
+    sign,
+)
 from lock_protocol.imei import parse_imei
-from lock_protocol.keys import PublicKey
+from lock_protocol.keys import PublicKey, SigningKey
 from lock_protocol.messages import LenderId, StateHash
 from lock_protocol.refusals import Refusal
 from lock_protocol.schema import Record, schema_of
@@ -70,6 +81,14 @@ def every(file: str, *, valid: bool | None = None) -> pytest.MarkDecorator:
     """Parametrize a test with a file's entries, or with the valid or invalid ones, each under its own name."""
     chosen = [one for one in read(file) if valid is None or valid == ("error" not in one)]
     return pytest.mark.parametrize("vector", chosen, ids=[one["name"] for one in chosen])
+
+
+def signed(worked: Vector, payload: bytes) -> bytes:
+    """Return any payload in the envelope of a worked example, signed by all who sign that."""
+    kind, seeds = KINDS[worked["type"]], [bytes.fromhex(one["seed"]) for one in worked["signers"]]
+    signatures = tuple(sorted(sign(kind, payload, SigningKey.from_seed(seed)) for seed in seeds))
+    delegation = bytes.fromhex(worked["delegation"])
+    return encode(Envelope(type=kind.media_type, payload=payload, signatures=signatures, delegation=delegation))
 
 
 def message_of(vector: Vector) -> bytes:

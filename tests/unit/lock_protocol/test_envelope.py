@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lock_protocol.codec import decode
-from lock_protocol.envelope import enclose, open_envelope, pre_authentication, read_envelope, seal, sign
+from lock_protocol.envelope import open_envelope, pre_authentication, read_envelope, seal
 from lock_protocol.keys import PublicKey, SigningKey, key_id, verifies
 from tests.unit.lock_protocol import golden
 from tests.unit.lock_protocol.golden import KINDS, Vector
@@ -56,13 +56,12 @@ def test_no_two_pairs_of_type_and_payload_share_their_signed_bytes(
 def test_each_step_of_a_worked_example_follows_from_the_one_before(vector: Vector) -> None:
     kind, payload = KINDS[vector["type"]], bytes.fromhex(vector["payload"])
     keys = [SigningKey.from_seed(bytes.fromhex(one["seed"])) for one in vector["signers"]]
-    signatures = [sign(kind, payload, key) for key in keys]
-    data = enclose(kind, payload, signatures, bytes.fromhex(vector["delegation"]))
+    data = golden.signed(vector, payload)
     envelope = read_envelope(data)
     assert pre_authentication(kind.media_type, payload).hex() == vector["pae"]
     assert [key.public.hex() for key in keys] == [one["public"] for one in vector["signers"]]
-    assert [one.key_id.hex() for one in signatures] == [one["key_id"] for one in vector["signers"]]
-    assert [one.signature.hex() for one in signatures] == [one["signature"] for one in vector["signers"]]
+    assert [one.key_id.hex() for one in envelope.signatures] == [one["key_id"] for one in vector["signers"]]
+    assert [one.signature.hex() for one in envelope.signatures] == [one["signature"] for one in vector["signers"]]
     assert {"envelope": data.hex(), "payload_hash": envelope.payload_hash.hex()} == vector["result"]
     assert open_envelope(kind, data) == envelope
 

@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 
 from lock_protocol.acceptance import accept_fresh, accept_hello, accept_report, accept_state
 from lock_protocol.codec import decode, encode, read_first
-from lock_protocol.envelope import Envelope, enclose, read_envelope, sign
-from lock_protocol.keys import SigningKey
+from lock_protocol.envelope import Envelope, read_envelope
 from lock_protocol.refusals import Refusal
 from lock_protocol.trust import follow_root, pinned_root, verify_delegation
 from tests.unit.lock_protocol import golden
@@ -193,10 +192,7 @@ WORKED = {one["type"]: one for one in golden.read("envelope")}
 
 def signed_by_the_right_key(table: Table, payload: bytes) -> bytes:
     """Return what somebody with the stolen keys can send."""
-    example = WORKED[table.kind.name]
-    seeds = [bytes.fromhex(one["seed"]) for one in example["signers"]]
-    signatures = [sign(table.kind, payload, SigningKey.from_seed(seed)) for seed in seeds]
-    return enclose(table.kind, payload, signatures, bytes.fromhex(example["delegation"]))
+    return golden.signed(WORKED[table.kind.name], payload)
 
 
 @BY_TABLE

@@ -2,7 +2,6 @@
 
 import asyncio
 import math
-import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from random import Random
@@ -54,12 +53,13 @@ class Deadline:
     """
 
     def __init__(self, within_s: float) -> None:
-        self._end = time.monotonic() + within_s
+        self._loop = asyncio.get_running_loop()
+        self._end = self._loop.time() + within_s
 
     @property
     def left_s(self) -> float:
         """Seconds; 0 when it is over."""
-        return max(self._end - time.monotonic(), 0.0)
+        return max(self._end - self._loop.time(), 0.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

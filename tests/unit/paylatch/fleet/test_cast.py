@@ -1,7 +1,7 @@
-"""Waiting until phones are as they have to be, while what they have to be changes."""
+"""Waiting until phones are as they have to be, while what they have to be changes; by a clock that jumps."""
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, cast
 
 import pytest
@@ -13,8 +13,9 @@ from device_sim.identities import simulated_imei
 from lock_protocol.imei import Imei
 from lock_protocol.levels import Level
 from paylatch.fleet.book import Book
-from paylatch.fleet.cast import Cast
+from paylatch.fleet.cast import AWHILE_S, GLANCE_S, Cast
 from paylatch.fleet.tally import Tally
+from tests.loopback.virtual_time import VirtualTimeLoop
 from tests.unit.paylatch.fleet.dice import dice
 
 IMEI = simulated_imei(1)
@@ -61,40 +62,46 @@ def playing(phones: Phones, book: Book) -> Cast:
     )
 
 
-async def test_a_payment_that_is_answered_for_meanwhile_is_waited_for_and_not_what_was_before_it(
-    monkeypatch: pytest.MonkeyPatch,
+@pytest.fixture
+def loop() -> Iterator[VirtualTimeLoop]:
+    loop = VirtualTimeLoop()
+    yield loop
+    loop.close()
+
+
+def test_a_payment_that_is_answered_for_meanwhile_is_waited_for_and_not_what_was_before_it(
+    loop: VirtualTimeLoop,
 ) -> None:
     """The phone opens before the bridge's answer has come, and never is locked again."""
-    monkeypatch.setattr("paylatch.fleet.cast.AWHILE_S", 0.01)
     book = Book({IMEI: Level.LOCKED})
     asked = book.ask(IMEI, Level.UNLOCKED, due_ns=0)
-    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
-        waiting = tasks.create_task(playing(Phones({IMEI: Level.UNLOCKED}), book).settle(within_s=1000))
-        await asyncio.sleep(0)
-        book.taken(asked)
-    assert waiting.result() == []
+    waiting = loop.create_task(playing(Phones({IMEI: Level.UNLOCKED}), book).settle(within_s=1000))
+    loop.pass_time(AWHILE_S / 2)
+    book.taken(asked)
+    assert loop.run_until_complete(waiting) == []
+    assert loop.time() < 1000
 
 
-async def test_phones_that_are_not_right_in_time_are_named() -> None:
+def test_phones_that_are_not_right_in_time_are_named(loop: VirtualTimeLoop) -> None:
     book = Book({IMEI: Level.LOCKED})
-    assert await playing(Phones({IMEI: Level.UNLOCKED}), book).settle(within_s=0.05) == [IMEI]
+    assert loop.run(playing(Phones({IMEI: Level.UNLOCKED}), book).settle(within_s=1000)) == [IMEI]
+    assert loop.time() == pytest.approx(1000)
 
 
-async def test_each_phone_has_to_be_right_once_and_not_all_at_the_same_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_each_phone_has_to_be_right_once_and_not_all_at_the_same_moment(loop: VirtualTimeLoop) -> None:
     """The second phone is decided about again as soon as it was right, and so is never right with the first."""
-    monkeypatch.setattr("paylatch.fleet.cast.GLANCE_S", 0.01)
     other = simulated_imei(2)
     book, phones = Book({IMEI: Level.UNLOCKED, other: Level.LOCKED}), Phones({IMEI: Level.LOCKED, other: Level.LOCKED})
-    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
-        waiting = tasks.create_task(playing(phones, book).were_right(within_s=1000))
-        await asyncio.sleep(0.05)
-        assert not waiting.done()
-        book.taken(book.ask(other, Level.UNLOCKED, due_ns=0))
-        phones.levels[IMEI] = Level.UNLOCKED
-    assert waiting.result() == []
+    waiting = loop.create_task(playing(phones, book).were_right(within_s=1000))
+    loop.pass_time(10 * GLANCE_S)
+    assert not waiting.done()
+    book.taken(book.ask(other, Level.UNLOCKED, due_ns=0))
+    phones.levels[IMEI] = Level.UNLOCKED
+    assert loop.run_until_complete(waiting) == []
     assert phones.levels[other] is Level.LOCKED
 
 
-async def test_phones_that_never_were_right_are_named() -> None:
+def test_phones_that_never_were_right_are_named(loop: VirtualTimeLoop) -> None:
     book = Book({IMEI: Level.LOCKED})
-    assert await playing(Phones({IMEI: Level.UNLOCKED}), book).were_right(within_s=0.05) == [IMEI]
+    assert loop.run(playing(Phones({IMEI: Level.UNLOCKED}), book).were_right(within_s=1000)) == [IMEI]
+    assert loop.time() == pytest.approx(1000)

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import httpx
 
-from broker_bridge.adapters.http.access import KEY_BELIEVED_S
 from broker_bridge.adapters.signing.keys import init_development_keys
 from broker_bridge.check import Severity, check
 from broker_bridge.domain.access import Scope
@@ -21,15 +20,13 @@ from tests.conftest import RealBroker
 from tests.http.conftest import DEVICE_KEY
 
 OTHER = LenderId("other-lender")
-A_REQUEST_S = 1.0
-"""Plenty for one request on a machine that is busy."""
 
 
 def holder(installed: Installation, key: str) -> httpx.AsyncClient:
     return httpx.AsyncClient(base_url=installed.url, headers={"Authorization": f"Bearer {key}"})
 
 
-async def test_a_key_that_is_revoked_beside_a_running_bridge_works_for_a_second_at_most(
+async def test_a_key_that_is_revoked_beside_a_running_bridge_soon_works_no_more(
     own_broker: RealBroker, tmp_path: Path
 ) -> None:
     installed = await install(own_broker, tmp_path)
@@ -38,9 +35,9 @@ async def test_a_key_that_is_revoked_beside_a_running_bridge_works_for_a_second_
     async with running_bridge(installed), holder(installed, secret) as dashboard:
         assert (await dashboard.get("/v1/phones")).status_code == 200
         await revoke_key(settings, ACME, key.key_id)
-        revoked = time.monotonic()
-        while (await dashboard.get("/v1/phones")).status_code == 200:
-            assert time.monotonic() - revoked < KEY_BELIEVED_S + A_REQUEST_S
+        async with asyncio.timeout(PATIENCE_S):
+            while (await dashboard.get("/v1/phones")).status_code == 200:
+                pass
         assert (await dashboard.get("/v1/phones")).status_code == 401
 
 

@@ -1,5 +1,6 @@
 """API keys: made, shown once, limited to their scopes, revoked, and when they were last used."""
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -176,6 +177,19 @@ async def test_a_revoked_key_works_for_a_second_at_most(api: Api) -> None:
     assert gone.json() == unknown.json(), "a revoked key looks like one that never was"
 
 
+async def test_a_key_is_looked_up_again_once_it_has_been_believed_long_enough() -> None:
+    book, clock = MemoryKeyBook(), SetClock()
+    access = Access(book, clock, KeptLog())
+    assert await access.caller("one") is not None
+    book.working = False
+    clock.ticks = math.nextafter(KEY_BELIEVED_S, 0)
+    assert await access.caller("one") is not None
+    clock.ticks = KEY_BELIEVED_S
+    assert await access.caller("one") is None
+    clock.ticks = 0
+    assert await access.caller("one") is None, "nothing is believed of it any more"
+
+
 async def test_revoking_a_key_again_changes_nothing(api: Api) -> None:
     key = await created(api, Scope.SUPPORT)
     first = await api.post(f"/v1/keys/{key['key_id']}/revoke", None)
@@ -221,15 +235,16 @@ async def test_keys_that_do_not_exist_are_not_remembered(api: Api) -> None:
 
 
 class MemoryKeyBook:
-    """A `KeyBook` that knows every key, and can go away."""
+    """A `KeyBook` that knows every key or none, and can go away."""
 
     def __init__(self) -> None:
+        self.working = True
         self.available = True
         self.written: list[dict[KeyId, int]] = []
         self.asked = 0
 
     async def working_key(self, key_hash: bytes) -> ApiKey | None:
-        return first_key(ACME, key_hash, at=1)
+        return first_key(ACME, key_hash, at=1) if self.working else None
 
     async def put_last_uses(self, uses: Mapping[KeyId, int]) -> None:
         self.asked += 1

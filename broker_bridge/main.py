@@ -46,11 +46,12 @@ from broker_bridge.app.ports.surroundings import Log
 from broker_bridge.app.reconsider import Reconsider
 from broker_bridge.app.resign import refuse_older_delegations, sign_all_again
 from broker_bridge.app.results import Results
-from broker_bridge.app.retention import DAY_S, Retention
+from broker_bridge.app.retention import Retention
 from broker_bridge.app.schedule import Scheduler
 from broker_bridge.app.session import Bridge
 from broker_bridge.app.set_policy import PolicyDesk
 from broker_bridge.app.sign import Queue, SigningClock
+from broker_bridge.domain.policy import DAY_S
 from broker_bridge.listening import listening_socket
 from broker_bridge.settings import (
     BrokerSettings,

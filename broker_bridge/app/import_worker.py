@@ -44,7 +44,6 @@ whose way has a dozen turns, waited for most of the reading."""
 LOOK_S = 60.0
 """How long a worker that was not woken waits before it looks for work by itself."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 10.0
-DAY_S = 86_400
 _TIDY_S = 3600.0
 _FORGET_BATCH = 5000
 

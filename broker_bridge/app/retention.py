@@ -12,7 +12,6 @@ from broker_bridge.app.ports.store import Store, StoreUnavailableError
 from broker_bridge.app.ports.surroundings import Clock, Log
 from broker_bridge.domain.commands import Status
 
-DAY_S = 86_400
 EVERY_S = 3600
 CHUNK = 500
 PAUSE_S = 0.05

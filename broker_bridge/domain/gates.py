@@ -7,7 +7,7 @@ from enum import StrEnum
 from zoneinfo import ZoneInfo
 
 from broker_bridge.domain.episode import Episode
-from broker_bridge.domain.policy import Gates
+from broker_bridge.domain.policy import DAY_S, Gates
 
 
 class Condition(StrEnum):
@@ -106,5 +106,5 @@ def _at(condition: Condition, detail: str, earliest: int, now: int) -> Missing |
 
 
 def _duration(seconds: int) -> str:
-    days, rest = divmod(seconds, 86_400)
+    days, rest = divmod(seconds, DAY_S)
     return f"{days} days" if days and not rest else f"{seconds // 3600} hours"

@@ -19,11 +19,11 @@ from broker_bridge.adapters.imports.spool import DirectorySpool
 from broker_bridge.adapters.metrics.metrics import Metrics
 from broker_bridge.adapters.store.store import SqlStore
 from broker_bridge.app.import_rows import Desk
-from broker_bridge.app.import_worker import DAY_S
 from broker_bridge.app.ports.store import Job
 from broker_bridge.app.ports.surroundings import Log
 from broker_bridge.app.reconsider import Reconsider
 from broker_bridge.domain.imports import Format, Import, SpoolId, Upload
+from broker_bridge.domain.policy import DAY_S
 from lock_protocol.messages import LenderId
 
 T = TypeVar("T")

@@ -11,9 +11,10 @@ from broker_bridge.adapters.store.store import SqlStore
 from broker_bridge.app import retention
 from broker_bridge.app.decide import Decided
 from broker_bridge.app.ports.store import Transaction
-from broker_bridge.app.retention import DAY_S, Retention
+from broker_bridge.app.retention import Retention
 from broker_bridge.domain.commands import Event, after
 from broker_bridge.domain.phones import CommandId
+from broker_bridge.domain.policy import DAY_S
 from device_sim.identities import simulated_imei
 from lock_protocol.imei import Imei
 from tests.bridge_rig import ACME, KeptLog, Office, Work

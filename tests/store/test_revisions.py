@@ -21,9 +21,9 @@ from broker_bridge.adapters.store.engine import POSTGRESQL
 from broker_bridge.adapters.store.migrate import config, upgrade
 from broker_bridge.adapters.store.store import SqlStore
 from broker_bridge.app.ports.store import StoreUnavailableError
-from broker_bridge.app.retention import DAY_S
 from broker_bridge.domain.commands import Status
 from broker_bridge.domain.phones import PhoneStatus
+from broker_bridge.domain.policy import DAY_S
 from lock_protocol.levels import Level
 from paylatch.postgres_process import PostgresProcess
 from tests.bridge_rig import ACME, Office

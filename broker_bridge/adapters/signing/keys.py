@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from broker_bridge.app.ports.signing import PublishedRoot, UnknownLenderError
+from broker_bridge.domain.policy import DAY_S
 from lock_protocol.envelope import DELEGATION, DESIRED, FRESH, ROOT, seal
 from lock_protocol.keys import SEED_BYTES, PublicKey, SigningKey
 from lock_protocol.levels import Level, Ops, operations_required
@@ -25,8 +26,8 @@ from lock_protocol.refusals import Refusal
 from lock_protocol.trust import follow_root, pinned_root, verify_delegation
 
 PRODUCTION_THRESHOLD = 2
-DEVELOPMENT_DELEGATION_S = 365 * 86_400
-DEVELOPMENT_LEASE_S = 200 * 86_400
+DEVELOPMENT_DELEGATION_S = 365 * DAY_S
+DEVELOPMENT_LEASE_S = 200 * DAY_S
 _KEY_OPS = {"lock": Ops.LOCK, "unlock": Ops.UNLOCK | Ops.RELEASE, "fresh": Ops.FRESH}
 _ROOT_KEY, _ROOT_ENVELOPE, _DELEGATION_ENVELOPE = "root.key", "root.envelope", "delegation.envelope"
 

@@ -4,13 +4,12 @@ import json
 import os
 import pwd
 import re
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 from types import MappingProxyType
 
-from broker_bridge.adapters.mqtt.passwords import SALT_BYTES, hash_password, replace_file, write_password_file
+from broker_bridge.adapters.mqtt.passwords import new_credential, replace_file, write_password_file
 from paylatch import resources
 from paylatch.ports import LOOPBACK
 from paylatch.secret_file import write_secret
@@ -21,7 +20,6 @@ BROKER_ACCOUNT = "mosquitto"
 BRIDGE = "bridge"
 """The bridge's username at the broker: what services.acl gives its rights to."""
 
-_SECRET_BYTES = 24
 _NOBODY: Mapping[str, str] = MappingProxyType({})
 
 _LISTENER = re.compile(r"^listener \d+ (?P<address>\S+)$", re.MULTILINE)
@@ -149,12 +147,12 @@ def init_broker(directory: Path, secret_file: Path, *, phones_port: int, service
         raise BrokerFilesExistError(
             f"{directory}: is not empty, and nothing in it is overwritten; name a new directory"
         )
-    secret = secrets.token_urlsafe(_SECRET_BYTES)
+    secret, credential = new_credential()
     try:
         write_secret(secret_file, secret)
     except FileExistsError as error:
         raise BrokerFilesExistError(f"{secret_file}: exists, and is not overwritten; name a new file") from error
-    services = {BRIDGE: hash_password(secret, secrets.token_bytes(SALT_BYTES))}
+    services = {BRIDGE: credential}
     try:
         return write_instance(directory, phones_port=phones_port, services_port=services_port, services=services)
     except BaseException:

@@ -16,7 +16,13 @@ import pytest
 from sqlalchemy import Engine, delete
 from sqlalchemy.exc import SQLAlchemyError
 
-from broker_bridge.adapters.mqtt.passwords import SALT_BYTES, hash_password, reload_broker, write_password_file
+from broker_bridge.adapters.mqtt.passwords import (
+    SALT_BYTES,
+    hash_password,
+    new_secret,
+    reload_broker,
+    write_password_file,
+)
 from broker_bridge.adapters.store.engine import database_url, engines
 from broker_bridge.adapters.store.migrate import upgrade
 from broker_bridge.adapters.store.tables import metadata
@@ -39,10 +45,6 @@ def pytest_collection_finish() -> None:
     """Leave alone what is there before the first test: walking over it is most of each garbage collection."""
     gc.collect()
     gc.freeze()
-
-
-def new_secret() -> str:
-    return secrets.token_urlsafe(24)
 
 
 def hashed(passwords: dict[str, str]) -> dict[str, str]:

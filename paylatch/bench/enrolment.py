@@ -1,11 +1,9 @@
 """Enrolling many phones while the bridge does not run: many in a commit, where HTTP takes one in each."""
 
-import os
-import secrets
 from collections.abc import Sequence
 from pathlib import Path
 
-from broker_bridge.adapters.mqtt.passwords import SALT_BYTES, hash_password
+from broker_bridge.adapters.mqtt.passwords import new_credential
 from broker_bridge.adapters.policies.profiles import profile
 from broker_bridge.adapters.policies.reading import read_policy
 from broker_bridge.adapters.signing.keys import FileSigner
@@ -20,6 +18,7 @@ from device_sim.identities import FleetLine, new_device_seed
 from lock_protocol.imei import Imei
 from lock_protocol.keys import SigningKey
 from lock_protocol.messages import LenderId
+from paylatch.bench.stopwatch import quiet_log
 
 _TOGETHER = 2000
 """Enrolments in a commit: what a commit costs of its own is nothing beside so many."""
@@ -46,8 +45,7 @@ async def enrol_together(
     store: SqlStore, reconsider: Reconsider, signer: FileSigner, lender: LenderId, imeis: Sequence[Imei]
 ) -> list[FleetLine]:
     """Enrol phones with many in a commit; return what has to be put into them."""
-    password = secrets.token_urlsafe(24)
-    credential = hash_password(password, os.urandom(SALT_BYTES))
+    password, credential = new_credential()
     root = signer.roots[-1].envelope
     key_conflicts = KeyConflicts(quiet_log())
     lines = [FleetLine(imei=imei, device_seed=new_device_seed(), password=password, root=root) for imei in imeis]

@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import secrets
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -80,7 +79,7 @@ class System:
 async def new_site(files: Files, database: str) -> Site:
     """Make keys, settings and the lender, in an empty directory and an empty database."""
     ports = Ports(**dict(zip(("phones", "services", "http"), free_ports(3), strict=True)))
-    key = await prepare(files, database, ports, {"bridge": secrets.token_urlsafe(24)})
+    key, _ = await prepare(files, database, ports, ["bridge"])
     return Site(files=files, ports=ports, database=database, key=key)
 
 

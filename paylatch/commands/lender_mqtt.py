@@ -1,7 +1,5 @@
 """`paylatch lender mqtt-password`: what a lender connects to the broker with."""
 
-import os
-import secrets
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +13,6 @@ EXAMPLE = (
     "Example: umask 077; paylatch lender mqtt-password acme --passwords broker/services.passwd "
     "--pid-file broker/mosquitto.pid > acme.secret"
 )
-_SECRET_BYTES = 24
 
 
 def mqtt_password(
@@ -35,17 +32,16 @@ def mqtt_password(
     The username is the lender's name. A password that it had before is worth nothing once the broker has reloaded.
     """
     from broker_bridge.adapters.mqtt.passwords import (  # noqa: PLC0415 - see the package's docstring
-        SALT_BYTES,
         BrokerNotOursError,
         PasswordEntryError,
-        hash_password,
+        new_credential,
         put_lender_password,
         reload_broker,
     )
 
-    name, secret = lender_named(lender), secrets.token_urlsafe(_SECRET_BYTES)
+    name, (secret, credential) = lender_named(lender), new_credential()
     try:
-        put_lender_password(passwords, name, hash_password(secret, os.urandom(SALT_BYTES)))
+        put_lender_password(passwords, name, credential)
     except (PasswordEntryError, OSError) as error:
         fail(error, FAILED)
     if as_json:

@@ -3,15 +3,14 @@
 import asyncio
 import json
 import os
-import secrets
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from broker_bridge.adapters.mqtt.passwords import SALT_BYTES, hash_password
+from broker_bridge.adapters.mqtt.passwords import new_credential
 from broker_bridge.adapters.signing.keys import init_development_keys
 from device_sim.fleet.control_client import FleetControl
 from device_sim.identities import create_fleet
@@ -190,8 +189,7 @@ async def site(
         DemoError, BrokerError: something did not start; the message says what, with the end of its log.
     """
     ports = Ports(**dict(zip(("phones", "services", "http"), free_ports(3), strict=True)))
-    services = {name: secrets.token_urlsafe(24) for name in _SERVICES}
-    api_key = await prepare(files, database, ports, services)
+    api_key, services = await prepare(files, database, ports, _SERVICES)
     if before is not None:
         await before()
     async with AsyncExitStack() as stack:
@@ -250,15 +248,17 @@ async def watched(stage: Stage) -> AsyncIterator[None]:
             task.cancel()
 
 
-async def prepare(files: Files, database: str, ports: Ports, services: dict[str, str]) -> str:
-    """Make keys, settings and the lender; return the lender's API key."""
+async def prepare(files: Files, database: str, ports: Ports, services: Iterable[str]) -> tuple[str, dict[str, str]]:
+    """Make keys, settings and the lender; return the lender's API key, and the password of each service."""
     init_development_keys(files.keys, LENDER, now=int(time.time()), hosts=(_PAY_HOST,))
-    hashed = {name: hash_password(secret, secrets.token_bytes(SALT_BYTES)) for name, secret in services.items()}
+    credentials = {name: new_credential() for name in services}
+    passwords = {name: password for name, (password, _) in credentials.items()}
+    hashed = {name: entry for name, (_, entry) in credentials.items()}
     write_instance(files.broker.directory, phones_port=ports.phones, services_port=ports.services, services=hashed)
-    write_secret(files.bridge_secret, services["bridge"])
+    write_secret(files.bridge_secret, passwords["bridge"])
     write_secret(files.bridge_settings, _settings(files, database, ports))
     key = await output_of(["lender", "add", LENDER, "--config", str(files.bridge_settings)], files.log("lender"))
-    return key.strip()
+    return key.strip(), passwords
 
 
 def _settings(files: Files, database: str, ports: Ports) -> str:

@@ -15,13 +15,13 @@ import aiomqtt
 import httpx
 import pytest
 
-from broker_bridge.adapters.mqtt.passwords import put_lender_password
+from broker_bridge.adapters.mqtt.passwords import new_secret, put_lender_password
 from lock_protocol.imei import Imei
 from lock_protocol.levels import Level
 from lock_protocol.messages import LenderId
 from tests.broker.bridge_process import Installation, install, lender_of, online, running_bridge, switched_on
 from tests.broker.bridge_rig import PATIENCE_S, TOPICS
-from tests.conftest import RealBroker, hashed, new_secret
+from tests.conftest import RealBroker, hashed
 from tests.http.conftest import DEVICE_KEY, overdue, payment
 
 ACME, UMBRELLA = LenderId("acme"), LenderId("umbrella")

@@ -11,12 +11,13 @@ import aiomqtt
 import pytest
 
 from broker_bridge.adapters.mqtt.credentials import CredentialsError, PasswordFile
+from broker_bridge.adapters.mqtt.passwords import new_secret
 from broker_bridge.adapters.store.store import SqlStore
 from broker_bridge.app.ports.store import StoreUnavailableError
 from device_sim.identities import simulated_imei
 from lock_protocol.imei import Imei
 from tests.bridge_rig import ACME, CREDENTIAL, KeptLog, Office
-from tests.conftest import RealBroker, hashed, new_secret
+from tests.conftest import RealBroker, hashed
 
 IMEIS = [simulated_imei(number) for number in range(20)]
 

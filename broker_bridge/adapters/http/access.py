@@ -1,7 +1,6 @@
 """From a request's credential to whose it is, and what that key may do."""
 
 import asyncio
-import secrets
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -14,6 +13,7 @@ from fastapi.security.base import SecurityBase
 from fastapi.security.utils import get_authorization_scheme_param
 
 from broker_bridge.adapters.http.problems import ProblemError
+from broker_bridge.adapters.mqtt.passwords import new_secret
 from broker_bridge.app.ports.store import StoreUnavailableError
 from broker_bridge.app.ports.surroundings import Clock, Log
 from broker_bridge.domain.access import ApiKey, KeyId, Scope, effective, key_id_of, may_decide
@@ -24,7 +24,6 @@ KEY_BELIEVED_S = 1.0
 """How long a key that was revoked may still work."""
 MAX_BELIEVED = 10_000
 USES_WRITTEN_EVERY_S = 60
-_SECRET_BYTES = 24
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -172,7 +171,7 @@ def forbidden(needed: Collection[str], purpose: str) -> ProblemError:
 
 def new_key(lender: LenderId, name: str, scopes: Collection[Scope], at: int) -> tuple[ApiKey, str]:
     """Return a new key as it is stored, and the key itself, which only its holder keeps."""
-    secret = "pl_" + secrets.token_urlsafe(_SECRET_BYTES)
+    secret = "pl_" + new_secret()
     key_hash = api_key_hash(secret)
     key = ApiKey(
         key_id=key_id_of(key_hash),

@@ -1,8 +1,6 @@
 """What the routes work with: the use cases and their ports."""
 
 import base64
-import os
-import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -15,7 +13,7 @@ from broker_bridge.adapters.metrics.meters import REFUSED, REPEATED, Way
 from broker_bridge.adapters.metrics.metrics import Metrics
 from broker_bridge.adapters.mqtt.credentials import PasswordFile
 from broker_bridge.adapters.mqtt.link import Link
-from broker_bridge.adapters.mqtt.passwords import SALT_BYTES, hash_password
+from broker_bridge.adapters.mqtt.passwords import new_credential
 from broker_bridge.app.decide import Decide, Decided
 from broker_bridge.app.enrol import Enrol
 from broker_bridge.app.import_worker import ImportWorker
@@ -30,8 +28,6 @@ from broker_bridge.domain.phones import Phone
 from lock_protocol.imei import Imei
 from lock_protocol.keys import PublicKey
 from lock_protocol.messages import LenderId
-
-_SECRET_BYTES = 24
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,14 +102,14 @@ class Gateway:
 
     async def enrol(self, body: EnrolmentBody, lender: LenderId) -> EnrolledAnswer:
         """Enrol a phone and return what it needs, once its credential works."""
-        password = secrets.token_urlsafe(_SECRET_BYTES)
+        password, credential = new_credential()
         job = Enrol(
             lender=lender,
             imei=Imei(body.imei),
             loan_id=body.loan_id,
             device_key=PublicKey(body.device_key),
             consent=body.consent,
-            credential=hash_password(password, os.urandom(SALT_BYTES)),
+            credential=credential,
             evidence=dict(body.evidence),
             time_zone=body.time_zone or "",
             reconsider=self.reconsider,

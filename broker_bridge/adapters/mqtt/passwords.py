@@ -8,6 +8,7 @@ import base64
 import hashlib
 import os
 import re
+import secrets
 import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -24,6 +25,7 @@ MIN_SECRET_CHARACTERS = 16
 SERVICE_USERS = ("bridge", "auditor")
 """Who has rights of its own in services.acl, so that no lender may be called so."""
 
+_SECRET_BYTES = 24
 _ITERATIONS = 1
 _NO_SIGNAL = 0
 """Sent to a process it does nothing, but is refused like any other."""
@@ -48,6 +50,17 @@ class BrokerNotOursError(Exception):
         self.process = process
 
 
+def new_secret() -> str:
+    """Return a secret that nobody guesses: 192 random bits as text."""
+    return secrets.token_urlsafe(_SECRET_BYTES)
+
+
+def new_credential() -> tuple[str, str]:
+    """Return a new secret, and its hash as a password file has it."""
+    secret = new_secret()
+    return secret, hash_password(secret, os.urandom(SALT_BYTES))
+
+
 def hash_password(secret: str, salt: bytes) -> str:
     """Return `secret` as Mosquitto stores it: `$7$1$salt$hash`, PBKDF2 with HMAC-SHA-512 (RFC 8018).
 
@@ -56,7 +69,7 @@ def hash_password(secret: str, salt: bytes) -> str:
     admits thousands of reconnecting phones a second.
 
     Args:
-        secret: a random secret, at least `MIN_SECRET_CHARACTERS` long (`secrets.token_urlsafe(24)` is a good one).
+        secret: a random secret, at least `MIN_SECRET_CHARACTERS` long (`new_secret` makes good ones).
         salt: `SALT_BYTES` random bytes, new for each hash.
 
     Raises:

@@ -8,13 +8,12 @@ something which is not its newest state gets its newest state again, over whatev
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 
-from broker_bridge.app.ports.store import Transaction
+from broker_bridge.app.ports.store import AboutNoDecision, Transaction
 from broker_bridge.app.ports.surroundings import Clock, Log
 from broker_bridge.app.records import AuditEntry, Command, changed_command, outgoing
 from broker_bridge.app.sign import ClockSuspectError, Queue
 from broker_bridge.domain.authority import NotDelegatedError
 from broker_bridge.domain.commands import Event, Status, after
-from broker_bridge.domain.decisions import DecisionId
 from broker_bridge.domain.lanes import Lane
 from broker_bridge.domain.phones import Phone, PhoneStatus, Said, changed_phone, is_about, said_in
 from lock_protocol.acceptance import DeviceStanding, accept_hello, accept_report
@@ -22,7 +21,7 @@ from lock_protocol.acceptance.floor import MAX_VERSION_JUMP
 from lock_protocol.compiling import quick
 from lock_protocol.imei import Imei
 from lock_protocol.levels import Condition, Level, Result
-from lock_protocol.messages import Hello, LenderId, Reported
+from lock_protocol.messages import Hello, Reported
 from lock_protocol.refusals import AlreadyReleased, AuthorityRefusal, BadRoot, RootNotNext, WrongNonce
 from lock_protocol.schema import MAX_INTEGER
 
@@ -186,7 +185,7 @@ def _standing(tx: Transaction, imei: Imei) -> tuple[Phone, DeviceStanding]:
     return phone, DeviceStanding(imei=imei, device_key=phone.device_key, sequence=phone.sequence)
 
 
-class OnePhone:
+class OnePhone(AboutNoDecision):
     """A job about one phone and no decision."""
 
     __slots__ = ()
@@ -196,11 +195,6 @@ class OnePhone:
     def imeis(self) -> Collection[Imei]:
         """The one phone."""
         return (self.imei,)
-
-    @property
-    def decisions(self) -> Collection[tuple[LenderId, DecisionId]]:
-        """None."""
-        return ()
 
 
 @quick
@@ -311,7 +305,7 @@ class HearReport(OnePhone):
 
 
 @dataclass(frozen=True, slots=True)
-class MarkSent:
+class MarkSent(AboutNoDecision):
     """The job of many acknowledged publishes."""
 
     acks: Sequence[Ack]
@@ -321,11 +315,6 @@ class MarkSent:
     def imeis(self) -> Collection[Imei]:
         """All phones that were published to."""
         return [ack.imei for ack in self.acks]
-
-    @property
-    def decisions(self) -> Collection[tuple[LenderId, DecisionId]]:
-        """None."""
-        return ()
 
     def run(self, tx: Transaction) -> None:
         """Mark the commands as sent, and say when an opening is due again."""
@@ -366,17 +355,12 @@ def _is_restored_soon(command: Command, now: int) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
-class TimeOut:
+class TimeOut(AboutNoDecision):
     """The job of phones that have not answered for long. Not final: a phone may come back after a year."""
 
     imeis: Collection[Imei]
     sent_before: int
     judge: Judge
-
-    @property
-    def decisions(self) -> Collection[tuple[LenderId, DecisionId]]:
-        """None."""
-        return ()
 
     def run(self, tx: Transaction) -> None:
         """Mark those of their newest commands that are still only sent."""

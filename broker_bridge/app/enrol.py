@@ -1,13 +1,13 @@
 """Enrol: bind an IMEI to a lender, a loan, a device key and the borrower's consent."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from broker_bridge.app.confirm import OnePhone
 from broker_bridge.app.key_conflicts import KeyConflicts
 from broker_bridge.app.ports.store import Transaction
 from broker_bridge.app.reconsider import Reconsider
 from broker_bridge.app.records import AuditEntry, outgoing
-from broker_bridge.domain.decisions import DecisionId
 from broker_bridge.domain.judgement import lease_look
 from broker_bridge.domain.lanes import FIRST_LANE
 from broker_bridge.domain.loans import Loan
@@ -26,7 +26,7 @@ class EnrolmentConflictError(Exception):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Enrol:
+class Enrol(OnePhone):
     """The job of one enrolment. Enrolling the same phone again gives it a new credential and changes nothing else."""
 
     lender: LenderId
@@ -39,16 +39,6 @@ class Enrol:
     time_zone: str = ""
     reconsider: Reconsider
     key_conflicts: KeyConflicts
-
-    @property
-    def imeis(self) -> Collection[Imei]:
-        """The one phone."""
-        return (self.imei,)
-
-    @property
-    def decisions(self) -> Collection[tuple[LenderId, DecisionId]]:
-        """None."""
-        return ()
 
     def run(self, tx: Transaction) -> Phone:
         """Return the phone's row.

@@ -5,11 +5,10 @@ from collections.abc import Collection
 from dataclasses import dataclass
 
 from broker_bridge.app.ports.signing import Signer
-from broker_bridge.app.ports.store import Store, Transaction
+from broker_bridge.app.ports.store import AboutNoDecision, Store, Transaction
 from broker_bridge.app.reconsider import Reconsider, case_of
 from broker_bridge.app.records import AuditEntry, LenderRecord, Page, PolicyVersion
 from broker_bridge.domain.authority import within
-from broker_bridge.domain.decisions import DecisionId
 from broker_bridge.domain.gates import Missing
 from broker_bridge.domain.judgement import judge, needs_new_state
 from broker_bridge.domain.phones import Phone
@@ -50,7 +49,7 @@ class Tried:
 
 
 @dataclass(frozen=True, slots=True)
-class SetPolicy:
+class SetPolicy(AboutNoDecision):
     """The job of putting a lender's document in force. The same document again changes nothing."""
 
     lender: LenderId
@@ -62,11 +61,6 @@ class SetPolicy:
     @property
     def imeis(self) -> Collection[Imei]:
         """None: its phones are judged again by the scheduler, one by one."""
-        return ()
-
-    @property
-    def decisions(self) -> Collection[tuple[LenderId, DecisionId]]:
-        """None."""
         return ()
 
     def run(self, tx: Transaction) -> PolicyVersion:

@@ -131,6 +131,17 @@ class Job(Protocol[T_co]):
         """Do it. What it raises is the submitter's answer."""
 
 
+class AboutNoDecision:
+    """What makes a job one that needs no decision's record."""
+
+    __slots__ = ()
+
+    @property
+    def decisions(self) -> Collection[tuple[LenderId, DecisionId]]:
+        """None."""
+        return ()
+
+
 class Store(Protocol):
     """The database: the truth."""
 

@@ -17,7 +17,7 @@ from pydantic_settings import SettingsError as UnreadableVariableError
 from broker_bridge.adapters.mqtt.tls import ca_certificates, proof_of_broker
 from broker_bridge.adapters.policies.profiles import UnknownProfileError, profile
 from broker_bridge.addresses import is_loopback
-from broker_bridge.layers import Layer, Values, merged, origins
+from broker_bridge.setting_sources import Source, Values, merged, origins
 from lock_protocol.topics import DEFAULT_PREFIX, Topics
 
 ENV_PREFIX = "PAYLATCH_"
@@ -187,11 +187,11 @@ def configure(path: Path | None, flags: Values = NOTHING) -> Configuration:
     Raises:
         SettingsError: the file cannot be read, or something in it cannot be used.
     """
-    layers = [] if path is None else [Layer(f"file {path}", _content(path))]
-    layers += [Layer("environment", _environment()), Layer("flag", flags)]
-    where = origins(layers)
+    sources = [] if path is None else [Source(f"file {path}", _content(path))]
+    sources += [Source("environment", _environment()), Source("flag", flags)]
+    where = origins(sources)
     try:
-        return Configuration(Settings(**merged(layers)), where)
+        return Configuration(Settings(**merged(sources)), where)
     except ValidationError as error:
         faults = "; ".join(_fault(".".join(map(str, one["loc"])), one["msg"], where) for one in error.errors())
         raise SettingsError(f"{path or 'no file (--config) and environment'}: {faults}") from error

@@ -18,7 +18,7 @@ app = typer.Typer(help="The bridge's settings.", no_args_is_help=True, rich_mark
 @app.command("show", epilog="Example: paylatch config show --config bridge.toml")
 def show(*, config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Show every setting and where it comes from: the environment, the file, or its default. Secrets stay hidden."""
-    from broker_bridge.layers import options  # noqa: PLC0415 - see the package's docstring
+    from broker_bridge.setting_sources import options  # noqa: PLC0415 - see the package's docstring
     from broker_bridge.settings import without_password  # noqa: PLC0415
 
     configuration = _configuration(config)

@@ -8,7 +8,7 @@ import typer
 from paylatch.commands.outcome import USAGE, fail
 
 if TYPE_CHECKING:
-    from broker_bridge.layers import Values
+    from broker_bridge.setting_sources import Values
     from broker_bridge.settings import Settings
     from lock_protocol.imei import Imei
     from lock_protocol.messages import LenderId

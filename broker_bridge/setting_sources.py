@@ -9,24 +9,24 @@ Values = Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Layer:
+class Source:
     """What one source says."""
 
-    source: str
+    name: str
     values: Values
 
 
-def merged(layers: Sequence[Layer]) -> dict[str, Any]:
+def merged(sources: Sequence[Source]) -> dict[str, Any]:
     """Return what all say together; of two that say something about one option, the later one counts."""
     result: dict[str, Any] = {}
-    for layer in layers:
-        _put(result, layer.values)
+    for source in sources:
+        _put(result, source.values)
     return result
 
 
-def origins(layers: Sequence[Layer]) -> dict[str, str]:
+def origins(sources: Sequence[Source]) -> dict[str, str]:
     """Return which source each option's value comes from, by dotted name."""
-    return {option: layer.source for layer in layers for option, _ in options(layer.values)}
+    return {option: source.name for source in sources for option, _ in options(source.values)}
 
 
 def options(values: Values, prefix: str = "") -> Iterator[tuple[str, Any]]:

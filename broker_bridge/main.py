@@ -48,7 +48,7 @@ from broker_bridge.app.resign import refuse_older_delegations, sign_all_again
 from broker_bridge.app.results import Results
 from broker_bridge.app.retention import Retention
 from broker_bridge.app.schedule import Scheduler
-from broker_bridge.app.session import Bridge
+from broker_bridge.app.session import PhonesSession
 from broker_bridge.app.set_policy import PolicyDesk
 from broker_bridge.app.sign import Queue, SigningClock
 from broker_bridge.domain.policy import DAY_S
@@ -189,7 +189,7 @@ async def run(settings: Settings) -> None:
         metrics.watch(parts, version("paylatch"))
 
         scheduler = Scheduler(store, reconsider, log)
-        bridge = Bridge(store, deliverer, listener, signer.roots)
+        phones = PhonesSession(store, deliverer, listener, signer.roots)
         if settings.development:
             log.warning(
                 "development_mode", policy=policies.default.name, note="for this machine alone, never for real phones"
@@ -200,7 +200,7 @@ async def run(settings: Settings) -> None:
             await _run_until_told_to_stop(
                 server,
                 listening,
-                mqtt=link.run(bridge.session),
+                mqtt=link.run(phones.run),
                 credentials=credentials.run(),
                 retention=retention.run(),
                 lenders=lenders.run(intake.receive, results.session),

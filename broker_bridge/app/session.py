@@ -12,15 +12,15 @@ from broker_bridge.app.ports.store import Store
 
 
 @dataclass(frozen=True, slots=True)
-class Bridge:
-    """What runs on a connection to the broker."""
+class PhonesSession:
+    """What runs on each connection by which phones are reached."""
 
     store: Store
     deliverer: Deliverer
     listener: Listener
     roots: Sequence[PublishedRoot]
 
-    async def session(self, broker: PhonesLine, incoming: asyncio.Queue[Received], token: str | None) -> None:
+    async def run(self, broker: PhonesLine, incoming: asyncio.Queue[Received], token: str | None) -> None:
         """Work until the connection ends.
 
         Args:

@@ -27,7 +27,7 @@ from broker_bridge.app.outbox import Outbox
 from broker_bridge.app.ports.broker import BrokerUnavailableError, OnPublished, PublishRefusedError
 from broker_bridge.app.ports.store import StoreUnavailableError
 from broker_bridge.app.records import Command, Outgoing
-from broker_bridge.app.session import Bridge
+from broker_bridge.app.session import PhonesSession
 from broker_bridge.app.sign import Queue, SigningClock
 from broker_bridge.domain.decisions import Decision
 from broker_bridge.domain.phones import Phone as PhoneRow
@@ -247,10 +247,10 @@ class World:
 
     async def _session(self, connection: Connection) -> None:
         token = decode_canary(self.retained.get(TOPICS.canary, b""))
-        bridge = Bridge(self.store, self.deliverer, self.listener, roots=())
+        phones = PhonesSession(self.store, self.deliverer, self.listener, roots=())
         try:
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(bridge.session(connection, connection.incoming, token))
+                tasks.create_task(phones.run(connection, connection.incoming, token))
                 tasks.create_task(self._watch(connection))
         finally:
             connection.end()

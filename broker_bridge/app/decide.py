@@ -9,7 +9,7 @@ from broker_bridge.app.reconsider import Reconsider
 from broker_bridge.app.records import AuditEntry, RecordedDecision
 from broker_bridge.domain.authority import require_link
 from broker_bridge.domain.decisions import Decision, DecisionId
-from broker_bridge.domain.gates import Condition, Missing
+from broker_bridge.domain.gates import GateCondition, Missing
 from broker_bridge.domain.loans import Effect, Moment
 from broker_bridge.domain.phones import CommandId, Phone, changed_phone
 from lock_protocol.compiling import quick
@@ -193,6 +193,6 @@ def _held_text(held: tuple[Missing, ...]) -> str:
 def _held(text: str) -> tuple[Missing, ...]:
     entries = [] if text == _NONE else json.loads(text)
     return tuple(
-        Missing(condition=Condition(condition), detail=detail, earliest=earliest)
+        Missing(condition=GateCondition(condition), detail=detail, earliest=earliest)
         for condition, detail, earliest in entries
     )

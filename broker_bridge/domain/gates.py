@@ -10,7 +10,7 @@ from broker_bridge.domain.episode import Episode
 from broker_bridge.domain.policy import DAY_S, Gates
 
 
-class Condition(StrEnum):
+class GateCondition(StrEnum):
     """What a decision can wait for."""
 
     CONSENT = "consent"
@@ -27,7 +27,7 @@ class Condition(StrEnum):
 class Missing:
     """One condition that is not met."""
 
-    condition: Condition
+    condition: GateCondition
     detail: str
     earliest: int | None
     """When it can be met by the mere passing of time, seconds UTC; None when something has to happen first."""
@@ -58,7 +58,7 @@ def _consent(gates: Gates, evidence: AbstractSet[str]) -> Missing | None:
     if not lacking:
         return None
     detail = f"no evidence of {', '.join(lacking)} on file; enrol the phone again with it"
-    return Missing(condition=Condition.CONSENT, detail=detail, earliest=None)
+    return Missing(condition=GateCondition.CONSENT, detail=detail, earliest=None)
 
 
 def _notice(gates: Gates, episode: Episode, now: int) -> Missing | None:
@@ -66,16 +66,16 @@ def _notice(gates: Gates, episode: Episode, now: int) -> Missing | None:
         return None
     if not episode.notice_at:
         detail = "the phone has not reported that it shows the notice"
-        return Missing(condition=Condition.NOTICE_REACHED, detail=detail, earliest=None)
+        return Missing(condition=GateCondition.NOTICE_REACHED, detail=detail, earliest=None)
     detail = f"the notice must have reached the phone {_duration(gates.notice_s)} before"
-    return _at(Condition.NOTICE_PERIOD, detail, episode.notice_at + gates.notice_s, now)
+    return _at(GateCondition.NOTICE_PERIOD, detail, episode.notice_at + gates.notice_s, now)
 
 
 def _cure(gates: Gates, episode: Episode, now: int) -> Missing | None:
     ends = _cure_ends(gates, episode)
     if not gates.cure_s or ends is None:
         return None  # it has not begun: the notice is what is missing
-    return _at(Condition.CURE_PERIOD, f"the borrower has {_duration(gates.cure_s)} to pay", ends, now)
+    return _at(GateCondition.CURE_PERIOD, f"the borrower has {_duration(gates.cure_s)} to pay", ends, now)
 
 
 def _final_notice(gates: Gates, episode: Episode, now: int) -> Missing | None:
@@ -83,10 +83,10 @@ def _final_notice(gates: Gates, episode: Episode, now: int) -> Missing | None:
         return None
     if not episode.reminder_at:
         detail = "the phone has not reported that it shows the final notice (a reminder)"
-        return Missing(condition=Condition.FINAL_NOTICE, detail=detail, earliest=None)
+        return Missing(condition=GateCondition.FINAL_NOTICE, detail=detail, earliest=None)
     begins = max(episode.reminder_at, _cure_ends(gates, episode) or 0)
     detail = f"the final notice must stand for {_duration(gates.final_notice_s)} after the cure period"
-    return _at(Condition.FINAL_NOTICE, detail, begins + gates.final_notice_s, now)
+    return _at(GateCondition.FINAL_NOTICE, detail, begins + gates.final_notice_s, now)
 
 
 def _cure_ends(gates: Gates, episode: Episode) -> int | None:
@@ -98,10 +98,10 @@ def _quiet(gates: Gates, zone: ZoneInfo, now: int) -> Missing | None:
     until = 0 if gates.quiet is None else gates.quiet.until(now, zone)
     if not until:
         return None
-    return Missing(condition=Condition.QUIET_HOURS, detail=f"it is night in {zone.key}", earliest=until)
+    return Missing(condition=GateCondition.QUIET_HOURS, detail=f"it is night in {zone.key}", earliest=until)
 
 
-def _at(condition: Condition, detail: str, earliest: int, now: int) -> Missing | None:
+def _at(condition: GateCondition, detail: str, earliest: int, now: int) -> Missing | None:
     return None if now >= earliest else Missing(condition=condition, detail=detail, earliest=earliest)
 
 

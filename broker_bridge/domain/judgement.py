@@ -14,7 +14,7 @@ from lock_protocol.levels import Level, Reason, Signals
 from lock_protocol.messages import DesiredState, Notice
 
 from broker_bridge.domain.episode import Episode
-from broker_bridge.domain.gates import Condition, Missing, missing
+from broker_bridge.domain.gates import GateCondition, Missing, missing
 from broker_bridge.domain.loans import Loan
 from broker_bridge.domain.policy import DAY_S, Lease, Policy, Wish
 
@@ -151,8 +151,8 @@ def _caps(case: Case, wanted: Level, now: int) -> list[tuple[Level, Reason, Miss
     holds = case.loan.holds
     asked = max(wanted, case.episode.granted)
     kinds = (
-        (holds.grace, Reason.GRACE, Condition.GRACE, "a grace period has been granted"),
-        (holds.dispute, Reason.DISPUTE, Condition.DISPUTE, "the debt is in dispute"),
+        (holds.grace, Reason.GRACE, GateCondition.GRACE, "a grace period has been granted"),
+        (holds.dispute, Reason.DISPUTE, GateCondition.DISPUTE, "the debt is in dispute"),
     )
     return [
         (hold.cap, reason, Missing(condition=condition, detail=detail, earliest=hold.until))

@@ -12,7 +12,7 @@ from broker_bridge.app.decide import Decided
 from broker_bridge.app.reconsider import case_of
 from broker_bridge.app.schedule import Scheduler
 from broker_bridge.domain.decisions import Decision, DecisionId, DecisionType, Payment
-from broker_bridge.domain.gates import Condition
+from broker_bridge.domain.gates import GateCondition
 from broker_bridge.domain.judgement import Judgement, judge
 from broker_bridge.domain.phones import Phone
 from lock_protocol.levels import Level, Signals
@@ -182,7 +182,7 @@ class Desk:
         return judge(self.office.policy, case_of(self.row, record), self.clock.now())
 
     @property
-    def missing(self) -> set[Condition]:
+    def missing(self) -> set[GateCondition]:
         """What the wanted level waits for."""
         return {one.condition for one in self.judgement.missing}
 

@@ -8,7 +8,7 @@ import pytest
 
 from broker_bridge.app.decide import Decided
 from broker_bridge.domain.decisions import DecisionType
-from broker_bridge.domain.gates import Condition
+from broker_bridge.domain.gates import GateCondition
 from lock_protocol.levels import Level
 from tests.loopback.desk import DAY, HOUR, Desk, policy_text
 
@@ -19,7 +19,7 @@ U, N, R, X, L = Level.UNLOCKED, Level.NOTICE, Level.REMINDER, Level.RESTRICTED, 
 class Gate:
     """One condition: a policy that has it, what brings about the decision, and what meets it in the end."""
 
-    condition: Condition
+    condition: GateCondition
     document: str
     waits_at: Level
     """The level that the phone shows until then."""
@@ -64,7 +64,7 @@ def at_night(desk: Desk) -> None:
 
 GATES = [
     Gate(
-        condition=Condition.NOTICE_REACHED,
+        condition=GateCondition.NOTICE_REACHED,
         document=policy_text("", "[gates]\nnotice_reached_hours = 0"),
         before=Desk.cut,
         waits_at=U,
@@ -73,28 +73,28 @@ GATES = [
         timed=False,
     ),
     Gate(
-        condition=Condition.NOTICE_PERIOD,
+        condition=GateCondition.NOTICE_PERIOD,
         document=policy_text("", "[gates]\nnotice_reached_hours = 72"),
         waits_at=R,
         almost=until(71 * HOUR),
         meet=until(2 * HOUR),
     ),
     Gate(
-        condition=Condition.CURE_PERIOD,
+        condition=GateCondition.CURE_PERIOD,
         document=policy_text("", "[gates]\nnotice_reached_hours = 0\ncure_days = 21"),
         waits_at=R,
         almost=until(21 * DAY - HOUR),
         meet=until(2 * HOUR),
     ),
     Gate(
-        condition=Condition.FINAL_NOTICE,
+        condition=GateCondition.FINAL_NOTICE,
         document=policy_text("", "[gates]\nnotice_reached_hours = 0\ncure_days = 21\nfinal_notice_hours = 168"),
         waits_at=R,
         almost=until(28 * DAY - HOUR),
         meet=until(2 * HOUR),
     ),
     Gate(
-        condition=Condition.QUIET_HOURS,
+        condition=GateCondition.QUIET_HOURS,
         document=policy_text("", '[gates]\nquiet_hours = ["21:00", "08:00"]'),
         before=at_night,
         waits_at=R,
@@ -102,7 +102,7 @@ GATES = [
         meet=until(2 * HOUR),
     ),
     Gate(
-        condition=Condition.CONSENT,
+        condition=GateCondition.CONSENT,
         document=policy_text("", '[gates]\nconsent = ["contract", "device_lock"]'),
         waits_at=R,
         almost=until(40 * DAY),
@@ -110,7 +110,7 @@ GATES = [
         timed=False,
     ),
     Gate(
-        condition=Condition.GRACE,
+        condition=GateCondition.GRACE,
         document=policy_text(),
         before=grant,
         waits_at=U,
@@ -118,7 +118,7 @@ GATES = [
         meet=until(2 * HOUR),
     ),
     Gate(
-        condition=Condition.DISPUTE,
+        condition=GateCondition.DISPUTE,
         document=policy_text(),
         before=dispute,
         waits_at=U,
@@ -169,8 +169,8 @@ def test_the_answer_names_what_is_wanted_and_what_is_missing(desk: Desk, gate: G
     decided = desk.overdue(95)
     # What is answered at once, before the phone has said that it shows the notice, is that this is missing.
     first = gate.condition
-    if first in (Condition.NOTICE_PERIOD, Condition.CURE_PERIOD):
-        first = Condition.NOTICE_REACHED
+    if first in (GateCondition.NOTICE_PERIOD, GateCondition.CURE_PERIOD):
+        first = GateCondition.NOTICE_REACHED
     assert (decided.wanted, decided.effect) == (L, "applied")
     assert first in {one.condition for one in decided.held}
     assert all(one.detail for one in decided.held)

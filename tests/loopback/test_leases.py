@@ -12,7 +12,7 @@ from broker_bridge.app.ports.store import Transaction
 from broker_bridge.app.sign import ClockSuspectError
 from broker_bridge.domain.authority import LinkNotDelegatedError, NotDelegatedError
 from broker_bridge.domain.decisions import Decision, DecisionId, DecisionType, Payment
-from broker_bridge.domain.gates import Condition as Gate
+from broker_bridge.domain.gates import GateCondition
 from broker_bridge.domain.phones import Phone
 from device_sim.identities import simulated_imei
 from lock_protocol.levels import Condition, Level, Reason, Signals
@@ -442,7 +442,7 @@ def test_arrears_wait_for_their_gates_while_a_phone_is_lost(opened: Open) -> Non
     desk.pass_time(10 * DAY)
     desk.tell(DecisionType.RECOVERED)
     # The borrower was told of a loss meanwhile, and of no arrears.
-    assert (desk.level, desk.missing) == (R, {Gate.NOTICE_PERIOD})
+    assert (desk.level, desk.missing) == (R, {GateCondition.NOTICE_PERIOD})
 
 
 def test_a_grace_period_that_is_granted_while_a_phone_is_lost_keeps_the_level_of_its_arrears(opened: Open) -> None:
@@ -501,7 +501,7 @@ def test_a_due_notice_counts_as_no_notice_of_arrears(opened: Open) -> None:
     desk.pass_time(9 * DAY)
     assert desk.level is N
     desk.overdue(95)
-    assert (desk.level, desk.missing) == (R, {Gate.NOTICE_PERIOD})
+    assert (desk.level, desk.missing) == (R, {GateCondition.NOTICE_PERIOD})
 
 
 # --- sent again ----------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from broker_bridge.adapters.policies.profiles import profile_document
-from broker_bridge.domain.gates import Condition
+from broker_bridge.domain.gates import GateCondition
 from lock_protocol.levels import Level
 from tests.loopback.desk import DAY, HOUR, Desk
 
@@ -52,7 +52,7 @@ def test_a_lender_that_reports_late_waits_21_days_and_then_7_more(desk: Desk) ->
     desk.overdue(120)
     assert desk.level is R
     desk.pass_time(21 * DAY)
-    assert (desk.level, desk.missing) == (R, {Condition.FINAL_NOTICE})
+    assert (desk.level, desk.missing) == (R, {GateCondition.FINAL_NOTICE})
     desk.pass_time(7 * DAY - 1)
     assert desk.level is R
     desk.pass_time(1)
@@ -74,7 +74,7 @@ def test_time_that_is_over_at_night_restricts_in_the_morning(desk: Desk) -> None
     desk.pass_time(11 * HOUR)
     desk.overdue(120)
     desk.pass_time(28 * DAY)
-    assert (desk.level, desk.missing) == (R, {Condition.QUIET_HOURS})
+    assert (desk.level, desk.missing) == (R, {GateCondition.QUIET_HOURS})
     desk.pass_time(9 * HOUR - 1)
     assert desk.level is R
     desk.pass_time(1)
@@ -119,4 +119,4 @@ def test_without_consent_to_this_very_measure_nothing_is_restricted(bare: Desk) 
     bare.enrol()
     bare.overdue(120)
     bare.pass_time(29 * DAY)
-    assert (bare.level, bare.missing - {Condition.QUIET_HOURS}) == (R, {Condition.CONSENT})
+    assert (bare.level, bare.missing - {GateCondition.QUIET_HOURS}) == (R, {GateCondition.CONSENT})

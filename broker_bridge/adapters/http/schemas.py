@@ -13,7 +13,7 @@ from typing_extensions import TypedDict
 from broker_bridge.domain.access import Scope
 from broker_bridge.domain.commands import Status
 from broker_bridge.domain.decisions import DecisionType
-from broker_bridge.domain.gates import Condition as GateCondition
+from broker_bridge.domain.gates import GateCondition
 from broker_bridge.domain.imports import Format, ImportState
 from broker_bridge.domain.loans import Effect
 from broker_bridge.domain.phones import PhoneStatus

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from broker_bridge.adapters.http.bodies import DECISION_BODIES, MAX_LIST
 from broker_bridge.domain.commands import Status
-from broker_bridge.domain.gates import Condition
+from broker_bridge.domain.gates import GateCondition
 from broker_bridge.domain.loans import Effect
 from lock_protocol.levels import Level, Reason
 from lock_protocol.topics import DEFAULT_PREFIX
@@ -223,7 +223,7 @@ _IMEI: Final[Schema] = {"type": "string", "pattern": "^[0-9]{15}$"}
 
 
 def _decided() -> Schema:
-    missing = {"condition": {"enum": [one.value for one in Condition]}, "detail": _TEXT, "earliest": _TIME}
+    missing = {"condition": {"enum": [one.value for one in GateCondition]}, "detail": _TEXT, "earliest": _TIME}
     held = {
         "level": _names(Level),
         "missing": {"type": "array", "minItems": 1, "items": _object(missing)},

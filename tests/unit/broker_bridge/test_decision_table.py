@@ -9,7 +9,7 @@ import pytest
 
 from broker_bridge.adapters.http.bodies import DECISION_BODIES, DecisionBody
 from broker_bridge.domain.decisions import DecisionType, Payment
-from broker_bridge.domain.gates import Condition
+from broker_bridge.domain.gates import GateCondition
 from broker_bridge.domain.loans import Effect
 from tests.unit.broker_bridge.told import ARRIVAL, Told, decision, decisions
 
@@ -103,4 +103,4 @@ def test_every_field_of_every_type_is_described(kind: str) -> None:
 
 
 def test_every_condition_of_the_examples_exists() -> None:
-    assert set(re.findall(r'"condition": "([a-z_]+)"', DOCUMENT)) <= set(Condition)
+    assert set(re.findall(r'"condition": "([a-z_]+)"', DOCUMENT)) <= set(GateCondition)

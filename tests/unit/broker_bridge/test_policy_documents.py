@@ -16,7 +16,7 @@ from broker_bridge.adapters.policies.profiles import (
     profile_names,
 )
 from broker_bridge.adapters.policies.reading import _Document, read_policy
-from broker_bridge.domain.gates import Condition
+from broker_bridge.domain.gates import GateCondition
 from broker_bridge.domain.policy import OFFLINE_LOCK_DAYS, WARNING_DAYS, Policy, PolicyError
 from lock_protocol.levels import Level
 
@@ -306,11 +306,11 @@ def test_every_key_is_in_the_manual(heading: str, key: str) -> None:
 def test_the_manual_names_no_key_that_is_not_there() -> None:
     body = MANUAL.split("## The format\n")[1].split("\n## ")[0]
     named = set(re.findall(r"^\| `([a-z_]+)` \|", body, re.MULTILINE))
-    assert named - set(Condition) == {key for _, key in tables()} - set(Condition)
+    assert named - set(GateCondition) == {key for _, key in tables()} - set(GateCondition)
 
 
-@pytest.mark.parametrize("condition", Condition, ids=str)
-def test_every_condition_is_in_the_manual(condition: Condition) -> None:
+@pytest.mark.parametrize("condition", GateCondition, ids=str)
+def test_every_condition_is_in_the_manual(condition: GateCondition) -> None:
     assert f"| `{condition}` |" in MANUAL
 
 

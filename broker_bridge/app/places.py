@@ -23,7 +23,7 @@ _Kind = tuple[LenderId, bool]
 
 
 @dataclass(slots=True)
-class Places:
+class LenderPlaces:
     """The places of all lenders. Each lender has two kinds: for what can raise a level, and for the rest."""
 
     _places: defaultdict[_Kind, asyncio.Semaphore] = field(

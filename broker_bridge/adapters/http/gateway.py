@@ -18,7 +18,7 @@ from broker_bridge.app.decide import Decide, Decided
 from broker_bridge.app.enrol import Enrol
 from broker_bridge.app.import_worker import ImportWorker
 from broker_bridge.app.key_conflicts import KeyConflicts
-from broker_bridge.app.places import Places
+from broker_bridge.app.places import LenderPlaces
 from broker_bridge.app.ports.store import Store
 from broker_bridge.app.ports.surroundings import Clock
 from broker_bridge.app.reconsider import Reconsider
@@ -57,7 +57,7 @@ class Gateway:
     broker: PhonesBroker
     metrics: Metrics
     imports: ImportWorker
-    places: Places = field(default_factory=Places)
+    places: LenderPlaces = field(default_factory=LenderPlaces)
 
     async def decide(self, decision: Decision, *, way: Way = "http") -> Decided:
         """Take one decision; by MQTT, its lender is told of each step of what follows."""

@@ -22,7 +22,7 @@ class Desk:
 
     read: Callable[[object, LenderId], Decision]
     decide: Callable[[Decision], Job[Decided]]
-    rehearse: Callable[[Decision], Job[Decided]]
+    dry_run: Callable[[Decision], Job[Decided]]
     """The same, signing nothing."""
     answer: Callable[[Decided], dict[str, Any]]
     refusal: Callable[[Exception], dict[str, Any]]

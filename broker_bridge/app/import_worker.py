@@ -240,7 +240,7 @@ class ImportWorker:
         return again
 
     def _job(self, one: Import, row: FileRow, decision: Decision) -> ImportedDecision:
-        job = self.desk.rehearse(decision) if one.upload.dry_run else self.desk.decide(decision)
+        job = self.desk.dry_run(decision) if one.upload.dry_run else self.desk.decide(decision)
         return ImportedDecision(job, self.desk, one, row.number)
 
     def _book(self, one: Import, row: FileRow, decision: Decision, result: Outcome | Exception, tally: _Tally) -> None:

@@ -40,7 +40,7 @@ class WouldChange:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tried:
+class DryRunPage:
     """One page of a dry run."""
 
     judged: int
@@ -134,7 +134,7 @@ class PolicyDesk:
             return before
         return await self.store.commit(SetPolicy(lender, document, set_by, policy.name, self.reconsider))
 
-    async def dry_run(self, lender: LenderId, document: str, after: str, limit: int) -> Tried:
+    async def dry_run(self, lender: LenderId, document: str, after: str, limit: int) -> DryRunPage:
         """Return what a document would change for a lender's phones if it came into force now, page by page.
 
         Raises:
@@ -147,11 +147,11 @@ class PolicyDesk:
         for number, phone in enumerate(page.items):
             if number % _A_BREATH == 0:
                 await asyncio.sleep(0)  # payments and hellos go on meanwhile
-            if (one := self._try(policy, phone, record, now)) is not None:
+            if (one := self._would_change(policy, phone, record, now)) is not None:
                 changed.append(one)
-        return Tried(judged=len(page.items), would_change=changed, next_token=page.next_token)
+        return DryRunPage(judged=len(page.items), would_change=changed, next_token=page.next_token)
 
-    def _try(self, policy: Policy, phone: Phone, record: LenderRecord, now: int) -> WouldChange | None:
+    def _would_change(self, policy: Policy, phone: Phone, record: LenderRecord, now: int) -> WouldChange | None:
         judgement = judge(policy, case_of(phone, record), now)
         wish = within(judgement.wish, self.signer.delegation(phone.lender), now)
         state = phone.desired.state

@@ -271,7 +271,7 @@ class WouldChange:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Tried:
+class DryRunPage:
     """What a policy would make of some phones: a page of a dry run."""
 
     judged: int

@@ -15,13 +15,13 @@ import httpx
 from paylatch.client.answers import (
     Command,
     Decided,
+    DryRunPage,
     Enrolled,
     Event,
     Phone,
     PolicyCheck,
     PolicyDocument,
     PolicyVersion,
-    Tried,
     read,
 )
 from paylatch.client.decisions import DecisionLike, body_of
@@ -195,7 +195,7 @@ class Bridge:
         return items(PolicyVersion, "versions")(await self._requests.ask("GET", "/v1/policy/versions"))
 
     async def set_policy(self, document: str) -> PolicyDocument:
-        """Put a document in force: all phones are judged by it within moments. See first what `try_policy` says.
+        """Put a document in force: all phones are judged by it within moments. See first what `dry_run_policy` says.
 
         Raises:
             InvalidError: it is no policy, or not one that this bridge allows; the message names the lines.
@@ -207,7 +207,7 @@ class Bridge:
         answer = await self._requests.ask("POST", "/v1/policy/check", content=document, headers=_TOML)
         return read(PolicyCheck, answer)
 
-    async def try_policy(self, document: str, page_size: int = POLICY_PAGE) -> AsyncIterator[Tried]:
+    async def dry_run_policy(self, document: str, page_size: int = POLICY_PAGE) -> AsyncIterator[DryRunPage]:
         """Yield which phones a document would change if it came into force now, a page of phones at a time.
 
         Raises:
@@ -215,7 +215,7 @@ class Bridge:
         """
         content = {"content": document, "headers": _TOML}
         async for page in self._requests.pages("POST", "/v1/policy/dry-run", page_size, **content):
-            yield read(Tried, page)
+            yield read(DryRunPage, page)
 
     # --- the bridge itself --------------------------------------------------------------------------------------------
 

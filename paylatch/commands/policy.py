@@ -12,7 +12,7 @@ from paylatch.commands.show import show_json, show_table
 from paylatch.commands.words import moment
 
 if TYPE_CHECKING:
-    from paylatch.client import Bridge, PolicyCheck, Tried, WouldChange
+    from paylatch.client import Bridge, DryRunPage, PolicyCheck, WouldChange
 
 app = typer.Typer(
     help="The rules: which arrears lead to which level, and when.", no_args_is_help=True, rich_markup_mode=None
@@ -102,7 +102,7 @@ def dry_run(
     from paylatch.client import to_json  # noqa: PLC0415 - see the package's docstring
 
     document = text_of(file)
-    pages = ask(url, key_file, lambda bridge: _tried(bridge, document))
+    pages = ask(url, key_file, lambda bridge: _dry_run(bridge, document))
     judged, changes = sum(page.judged for page in pages), [one for page in pages for one in page.would_change]
     if as_json:
         show_json({"judged": judged, "would_change": [to_json(one) for one in changes]})
@@ -150,7 +150,7 @@ def _read(document: str) -> "PolicyCheck":
     return PolicyCheck(valid=True, name=policy.name, faults=())
 
 
-async def _tried(bridge: "Bridge", document: str) -> "list[Tried]":
+async def _dry_run(bridge: "Bridge", document: str) -> "list[DryRunPage]":
     from rich.console import Console  # noqa: PLC0415 - see the package's docstring
     from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn  # noqa: PLC0415
 
@@ -159,7 +159,7 @@ async def _tried(bridge: "Bridge", document: str) -> "list[Tried]":
     pages = []
     with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as progress:
         bar = progress.add_task("judging", total=None)
-        async for page in bridge.try_policy(document):
+        async for page in bridge.dry_run_policy(document):
             pages.append(page)
             progress.advance(bar, page.judged)
     return pages

@@ -48,7 +48,7 @@ async def probed(broker: RealBroker, cafile: Path | None) -> str:
 async def test_a_bridge_is_connected_once_its_broker_proves_itself(secured: TlsBroker, tmp_path: Path) -> None:
     installed = await install(secured.broker, tmp_path, tls=secured.by_tls)
     secured.authority.issue(secured.certfile, begins=-2 * DAY, ends=-DAY)
-    secured.broker.process.reload()
+    secured.broker.reload()
     *_, found = await check(configure(installed.settings).settings, online=True)
     assert (found.severity, found.about) == (Severity.ERROR, "broker")
     assert "certificate has expired" in found.text
@@ -56,7 +56,7 @@ async def test_a_bridge_is_connected_once_its_broker_proves_itself(secured: TlsB
         for event in ("broker_disconnected", "lenders_disconnected"):
             assert "certificate has expired" in (await bridge.logged(event))["error"]
         secured.authority.issue(secured.certfile)
-        secured.broker.process.reload()
+        secured.broker.reload()
         await bridge.is_connected()
         assert await bridge.terminate() == 0
     *_, found = await check(configure(installed.settings).settings, online=True)
@@ -104,7 +104,7 @@ async def test_what_the_document_says_of_certificates_works(
     for name in ("server.pem", "server.key"):
         # Over what is there, with the rights that the broker's account has to it.
         (secured.certfile.parent / name).write_bytes((made / name).read_bytes())
-    secured.broker.process.reload()
+    secured.broker.reload()
     commented = {line.lstrip("# ") for line in resources.MOSQUITTO_CONF.read_text().splitlines()}
     assert set(lines.splitlines()) <= commented
     monkeypatch.chdir(made)
@@ -126,7 +126,7 @@ FAULTS: dict[str, tuple[dict[str, Any], str]] = {
 async def test_what_is_wrong_with_a_certificate_is_said(secured: TlsBroker, fault: str) -> None:
     certificate, says = FAULTS[fault]
     secured.authority.issue(secured.certfile, **certificate)
-    secured.broker.process.reload()
+    secured.broker.reload()
     where = f"{LOOPBACK}:{secured.broker.services_port}"
     assert await probed(secured.broker, secured.authority.cafile) == f"{where}: the server's certificate {says}"
 

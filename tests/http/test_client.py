@@ -175,12 +175,12 @@ async def test_a_policy_is_checked_tried_and_put_in_force(api: Api, bridge: Brid
     assert faulty.faults
     assert (await bridge.check_policy(WITH_GATES)).valid
     await bridge.decide(OVERDUE)
-    tried = [page async for page in bridge.try_policy(WITH_GATES, page_size=1)]
-    assert sum(page.judged for page in tried) == 1
+    pages = [page async for page in bridge.dry_run_policy(WITH_GATES, page_size=1)]
+    assert sum(page.judged for page in pages) == 1
     raw = await api.http.post(
         "/v1/policy/dry-run", content=WITH_GATES, headers=api.headers | {"Content-Type": "application/toml"}
     )
-    assert [to_json(one) for page in tried for one in page.would_change] == raw.json()["would_change"] != []
+    assert [to_json(one) for page in pages for one in page.would_change] == raw.json()["would_change"] != []
     assert await bridge.policy_versions() == []
     put = await bridge.set_policy(WITH_GATES)
     assert await bridge.set_policy(WITH_GATES) == put

@@ -338,7 +338,7 @@ class WouldChangeAnswer(TypedDict):
     """Which parts of its state would be others: level, reason, notice, remind, lease."""
 
 
-class TriedAnswer(TypedDict):
+class DryRunAnswer(TypedDict):
     """A page of a dry run."""
 
     judged: int

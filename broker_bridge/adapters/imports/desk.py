@@ -10,6 +10,7 @@ from broker_bridge.adapters.http.bodies import decision_of
 from broker_bridge.adapters.http.problems import EXPECTED, ProblemError, problem_of
 from broker_bridge.adapters.metrics.meters import Meters
 from broker_bridge.app.decide import Decide
+from broker_bridge.app.dry_run import dry_run_queue
 from broker_bridge.app.import_rows import Desk
 from broker_bridge.app.import_worker import ImportWorker
 from broker_bridge.app.imports import Intake
@@ -17,7 +18,6 @@ from broker_bridge.app.ports.imports import Imports, Spool, UnreadableFileError
 from broker_bridge.app.ports.store import Store
 from broker_bridge.app.ports.surroundings import Log
 from broker_bridge.app.reconsider import Reconsider
-from broker_bridge.app.rehearse import rehearsal_of
 
 
 def import_worker(
@@ -31,7 +31,7 @@ def import_worker(
     keep_s: int,
 ) -> ImportWorker:
     """Return a worker that takes decisions as the routes do."""
-    rehearsing = replace(reconsider, queue=rehearsal_of(reconsider.queue))
+    dry = replace(reconsider, queue=dry_run_queue(reconsider.queue))
     clock, awake = reconsider.clock, asyncio.Event()
     return ImportWorker(
         store=store,
@@ -40,7 +40,7 @@ def import_worker(
         desk=Desk(
             read=decision_of,
             decide=lambda decision: Decide(decision, reconsider),
-            rehearse=lambda decision: Decide(decision, rehearsing),
+            dry_run=lambda decision: Decide(decision, dry),
             answer=lambda decided: {**decided_answer(decided)},
             refusal=_refusal,
             refusals=EXPECTED,

@@ -7,7 +7,7 @@ from typing import Annotated
 import pytest
 from pydantic import AfterValidator, Field
 
-from broker_bridge.layers import options
+from broker_bridge.setting_sources import options
 from broker_bridge.settings import BrokerSettings, Section, Settings
 from broker_bridge.settings_document import part, text
 

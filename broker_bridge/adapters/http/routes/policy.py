@@ -12,18 +12,18 @@ from broker_bridge.adapters.http.documented import extra, text_body
 from broker_bridge.adapters.http.gateway import Gateway
 from broker_bridge.adapters.http.paging import PhonesToken
 from broker_bridge.adapters.http.problems import not_found
-from broker_bridge.adapters.http.schemas import CheckedAnswer, PolicyAnswer, PolicyVersionsAnswer, TriedAnswer
+from broker_bridge.adapters.http.schemas import CheckedAnswer, DryRunAnswer, PolicyAnswer, PolicyVersionsAnswer
 from broker_bridge.adapters.policies.profiles import profile_document
 from broker_bridge.adapters.policies.reading import MAX_BYTES
 from broker_bridge.app.set_policy import PolicyRefusedError
 from broker_bridge.domain.policy import PolicyError
 
-MAX_TRIED = 5000
+MAX_DRY_RUN = 5000
 MAX_VERSION = 2**31 - 1
 TOML: Final = "application/toml"
 
 VersionPath = Annotated[int, Path(ge=1, le=MAX_VERSION, description="1 is the first that you have set.")]
-TriedSize = Annotated[int, Query(ge=1, le=MAX_TRIED, description="How many phones to judge at most.")]
+DryRunSize = Annotated[int, Query(ge=1, le=MAX_DRY_RUN, description="How many phones to judge at most.")]
 
 
 _POLICY: Final = {"type": "string", "format": "paylatch-policy"}
@@ -79,16 +79,16 @@ def routes(gateway: Gateway) -> APIRouter:
         return {"valid": True, "name": policy.name, "faults": []}
 
     @router.post("/policy/dry-run", openapi_extra=document("invalid-policy", "policy-refused", "no-signing-keys"))
-    async def try_policy(
-        request: Request, caller: PhoneReader, page_size: TriedSize = 1000, page_token: PhonesToken = ""
-    ) -> TriedAnswer:
+    async def dry_run_policy(
+        request: Request, caller: PhoneReader, page_size: DryRunSize = 1000, page_token: PhonesToken = ""
+    ) -> DryRunAnswer:
         """Tell which phones would change if a document came into force now; `page_size` phones are judged at a time."""
         text = await read_text(request, TOML, MAX_BYTES)
-        tried = await gateway.policies.dry_run(caller.lender, text, page_token, page_size)
+        page = await gateway.policies.dry_run(caller.lender, text, page_token, page_size)
         return {
-            "judged": tried.judged,
-            "would_change": [would_change_answer(one) for one in tried.would_change],
-            "next_page_token": tried.next_token,
+            "judged": page.judged,
+            "would_change": [would_change_answer(one) for one in page.would_change],
+            "next_page_token": page.next_token,
         }
 
     return router

@@ -1,6 +1,6 @@
-"""Rehearsing: everything that queueing a state does, except for using a key or the newest signed time.
+"""A dry run: everything that queueing a state does, except for using a key or the newest signed time.
 
-What comes out is valid for nothing; whoever rehearses sees to it that none of it is committed.
+What comes out is valid for nothing; whoever runs it sees to it that none of it is committed.
 """
 
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from broker_bridge.domain.lanes import Lane
 from lock_protocol.messages import Delegation, DesiredState, Fresh, LenderId
 
 
-def rehearsal_of(queue: Queue) -> Queue:
+def dry_run_queue(queue: Queue) -> Queue:
     """Return a queue that signs nothing."""
     return Queue(_NoKeys(queue.signer), _Watch(queue.clock), queue.clock)
 

@@ -1,30 +1,28 @@
 """The lenders' connection: decisions come in on it, results go out.
 
 A connection of its own, so that a lender's flood waits in a queue of its own at the broker, and no phone's hello behind
-it. For the same reason nothing of it goes through aiomqtt's one queue: what comes is handed over at once, to somebody
-who keeps it by lender.
+it. What comes is handed over at once, to somebody who keeps it by lender, and acknowledged: the broker delivers in one
+order for all lenders, so whatever waited for its acknowledgement would have the others' decisions wait at the broker.
 """
 
 import asyncio
-import math
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 from random import Random
-from typing import Any
 
-from paho.mqtt.client import Client as PahoClient
-from paho.mqtt.client import MQTTMessage
-
-from broker_bridge.adapters.mqtt.client import LIVE, BrokerAddress, Client, Session, answered, entered
+from broker_bridge.adapters.mqtt.client import (
+    KEEP_ALIVE_S,
+    BrokerAddress,
+    BrokerConnection,
+    Receive,
+    answered,
+    fresh,
+)
 from broker_bridge.adapters.mqtt.supervising import Supervisor
 from broker_bridge.app.hear import Received
-from broker_bridge.app.ports.broker import Broker, BrokerUnavailableError
+from broker_bridge.app.ports.broker import Broker
 from broker_bridge.app.ports.surroundings import Log
-from broker_bridge.app.results import RESULT_WINDOW
 from lock_protocol.topics import Topics
-
-Receive = Callable[[Received], None]
-"""Takes a message as it comes; must neither wait nor fail."""
+from mqtt_transport import Connector, Login
 
 
 class LendersLink:
@@ -32,9 +30,15 @@ class LendersLink:
 
     def __init__(self, address: BrokerAddress, topics: Topics, *, random: Random, log: Log) -> None:
         """Take the bridge's address; the client id of this connection follows from the one in it."""
-        self._address = replace(address, client_id=f"{address.client_id}-lenders")
+        self._login = Login(
+            client_id=f"{address.client_id}-lenders",
+            username=address.username,
+            password=address.password,
+            keep_alive_s=KEEP_ALIVE_S,
+        )
         self._topics = topics
-        self._supervisor = Supervisor("lenders_connected", "lenders_disconnected", self._address, random, log)
+        self._connector = Connector(address.host, address.port, address.tls)
+        self._supervisor = Supervisor("lenders_connected", "lenders_disconnected", address, random, log)
 
     @property
     def connected(self) -> bool:
@@ -51,31 +55,20 @@ class LendersLink:
         await self._supervisor.run(lambda: self._one_connection(receive, on_session))
 
     async def _one_connection(self, receive: Receive, on_session: Callable[[Broker], Awaitable[None]]) -> None:
-        client = _LendersClient(self._address, receive)
-        async with entered(client), asyncio.TaskGroup() as tasks:
-            tasks.create_task(_until_it_ends(client), name="lenders.read")
-            tasks.create_task(self._serve(client, on_session), name="lenders.session")
+        def take(received: Received) -> None:
+            receive(received)
+            received.acknowledge()
 
-    async def _serve(self, client: Client, on_session: Callable[[Broker], Awaitable[None]]) -> None:
-        await answered(client.subscribe(self._topics.all_decisions, options=LIVE, timeout=math.inf))
+        lenders = BrokerConnection(take)
+        await lenders.open(self._connector, self._login)
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(lenders.until_closed(), name="lenders.watch")
+                tasks.create_task(self._serve(lenders, on_session), name="lenders.session")
+        finally:
+            await lenders.close()
+
+    async def _serve(self, lenders: BrokerConnection, on_session: Callable[[Broker], Awaitable[None]]) -> None:
+        await answered(lenders.subscribe(fresh(self._topics.all_decisions)))
         self._supervisor.ready()
-        await on_session(Session(client))
-
-
-async def _until_it_ends(client: Client) -> None:
-    """Wait for the end of the connection: no message ever comes this way."""
-    async for _ in client.messages:
-        pass
-    raise BrokerUnavailableError("the connection ended")
-
-
-class _LendersClient(Client):
-    """A client that hands over each message as soon as it has been read from the connection."""
-
-    def __init__(self, address: BrokerAddress, receive: Receive) -> None:
-        super().__init__(address, window=RESULT_WINDOW)
-        self._receive = receive
-
-    def _on_message(self, client: PahoClient, userdata: Any, message: MQTTMessage) -> None:
-        del client, userdata
-        self._receive(Received(message.topic, bytes(message.payload), bool(message.retain)))
+        await on_session(lenders)

@@ -10,7 +10,7 @@ from contextlib import suppress
 from importlib.metadata import version
 from random import Random
 
-from broker_bridge.adapters.mqtt.client import BrokerAddress, answered
+from broker_bridge.adapters.mqtt.client import KEEP_ALIVE_S, BrokerAddress, answered, fresh
 from broker_bridge.adapters.mqtt.phones_connection import RECEIVE_MAXIMUM, Incoming, PhonesConnection
 from broker_bridge.adapters.mqtt.supervising import Supervisor
 from broker_bridge.app.canary import decode_canary
@@ -19,7 +19,6 @@ from broker_bridge.app.ports.surroundings import Log
 from lock_protocol.topics import PhoneTopic, Topics
 from mqtt_transport import Connector, Login, Subscription, Will
 
-KEEP_ALIVE_S = 30
 GOODBYE_S = 1.0
 """How long a bridge that ends waits for the broker to take its last word."""
 
@@ -97,8 +96,8 @@ class Link:
         token = await self._until_barrier(phones.incoming)
         await phones.unsubscribe(canary, barrier)
         await phones.subscribe(
-            _fresh(self._topics.all_phones(PhoneTopic.HELLO)),
-            _fresh(self._topics.all_phones(PhoneTopic.REPORTED)),
+            fresh(self._topics.all_phones(PhoneTopic.HELLO)),
+            fresh(self._topics.all_phones(PhoneTopic.REPORTED)),
             # Not its own publishes: so whatever comes was put there by somebody else.
             Subscription(topic_filter=self._topics.all_phones(PhoneTopic.DESIRED), retained=False, own=False),
         )
@@ -113,11 +112,6 @@ class Link:
             if received.topic == self._topics.barrier:
                 return token
             token = decode_canary(received.payload)
-
-
-def _fresh(topic_filter: str) -> Subscription:
-    """Return a subscription to nothing from before; what comes says whether it was meant to be kept."""
-    return Subscription(topic_filter=topic_filter, retained=False, flag_as_published=True)
 
 
 def status_of(status: str) -> bytes:

@@ -7,12 +7,10 @@ session starts clean, and phones say again what has had no effect.
 """
 
 import asyncio
-from functools import partial
 
+from broker_bridge.adapters.mqtt.client import BrokerConnection
 from broker_bridge.app.hear import MAX_OF_ONE_PHONE, MAX_UNDER_WAY, Received
-from broker_bridge.app.ports.broker import BrokerUnavailableError, OnPublished, PublishRefusedError
 from lock_protocol.topics import PhoneTopic
-from mqtt_transport import Connection, ConnectionEndedError, Connector, Login, RefusedError, Subscription
 
 RECEIVE_MAXIMUM = MAX_UNDER_WAY
 
@@ -57,90 +55,9 @@ class Incoming(asyncio.Queue[Received]):
         return received
 
 
-class PhonesConnection:
-    """One connection: the `PhonesLine` of `broker_bridge.app.ports.broker`, and the transport's `Receiver`."""
-
-    _connection: Connection
+class PhonesConnection(BrokerConnection):
+    """A connection whose messages wait to be read."""
 
     def __init__(self) -> None:
         self.incoming = Incoming()
-        self._closed: asyncio.Future[ConnectionEndedError] = asyncio.get_running_loop().create_future()
-
-    async def open(self, connector: Connector, login: Login) -> None:
-        """Connect.
-
-        Raises:
-            BrokerUnavailableError: it cannot be done.
-        """
-        try:
-            self._connection = await connector.connect(login, self)
-        except ConnectionEndedError as error:
-            raise BrokerUnavailableError(str(error)) from error
-
-    async def close(self) -> None:
-        """Disconnect; what still waits for a PUBACK is told."""
-        await self._connection.close()
-
-    async def until_closed(self) -> None:
-        """Wait for the end of the connection.
-
-        Raises:
-            BrokerUnavailableError: it has come.
-        """
-        raise BrokerUnavailableError(str(await asyncio.shield(self._closed)))
-
-    async def subscribe(self, *subscriptions: Subscription) -> None:
-        """Subscribe, and return when the broker has granted it.
-
-        Raises:
-            BrokerUnavailableError: it has not.
-        """
-        try:
-            await self._connection.subscribe(*subscriptions)
-        except (RefusedError, ConnectionEndedError) as error:
-            raise BrokerUnavailableError(str(error)) from error
-
-    async def unsubscribe(self, *topic_filters: str) -> None:
-        """Unsubscribe, and return when the broker has confirmed it.
-
-        Raises:
-            BrokerUnavailableError: it has not.
-        """
-        try:
-            await self._connection.unsubscribe(*topic_filters)
-        except (RefusedError, ConnectionEndedError) as error:
-            raise BrokerUnavailableError(str(error)) from error
-
-    async def publish(self, topic: str, payload: bytes, *, retain: bool) -> None:
-        """Publish with QoS 1 and return at the PUBACK."""
-        try:
-            await self._connection.publish(topic, payload, retain=retain)
-        except (RefusedError, ConnectionEndedError) as error:
-            raise _as_port(error) from error
-
-    @property
-    def window(self) -> int:
-        """How many publishes the broker takes before their PUBACKs."""
-        return self._connection.window
-
-    def send(self, topic: str, payload: bytes, *, retain: bool, on_published: OnPublished) -> None:
-        """Publish with QoS 1, and tell `on_published` at the PUBACK."""
-        self._connection.send(topic, payload, retain=retain, on_done=partial(_tell, on_published))
-
-    def received(self, topic: str, payload: bytes, *, retained: bool, packet_id: int) -> None:
-        """Have a message wait to be read."""
-        self.incoming.offer(Received(topic, payload, retained, partial(self._connection.acknowledge, packet_id)))
-
-    def closed(self, error: ConnectionEndedError) -> None:
-        """Note why the connection is over."""
-        self._closed.set_result(error)
-
-
-def _tell(on_published: OnPublished, error: RefusedError | ConnectionEndedError | None) -> None:
-    on_published(None if error is None else _as_port(error))
-
-
-def _as_port(error: RefusedError | ConnectionEndedError) -> PublishRefusedError | BrokerUnavailableError:
-    """Return the error that the bridge's use cases know."""
-    kind = PublishRefusedError if isinstance(error, RefusedError) else BrokerUnavailableError
-    return kind(str(error))
+        super().__init__(self.incoming.offer)

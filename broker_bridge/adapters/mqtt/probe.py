@@ -4,8 +4,8 @@ import ssl
 
 import aiomqtt
 
-from broker_bridge.adapters.mqtt.client import why_not
 from broker_bridge.app.ports.broker import BrokerUnavailableError
+from mqtt_transport import why_unconnected
 
 PATIENCE_S = 5
 
@@ -29,4 +29,9 @@ async def probe(host: str, port: int, username: str, password: str, tls: ssl.SSL
         async with client:
             pass
     except aiomqtt.MqttError as error:
-        raise BrokerUnavailableError(f"{host}:{port}: {why_not(error)}") from error
+        raise BrokerUnavailableError(f"{host}:{port}: {_why_not(error)}") from error
+
+
+def _why_not(error: aiomqtt.MqttError) -> str:
+    """Return why aiomqtt could not connect. Of the system's error it shows the text, which for TLS says little."""
+    return why_unconnected(error.__context__) if isinstance(error.__context__, OSError) else str(error)

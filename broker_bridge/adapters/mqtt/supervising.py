@@ -1,6 +1,6 @@
 """Supervising: one connection to the broker after the other.
 
-Neither client library reconnects or sends anything again by itself: each connection is a session of its own,
+The transport neither reconnects nor sends anything again by itself: each connection is a session of its own,
 everything in it ends together, and the next one begins after a jittered pause with a clean start.
 """
 
@@ -9,8 +9,6 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
-
-import aiomqtt
 
 from broker_bridge.adapters.mqtt.client import BrokerAddress
 from broker_bridge.app.ports.broker import BrokerUnavailableError, PublishRefusedError
@@ -110,5 +108,5 @@ def _first_cause(error: BaseException) -> BaseException:
     return _first_cause(error.exceptions[0]) if isinstance(error, BaseExceptionGroup) else error
 
 
-_EXPECTED = (aiomqtt.MqttError, BrokerUnavailableError, PublishRefusedError, StoreUnavailableError, OverloadedError)
+_EXPECTED = (BrokerUnavailableError, PublishRefusedError, StoreUnavailableError, OverloadedError)
 """What ends a connection and not the bridge: the next one begins with asking broker and database anew."""

@@ -18,6 +18,15 @@ from mqtt_transport.session import Deliver, OnDone, Session, Stage
 FAREWELL_S = 2.0
 """How long the server may take to close a connection that this side has left, before it is cut."""
 
+READ_AT_ONCE = 16_384
+"""Bytes read in one turn of the loop; asyncio's own measure is sixteen times that.
+
+A flood of small messages is thousands of them in as much, and everything else that the loop has to do waits meanwhile:
+an HTTP request's way through it has a dozen turns.
+"""
+
+_EMPTY = bytearray()
+
 WheelOf = Callable[[float], Wheel]
 """Returns the wheel of a period in seconds."""
 
@@ -33,7 +42,7 @@ class Receiver(Protocol):
         """Hear that a connection that was open is over, and why. Nothing comes after it."""
 
 
-class Connection(asyncio.Protocol):
+class Connection(asyncio.BufferedProtocol):
     """One connection. `Connector` makes them.
 
     Args:
@@ -43,6 +52,7 @@ class Connection(asyncio.Protocol):
     """
 
     __slots__ = (
+        "_buffer",
         "_due",
         "_loop",
         "_opened",
@@ -64,6 +74,7 @@ class Connection(asyncio.Protocol):
         self._over: asyncio.Future[None] | None = None
         self._transport: asyncio.Transport | None = None
         self._reason: ConnectionEndedError | None = None
+        self._buffer = _EMPTY
         self._due = False
         self._slot = 0
 
@@ -175,8 +186,15 @@ class Connection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         self._flush()
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> bytearray:
+        """Return where to put what the server has sent: anew each time, as thousands of connections read seldom."""
+        del sizehint
+        self._buffer = bytearray(READ_AT_ONCE)
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
         """Take what the server has sent, and send what came of it, at once."""
+        data, self._buffer = bytes(memoryview(self._buffer)[:nbytes]), _EMPTY
         self._due = True
         try:
             self._session.receive(data)

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import mqtt5
 import pytest
@@ -20,6 +21,7 @@ from mqtt_transport import (
     RefusedError,
     Subscription,
 )
+from mqtt_transport.connection import READ_AT_ONCE
 from paylatch.ports import LOOPBACK
 from tests.broker.bridge_rig import PATIENCE_S, TOPICS
 from tests.conftest import RealBroker
@@ -248,3 +250,18 @@ async def test_a_connection_that_is_cut_delivers_nothing_that_came_in_the_same_b
         connection.ask([Subscription(topic_filter="down")], lambda _: connection.abort())
         assert "cut by this side" in str(await ear.end())
         assert ear.messages.empty()
+
+
+async def test_a_flood_is_read_in_parts_between_which_everything_else_has_its_turn() -> None:
+    flood = [message(number, topic=TOPIC) for number in range(1, 2001)]
+    ear = Ear()
+    async with serving(Peer()) as peer:
+        connection = await connect(peer, ear)
+        peer.say(b"".join(flood))
+        parts = [0]
+        async with asyncio.timeout(PATIENCE_S):
+            while ear.messages.qsize() < len(flood):
+                await asyncio.sleep(0)
+                parts.append(ear.messages.qsize())
+        await connection.close()
+    assert max(after - before for before, after in pairwise(parts)) <= READ_AT_ONCE / len(flood[0]) + 1

@@ -39,6 +39,11 @@ class Turns(Generic[T]):
         self._filled.set()
         return True
 
+    def put_back(self, lender: LenderId, item: T) -> None:
+        """Have what is left of an item that was taken be its lender's next one, when it is that lender's turn again."""
+        self._waiting.setdefault(lender, deque()).appendleft((item, 0))
+        self._filled.set()
+
     def has(self, lender: LenderId) -> bool:
         """Return whether anything of this lender waits."""
         return lender in self._waiting

@@ -59,6 +59,17 @@ _ALL_FIGURES: Final = ("days_overdue", "payment", "amount_due", "currency", "pay
 _LATER_FIGURES: Final = ("due_at", "until", "level", "reverses")
 _NONE_LATER: Final = (None,) * len(_LATER_FIGURES)
 
+OPENING: Final = frozenset(
+    {
+        DecisionType.PAYMENT_RECEIVED,
+        DecisionType.LOAN_SETTLED,
+        DecisionType.GRACE_GRANTED,
+        DecisionType.DISPUTE_OPENED,
+        DecisionType.RECOVERED,
+    }
+)
+"""What can lower a level; of the payments only one that has not bounced."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
@@ -107,6 +118,11 @@ class Decision:
         """Whether it can raise the level of its phone."""
         closing = (DecisionType.PAYMENT_OVERDUE, DecisionType.LOST_OR_STOLEN, DecisionType.DISPUTE_CLOSED)
         return self.type in closing or self.payment is Payment.REVERSED
+
+    @property
+    def can_open(self) -> bool:
+        """Whether it can lower the level of its phone."""
+        return self.type in OPENING and self.payment is not Payment.REVERSED
 
     @property
     def fingerprint(self) -> bytes:

@@ -243,3 +243,33 @@ async def test_a_flood_is_answered_as_one_and_another_lender_does_not_wait_for_i
     assert lost.startswith("500 of your messages")
     assert desk.intake.refusals["overloaded"] == 500
     assert "lender_floods" in desk.log.events("warning")
+
+
+async def test_another_lender_waits_for_one_decision_of_a_list_and_not_for_the_list(desk: Desk) -> None:
+    begun: asyncio.Queue[str] = asyncio.Queue()
+
+    async def refuse(decision: Decision) -> Decided:
+        begun.put_nowait(decision.decision_id)
+        raise StoreUnavailableError("the disk is full")
+
+    desk.intake.decide = refuse
+    desk.send([payment(f"p{number}") for number in range(50)])
+    desk.send(payment("other"), OTHER)
+    assert "other" in [await begun.get() for _ in range(2)]
+
+
+async def test_a_payment_waits_for_none_of_its_own_lenders_overdue_figures(desk: Desk) -> None:
+    decide = desk.intake.decide
+
+    async def only_payments(decision: Decision) -> Decided:
+        if decision.can_close:
+            await asyncio.Event().wait()
+        return await decide(decision)
+
+    desk.intake.decide = only_payments
+    for number in range(MAX_WAITING):
+        desk.send(overdue(f"d{number}"))
+    desk.send([overdue("among"), payment()])
+    (decided,) = await desk.steps("decided")
+    assert decided["decision_id"] == "p1"
+    assert desk.intake.refusals == {}

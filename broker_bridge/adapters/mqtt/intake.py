@@ -5,12 +5,14 @@ says so, and whatever cannot be taken is answered, as far as there is room for a
 sends its decision again.
 
 Two bounds keep one lender from another's way, and all of them from the phones': what waits is bounded for each lender,
-who take turns; and only so many decisions are with the database at a time, however many a message holds.
+who take turns, a decision each; and only so many decisions are with the database at a time, however many a message
+holds. What may open a phone waits in a lane of its own, so no payment waits behind its own lender's overdue figures.
 """
 
 import asyncio
+import re
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Final
@@ -27,15 +29,15 @@ from broker_bridge.app.ports.surroundings import Clock, Log
 from broker_bridge.app.records import Command
 from broker_bridge.app.results import Results
 from broker_bridge.app.turns import Turns
-from broker_bridge.domain.decisions import Decision, DecisionId
+from broker_bridge.domain.decisions import OPENING, Decision, DecisionId
 from lock_protocol.messages import LenderId
 from lock_protocol.topics import InvalidTopicError, Topics
 
-MAX_UNDER_WAY = 200
-"""How many decisions are being taken at a time; more would have phones' reports wait for the database."""
+MAX_UNDER_WAY = 100
+"""How many decisions of a lane are being taken at a time; more would have the next lender's wait for the database."""
 
 MAX_WAITING = 5_000
-"""How many messages of one lender wait to be read; what comes then is answered with `overloaded`, unread."""
+"""How many messages of one lender wait to be read in a lane; what comes then is answered with `overloaded`, unread."""
 
 MAX_BYTES_WAITING = 8 * 1024 * 1024
 
@@ -50,8 +52,16 @@ TELL_LOST_S = 1.0
 
 _ID_CHARACTERS = 64
 
+_OPENING = re.compile("|".join(f'"{one}"' for one in sorted(OPENING)).encode())
+"""Finds what may open a phone. A search and no more: a flood has to be dropped faster than it could be read."""
 
-def _waiting() -> Turns[Received]:
+_Values = Iterator[object]
+"""What is left of a message: decisions, not yet checked. The message is read when the first one is asked for."""
+
+_OVER: Final = object()
+
+
+def _lane() -> Turns[_Values]:
     return Turns(most=MAX_WAITING, most_bytes=MAX_BYTES_WAITING)
 
 
@@ -70,7 +80,9 @@ class Intake:
     log: Log
     refusals: Counter[str] = field(default_factory=Counter)
     """What was refused so far, by the last part of the problem's type."""
-    _waiting: Turns[Received] = field(default_factory=_waiting)
+    _opening: Turns[_Values] = field(default_factory=_lane)
+    """Messages with something in them that may open a phone."""
+    _other: Turns[_Values] = field(default_factory=_lane)
     _lost: Counter[LenderId] = field(default_factory=Counter)
     _told_lost: dict[LenderId, float] = field(default_factory=dict)
     _steps: dict[tuple[LenderId, DecisionId | None], list[Command]] = field(default_factory=dict)
@@ -79,7 +91,7 @@ class Intake:
     @property
     def depth(self) -> int:
         """How many messages wait to be read."""
-        return len(self._waiting)
+        return len(self._opening) + len(self._other)
 
     def receive(self, received: Received) -> None:
         """Have a message wait to be read, or count it as lost."""
@@ -87,7 +99,8 @@ class Intake:
             lender = self.topics.parse_decisions(received.topic)
         except InvalidTopicError:
             return  # the name in it is no lender's: nobody listens to its results
-        if not self._waiting.put(lender, received, len(received.payload)):
+        lane = self._opening if _OPENING.search(received.payload) else self._other
+        if not lane.put(lender, self._values(lender, received), len(received.payload)):
             self._lost[lender] += 1
             self.refusals["overloaded"] += 1
 
@@ -101,22 +114,30 @@ class Intake:
 
     async def run(self) -> None:
         """Work off what waits until cancelled."""
-        places = asyncio.Semaphore(MAX_UNDER_WAY)
         async with asyncio.TaskGroup() as deciding:
-            while True:
-                lender, received = await self._waiting.next()
-                self._tell_lost(lender)
-                for value in self._values(lender, received):
-                    await places.acquire()
-                    task = deciding.create_task(self._take(lender, value), name=f"intake.{lender}")
-                    task.add_done_callback(lambda _: places.release())
-                # Refusing needs nothing that would be waited for, and phones' words come in on the same loop.
-                await asyncio.sleep(0)
+            deciding.create_task(self._work_off(self._opening, deciding), name="intake.opening")
+            deciding.create_task(self._work_off(self._other, deciding), name="intake.other")
+
+    async def _work_off(self, lane: Turns[_Values], deciding: asyncio.TaskGroup) -> None:
+        places = asyncio.Semaphore(MAX_UNDER_WAY)
+        while True:
+            await places.acquire()
+            lender, values = await lane.next()
+            self._tell_lost(lender)
+            value = next(values, _OVER)
+            if value is _OVER:
+                places.release()
+            else:
+                lane.put_back(lender, values)
+                task = deciding.create_task(self._take(lender, value), name=f"intake.{lender}")
+                task.add_done_callback(lambda _: places.release())
+            # Refusing needs nothing that would be waited for, and phones' words come in on the same loop.
+            await asyncio.sleep(0)
 
     def _tell_lost(self, lender: LenderId) -> None:
         """Tell a lender that some of its messages were not read: now and then, and when there is room again."""
         lost, now = self._lost[lender], self.clock.monotonic()
-        flooding = self._waiting.has(lender)
+        flooding = self._opening.has(lender) or self._other.has(lender)
         if not lost or (flooding and now - self._told_lost.get(lender, -TELL_LOST_S) < TELL_LOST_S):
             return
         del self._lost[lender]
@@ -128,13 +149,12 @@ class Intake:
         )
         self.results.offer(lender, refused_message(None, problem_of(error)))
 
-    def _values(self, lender: LenderId, received: Received) -> Iterable[object]:
-        """Return the decisions in a message, not yet checked; none, and an answer, when it cannot be one."""
+    def _values(self, lender: LenderId, received: Received) -> _Values:
+        """Read a message: the decisions in it, not yet checked; none, and an answer, when it cannot be one."""
         try:
-            return _values_in(received)
+            yield from _values_in(received)
         except ProblemError as problem:
             self._refuse(lender, None, problem)
-            return ()
 
     async def _take(self, lender: LenderId, value: object) -> None:
         """Take one decision and tell its lender what came of it; whatever it is, the others' go on."""

@@ -23,6 +23,24 @@ async def test_a_lender_with_much_waiting_has_the_others_wait_for_one_item_of_it
     assert (await taken(turns))[:3] == [(LOUD, 0), (CALM, 7), (LOUD, 1)]
 
 
+async def test_what_is_left_of_an_item_is_its_lenders_next_one_and_waits_for_its_turn() -> None:
+    turns = Turns[int](most=2, most_bytes=2)
+    for number in range(2):
+        turns.put(LOUD, number, 1)
+    turns.put(CALM, 7, 1)
+    lender, item = await turns.next()
+    turns.put_back(lender, item)
+    assert await taken(turns) == [(CALM, 7), (LOUD, 0), (LOUD, 1)]
+
+
+async def test_what_is_put_back_is_found_though_nothing_else_waits() -> None:
+    turns = Turns[int](most=1, most_bytes=1)
+    turns.put(LOUD, 0, 1)
+    turns.put_back(*await turns.next())
+    assert await turns.next() == (LOUD, 0)
+    assert not turns.has(LOUD)
+
+
 async def test_what_is_more_than_a_lenders_share_is_not_taken_and_others_are() -> None:
     turns = Turns[int](most=2, most_bytes=100)
     assert [turns.put(LOUD, number, 1) for number in range(3)] == [True, True, False]

@@ -1,7 +1,7 @@
 """Places: how many decisions of one lender may be under way, so that no lender's lists make another's payments wait.
 
-The store serves jobs in the order in which they come. What closes phones has places of its own: a payment never waits
-behind its own lender's overdue figures either.
+The store serves jobs of one kind in the order in which they come. What closes phones has places of its own: a payment
+never waits behind its own lender's overdue figures either.
 """
 
 import asyncio
@@ -14,8 +14,10 @@ from broker_bridge.app.ports.store import OverloadedError
 from broker_bridge.domain.decisions import Decision
 from lock_protocol.messages import LenderId
 
-UNDER_WAY = 200
-"""Decisions of one lender and one kind that are with the store at a time."""
+UNDER_WAY = 100
+"""Decisions of one lender and one kind that are with the store at a time: about as many as share a commit. Another
+lender's next one waits for them, and more under way did not make a lender's list any faster.
+"""
 MAX_WAITING = 5_000
 """More of one lender do not wait: it is told to come again."""
 

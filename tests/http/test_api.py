@@ -5,9 +5,11 @@ import base64
 
 import pytest
 
+from broker_bridge.adapters.http.bodies import decision_of
 from lock_protocol.keys import SigningKey
-from tests.bridge_rig import CREDENTIAL
+from tests.bridge_rig import ACME, CREDENTIAL
 from tests.http.conftest import DEVICE_KEY, FOREIGN, IMEI, KEYS, OTHER, SECOND, Api, overdue, payment, problem
+from tests.store.test_commit import while_held_up
 
 OTHER_KEY = base64.b64encode(SigningKey.from_seed(b"another device's seed, 32 bytes.").public).decode()
 
@@ -176,6 +178,16 @@ async def test_a_list_is_answered_item_by_item_in_order(api: Api) -> None:
     assert results[5]["repeated"] is True
     assert results[1]["problem"]["type"] == "urn:paylatch:problem:unknown-phone"
     assert "days_overdue" in results[2]["problem"]["detail"]
+
+
+async def test_a_payment_goes_before_the_overdue_figures_that_wait_for_the_database(api: Api) -> None:
+    taken: list[str] = []
+
+    async def take(body: dict[str, object]) -> None:
+        taken.append((await api.gateway.decide(decision_of(body, ACME))).decision_id)
+
+    await while_held_up(api.store, *(take(overdue(f"d{number}")) for number in range(3)), take(payment()))
+    assert taken == ["p1", "d0", "d1", "d2"]
 
 
 async def test_a_phone_locked_and_paid_for_in_one_list_ends_open(api: Api) -> None:

@@ -108,6 +108,14 @@ async def test_a_single_job_overtakes_what_was_submitted_as_a_list(store: SqlSto
     assert ran == ["payment", "item 0", "item 1", "item 2"]
 
 
+async def test_a_payment_goes_before_the_single_jobs_that_wait(store: SqlStore) -> None:
+    ran: list[str] = []
+    others = [store.commit(Work(lambda _: ran.append("overdue"))) for _ in range(MAX_BATCH)]
+    await while_held_up(store, *others, store.commit(Work(lambda _: ran.append("payment")), first=True))
+    assert ran.index("payment") == 0
+    assert len(ran) == MAX_BATCH + 1
+
+
 async def test_what_was_submitted_as_a_list_is_overtaken_only_so_often(store: SqlStore) -> None:
     ran: list[str] = []
     payments = (store.commit(Work(lambda _: ran.append("payment"))) for _ in range(OVERTAKES + 5))

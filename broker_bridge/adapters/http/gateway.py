@@ -64,7 +64,8 @@ class Gateway:
         meters = self.metrics.meters
         try:
             async with self.places.one_for(decision):
-                decided = await self.store.commit(Decide(decision, self.reconsider, told=way == "mqtt"))
+                job = Decide(decision, self.reconsider, told=way == "mqtt")
+                decided = await self.store.commit(job, first=decision.can_open)
         except EXPECTED:
             meters.decided(way, decision, REFUSED)
             raise

@@ -35,7 +35,10 @@ T = TypeVar("T")
 MAX_BATCH = 100
 """Jobs in a commit, about: a payment waits for the one under way, then for its own. Larger ones are hardly cheaper."""
 OVERTAKES = 1000
-"""How many submissions of many jobs a single job overtakes. A bound, so that lists and reports get on as well."""
+"""How many submissions of many jobs a single job overtakes, and of single jobs one that goes first.
+
+A bound, so that lists, reports and overdue figures get on as well.
+"""
 MAX_WAITING = 20_000
 
 # The database itself, not what it was given: each job of a batch would meet the same.
@@ -131,10 +134,10 @@ class GroupCommit:
         """Say who is told of every commit, in the event loop, when it is over."""
         self._on_commit = observe
 
-    async def commit(self, job: Job[T]) -> T:
+    async def commit(self, job: Job[T], *, first: bool = False) -> T:
         """Run a job and return its result once it is durable."""
         submitted = Submitted(job)
-        await self._submit([submitted], overtakes=OVERTAKES)
+        await self._submit([submitted], overtakes=2 * OVERTAKES if first else OVERTAKES)
         if submitted.error is not None:
             raise submitted.error
         return cast("T", submitted.result)

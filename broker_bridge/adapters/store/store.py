@@ -170,9 +170,9 @@ class SqlStore:
         """The imports in this database."""
         return SqlImports(self._read, self._write)
 
-    async def commit(self, job: Job[T]) -> T:
+    async def commit(self, job: Job[T], *, first: bool = False) -> T:
         """Run a job and return its result once it is durable."""
-        return await self.commits.commit(job)
+        return await self.commits.commit(job, first=first)
 
     async def commit_each(self, jobs: Sequence[Job[T]]) -> list[T | Exception]:
         """Run jobs in their order, and return the result of each, or its error, once all that succeeded is durable."""

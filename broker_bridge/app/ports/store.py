@@ -145,8 +145,12 @@ class AboutNoDecision:
 class Store(Protocol):
     """The database: the truth."""
 
-    async def commit(self, job: Job[T]) -> T:
+    async def commit(self, job: Job[T], *, first: bool = False) -> T:
         """Run a job and return its result once it is durable.
+
+        Args:
+            job: what is to be done.
+            first: whether it goes before the jobs that wait: a payment does, so that it waits for no overdue figures.
 
         Raises:
             StoreUnavailableError: it is not known to have happened.

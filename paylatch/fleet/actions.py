@@ -85,6 +85,7 @@ async def _decide_lists(cast: Cast, step: Decide, dice: Random) -> None:
 def _drawn(cast: Cast, step: Decide, among: Sequence[Imei], dice: Random) -> list[Imei]:
     """Return the phones of one more list, each of them once."""
     drawn = {cast.book.draw(step.who, among, dice, idle=True) for _ in range(step.list_of)} - {None}
+    cast.tally.drawn += step.list_of
     cast.tally.skipped += step.list_of - len(drawn)
     return sorted(imei for imei in drawn if imei is not None)
 
@@ -202,19 +203,27 @@ async def _each(
     if step.repeat:
         among = cast.book.choose("all", step.share, dice)
         count = arrivals.count(cast.scenario.duration) if among else 0
-        turns: Iterator[Imei | None] = (cast.book.draw(step.who, among, dice, idle=idle) for _ in range(count))
+        turns: Iterator[Imei | None] = (_draw(cast, step, among, dice, idle=idle) for _ in range(count))
     else:
         chosen = cast.book.choose(step.who, step.share, dice)
         count, turns = len(chosen), iter(chosen)
 
     async def take_turn(due_ns: int) -> None:
-        imei = next(turns)
-        if imei is None:
-            cast.tally.skipped += 1
-        else:
+        if (imei := next(turns)) is not None:
             await act(imei, due_ns)
 
     await keep_time(arrivals.times(count, dice), take_turn)
+
+
+def _draw(
+    cast: Cast, step: Decide | Offline | Reset | PowerCycle | Check, among: Sequence[Imei], dice: Random, *, idle: bool
+) -> Imei | None:
+    """Return another phone, if there is one, and count whether there was."""
+    imei = cast.book.draw(step.who, among, dice, idle=idle)
+    cast.tally.drawn += 1
+    if imei is None:
+        cast.tally.skipped += 1
+    return imei
 
 
 # --- the broker, and time ---

@@ -22,6 +22,7 @@ FIGURES: Mapping[str, str] = MappingProxyType(
         "decisions_failed": "decisions that the bridge has refused, or not answered in time",
         "pushed_back": "answers that told to come again later (429, 503), or never came",
         "skipped": "arrivals for which there was no phone left that could take them",
+        "skipped_share": "those, by all arrivals of steps that repeat",
         "overtaken": "changes unseen for 30 s or more when the next began; measured as if they had ended then",
         "transitions": "changes of the level that phones show",
         "refusals": "messages that phones have refused",

@@ -232,6 +232,7 @@ def _figures(cast: Cast, counters: CountersDump, findings: Sequence[Finding]) ->
         "decisions_failed": tally.failed.total(),
         "pushed_back": tally.pushed_back.total(),
         "skipped": tally.skipped,
+        "skipped_share": tally.skipped / tally.drawn if tally.drawn else None,
         "overtaken": tally.overtaken,
         "transitions": tally.transitions,
         "refusals": sum(counters.refusals.values()),

@@ -54,7 +54,10 @@ class Tally:
     """Decisions that were not taken, by the name of the problem."""
     pushed_back: Counter[str] = field(default_factory=Counter)
     """Answers that told to come again later, by name."""
+    drawn: int = 0
+    """Arrivals of steps that repeat: each asks for another phone."""
     skipped: int = 0
+    """Those of them for which there was none."""
     overtaken: int = 0
     """Changes that were measured although nobody has seen them: they took longer."""
     transitions: int = 0

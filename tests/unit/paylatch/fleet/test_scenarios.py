@@ -57,6 +57,13 @@ def test_a_shipped_scenario_can_be_read_is_limited_and_says_why_it_is(name: str)
     assert scenario.about
 
 
+@pytest.mark.parametrize("name", shipped())
+def test_a_shipped_scenario_that_may_skip_arrivals_is_limited_in_that(name: str) -> None:
+    scenario = read_scenario(name)
+    repeats = any(getattr(step, "repeat", False) for step in scenario.step)
+    assert repeats == ("skipped_share" in {threshold.metric for threshold in scenario.thresholds})
+
+
 def test_a_file_becomes_what_it_says() -> None:
     scenario = scenario_of(OWN, "mine.toml")
     assert (scenario.phones, scenario.rate, scenario.ramp, scenario.jitter) == (20, 12.5, 90.0, 0.5)

@@ -25,7 +25,7 @@ A flood of small messages is thousands of them in as much, and everything else t
 an HTTP request's way through it has a dozen turns.
 """
 
-_EMPTY = bytearray()
+_EMPTY = memoryview(b"")
 
 WheelOf = Callable[[float], Wheel]
 """Returns the wheel of a period in seconds."""
@@ -186,15 +186,18 @@ class Connection(asyncio.BufferedProtocol):
         self._transport = cast("asyncio.Transport", transport)
         self._flush()
 
-    def get_buffer(self, sizehint: int) -> bytearray:
-        """Return where to put what the server has sent: anew each time, as thousands of connections read seldom."""
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Return where to put what the server has sent: anew each time, as thousands of connections read seldom.
+
+        A view, as asyncio's TLS goes on with a slice when a record has not filled it: a `bytearray`'s is a copy.
+        """
         del sizehint
-        self._buffer = bytearray(READ_AT_ONCE)
+        self._buffer = memoryview(bytearray(READ_AT_ONCE))
         return self._buffer
 
     def buffer_updated(self, nbytes: int) -> None:
         """Take what the server has sent, and send what came of it, at once."""
-        data, self._buffer = bytes(memoryview(self._buffer)[:nbytes]), _EMPTY
+        data, self._buffer = bytes(self._buffer[:nbytes]), _EMPTY
         self._due = True
         try:
             self._session.receive(data)

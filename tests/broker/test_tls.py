@@ -127,8 +127,8 @@ async def test_what_is_wrong_with_a_certificate_is_said(secured: TlsBroker, faul
     certificate, says = FAULTS[fault]
     secured.authority.issue(secured.certfile, **certificate)
     secured.broker.reload()
-    where = f"{LOOPBACK}:{secured.broker.services_port}"
-    assert await probed(secured.broker, secured.authority.cafile) == f"{where}: the server's certificate {says}"
+    said = await probed(secured.broker, secured.authority.cafile)
+    assert said == f"{LOOPBACK}:{secured.broker.services_port}: no connection: the server's certificate {says}"
 
 
 async def test_only_the_cas_that_are_named_count(

@@ -13,9 +13,7 @@ def proof_of_broker(cafile: Path | None) -> ssl.SSLContext:
     Raises:
         OSError: the file cannot be read; as `ssl.SSLError`, it holds no certificate.
     """
-    context = ssl.create_default_context(cafile=cafile)
-    context.sslsocket_class = _Socket
-    return context
+    return ssl.create_default_context(cafile=cafile)
 
 
 def ca_certificates(cafile: Path) -> str:
@@ -30,14 +28,3 @@ def ca_certificates(cafile: Path) -> str:
     if not found:
         raise ssl.SSLError("only certificates that are no CA's")
     return "".join(map(ssl.DER_cert_to_PEM_cert, found))
-
-
-class _Socket(ssl.SSLSocket):
-    """A socket that is closed when the broker has not proven itself: paho leaves it open, once for each try."""
-
-    def do_handshake(self, block: bool = False) -> None:  # noqa: FBT001, FBT002 - the signature that it has
-        try:
-            super().do_handshake(block)
-        except OSError:
-            self.close()
-            raise

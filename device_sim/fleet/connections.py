@@ -54,6 +54,11 @@ class Connections:
         """Return whether this phone is to be connected."""
         return phone.imei in self._lines
 
+    def why_not(self, phone: SimulatedPhone) -> str:
+        """Return why this phone's last attempt to connect that failed did; empty while none has."""
+        line = self._lines.get(phone.imei)
+        return "" if line is None else line.why_not
+
     def start(self, phones: Iterable[SimulatedPhone]) -> None:
         """Connect these phones and keep them connected; those that are already stay as they are."""
         for phone in phones:
@@ -80,7 +85,7 @@ class Connections:
 class _Line:
     """One phone's line to the broker: being made, or open. The `Session` of its connection."""
 
-    __slots__ = ("_connections", "_cut", "_link", "_phone", "_task")
+    __slots__ = ("_connections", "_cut", "_link", "_phone", "_task", "why_not")
 
     def __init__(self, phone: SimulatedPhone, connections: Connections) -> None:
         self._phone = phone
@@ -88,6 +93,7 @@ class _Line:
         self._link: OwnLink | None = None
         self._task: asyncio.Task[None] | None = None
         self._cut = False
+        self.why_not = ""
 
     def connect(self, failures: int = 0) -> None:
         """Begin to connect."""
@@ -130,7 +136,8 @@ class _Line:
             try:
                 self._phone.power_on()
                 await self._connections.dialler.dial(self._phone.login, self._phone.next_root, self)
-            except (LinkError, StorageError):
+            except (LinkError, StorageError) as error:
+                self.why_not = str(error)
                 self._phone.closed()
                 return False
             return True

@@ -221,6 +221,8 @@ class PhoneDump(_Strict):
     connected: bool
     wanted: bool
     """Whether it is to be connected; false while it is cut."""
+    why_not: str
+    """Why its last attempt to connect that failed did; empty while none has."""
     confirmed: bool
     settled: bool
     last_transition_ns: int

@@ -39,6 +39,7 @@ def _describe(fleet: Fleet, phone: SimulatedPhone) -> ask.PhoneDump:
         version=version,
         connected=phone.online,
         wanted=fleet.connections.wanted(phone),
+        why_not=fleet.connections.why_not(phone),
         confirmed=phone.confirmed,
         settled=phone.settled,
         last_transition_ns=handset.transitions[-1].at_ns if handset.transitions else 0,

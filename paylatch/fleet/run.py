@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from random import Random
 from typing import Any, NoReturn
 
+from device_sim.fleet.control_client import FleetControl
 from device_sim.fleet.control_messages import CountersDump
 from lock_protocol.imei import Imei
 from paylatch.client import Bridge
@@ -86,9 +87,10 @@ async def _assembled(scenario: Scenario, there: Source, phones: RunningPhones, t
     """Wait until all phones are connected and confirmed, and return all who take part."""
     view.step(f"connecting {scenario.phones} phones in {len(phones.processes)} processes")
     patience = _CONNECTS_IN_S + scenario.phones * _PHONE_CONNECTS_IN_S
-    _require_none(await phones.control.await_connected(patience), "connected", patience)
+    await connect_all(phones.control, patience)
     tally.first_connected_s = time.monotonic() - phones.began_s
-    _require_none(await phones.control.await_settled(patience), "confirmed", patience)
+    if lacking := await phones.control.await_settled(patience):
+        raise DemoError(f"{len(lacking)} phones were not confirmed within {patience:g} s, {lacking[0]} the first")
     await phones.control.news()
     imeis = [phone.imei for phone in await phones.control.dump()]
     book = await book_of(there.bridge, imeis)
@@ -116,9 +118,16 @@ async def book_of(bridge: Bridge, imeis: Sequence[Imei]) -> Book:
     return book
 
 
-def _require_none(lacking: Sequence[Imei], what: str, patience_s: float) -> None:
-    if lacking:
-        raise DemoError(f"{len(lacking)} phones were not {what} within {patience_s:g} s, {lacking[0]} the first")
+async def connect_all(fleet: FleetControl, patience_s: float) -> None:
+    """Wait until all phones are connected.
+
+    Raises:
+        DemoError: some were not in time; the message says why the first of them was not.
+    """
+    if lacking := await fleet.await_connected(patience_s):
+        (first,) = await fleet.dump(lacking[:1])
+        told = f"{len(lacking)} phones were not connected within {patience_s:g} s, {first.imei} the first"
+        raise DemoError(f"{told}: {first.why_not or 'no attempt has ended yet'}")
 
 
 def _sayer(tally: Tally, view: View) -> Any:

@@ -2,10 +2,12 @@
 
 import asyncio
 import json
+import ssl
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import aiomqtt
@@ -26,6 +28,8 @@ from paylatch.client import (
 )
 from paylatch.ports import LOOPBACK
 from tests.broker.bridge_rig import PATIENCE_S, TOPICS
+from tests.broker.tls_rig import tls_broker
+from tests.certificates import DAY
 from tests.conftest import RealBroker
 
 LENDER = "acme-mqtt"
@@ -221,6 +225,26 @@ async def test_a_broker_that_is_not_there_is_told_as_such() -> None:
     with pytest.raises(UnavailableError, match=r"broker at 127\.0\.0\.1:1"):
         async with connection:
             pass
+
+
+# paho leaves the socket of a handshake that failed to the garbage collector.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+async def test_an_expired_certificate_of_the_broker_is_told_as_such(tmp_path: Path) -> None:
+    with tls_broker(tmp_path / "secured") as secured:
+        secured.broker.add_services(LENDER)
+        secured.authority.issue(secured.certfile, begins=-2 * DAY, ends=-DAY)
+        secured.broker.reload()
+        connection = connect_mqtt(
+            LOOPBACK,
+            secured.broker.services_port,
+            lender=LENDER,
+            password=secured.broker.services[LENDER],
+            tls=ssl.create_default_context(cafile=secured.authority.cafile),
+            patience=Patience(total_s=1),
+        )
+        with pytest.raises(UnavailableError, match="certificate has expired"):
+            async with connection:
+                pass
 
 
 async def test_an_error_inside_comes_out_as_itself(broker: RealBroker) -> None:

@@ -17,9 +17,13 @@ from device_sim.fleet.shards import ShardedControl
 from device_sim.identities import FleetLine, new_device_seed, simulated_imei, split_fleet, write_fleet
 from lock_protocol.levels import Level
 from paylatch.broker_process import MosquittoProcess
+from paylatch.demo.options import DemoError
 from paylatch.fleet.phones import BrokerAddress, Knocking, RunningPhones, phones_running
+from paylatch.fleet.run import connect_all
 from paylatch.ports import LOOPBACK, free_ports
+from tests.broker import tls_rig
 from tests.broker.fleet_rig import TOPICS, StandIn, stand_in
+from tests.certificates import DAY
 from tests.conftest import RealBroker, new_broker
 from tests.loopback.lender import Lender
 
@@ -178,7 +182,20 @@ async def test_a_certificate_of_nobody_known_is_refused(tls_broker: TlsBroker, t
     file = write_phones(tmp_path / "all.jsonl", tls_broker.broker, Lender())
     address = BrokerAddress(port=tls_broker.port, prefix=TOPICS.prefix, tls=True)
     async with phones_running(file, tmp_path, address, Knocking()) as phones:
-        assert await phones.control.await_connected(2) == IMEIS
+        with pytest.raises(DemoError, match=f"{IMEIS[0]} the first: .* certificate is signed by an unknown CA"):
+            await connect_all(phones.control, 2)
+
+
+async def test_an_expired_certificate_is_what_a_fleet_says_it_could_not_connect_for(tmp_path: Path) -> None:
+    with tls_rig.tls_broker(tmp_path / "secured") as secured:
+        file = write_phones(tmp_path / "all.jsonl", secured.broker, Lender())
+        secured.authority.issue(secured.certfile, begins=-2 * DAY, ends=-DAY)
+        secured.broker.reload()
+        cafile = secured.authority.cafile
+        address = BrokerAddress(port=secured.broker.phones_port, prefix=TOPICS.prefix, tls=True, cafile=cafile)
+        async with phones_running(file, tmp_path, address, Knocking()) as phones:
+            with pytest.raises(DemoError, match=f"{IMEIS[0]} the first: .* certificate has expired"):
+                await connect_all(phones.control, 2)
 
 
 async def test_time_runs_from_before_any_phone_could_connect(own_broker: RealBroker, tmp_path: Path) -> None:

@@ -151,6 +151,7 @@ def shown(imei: Imei, level: Level) -> PhoneDump:
         version=2,
         connected=True,
         wanted=True,
+        why_not="",
         confirmed=True,
         settled=True,
         last_transition_ns=1,

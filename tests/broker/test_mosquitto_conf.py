@@ -5,14 +5,16 @@ absence is proved by a barrier: a message that takes the same way after the unwa
 """
 
 import asyncio
+import contextlib
 import difflib
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import PurePath
 
 import aiomqtt
+import mqtt5
 import pytest
 
+from mqtt_transport.framing import Frames
 from paylatch import resources
 from paylatch.broker_config import render
 from paylatch.ports import LOOPBACK
@@ -28,7 +30,7 @@ def phone_topic(imei: str, kind: str) -> str:
     return f"{PREFIX}/phones/{imei}/{kind}"
 
 
-@asynccontextmanager
+@contextlib.asynccontextmanager
 async def everything(broker: RealBroker) -> AsyncIterator[tuple[aiomqtt.Client, aiomqtt.Client]]:
     """Yield the bridge as an observer who hears all, and as another connection that can send."""
     async with (
@@ -162,6 +164,81 @@ async def test_a_phone_writes_only_its_own_words(broker: RealBroker, topic: str,
     broker.add_phones(MINE)
     async with broker.phone(MINE) as phone:
         assert await arrives(broker, phone, topic, phone_topic(MINE, "hello")) is allowed
+
+
+def publish_packet(topic: bytes) -> bytes:
+    """A PUBLISH with QoS 1 and a topic that no client library would send."""
+    body = len(topic).to_bytes(2) + topic + (1).to_bytes(2) + b"\0" + b"forged"
+    length = bytes([len(body)]) if len(body) < 128 else bytes([len(body) % 128 | 128, len(body) // 128])
+    return b"\x32" + length + body
+
+
+async def answer_to(
+    broker: RealBroker, imei: str, packet: bytes, *, client_id: str | None = None
+) -> list[mqtt5.Packet]:
+    """What the broker says to a phone that sends this packet and then a ping; it may end the connection instead."""
+    reader, writer = await asyncio.open_connection(LOOPBACK, broker.phones_port)
+    identifier = imei if client_id is None else client_id
+    writer.write(mqtt5.ConnectPacket(identifier, username=imei, password=broker.phones[imei].encode()).write())
+    frames, said = Frames(largest=1 << 20), list[mqtt5.Packet]()
+    said += frames.packets(await reader.read(4096))
+    assert [type(one) for one in said] == [mqtt5.ConnAckPacket]
+    writer.write(packet + mqtt5.PingReqPacket().write())
+    with contextlib.suppress(ConnectionResetError):  # the broker ends it without reading the ping
+        while not isinstance(said[-1], mqtt5.PingRespPacket) and (data := await reader.read(4096)):
+            said += frames.packets(data)
+    writer.close()
+    return said[1:]
+
+
+@pytest.mark.parametrize(
+    ("topic", "ends"),
+    [
+        (f"{PREFIX}/phones/+/desired", True),
+        (f"{PREFIX}/phones/#", True),
+        (f"{PREFIX}/phones/{OTHER}\0/desired", True),
+        (phone_topic(OTHER, "desired") + "/" * 197, True),  # 201 levels: Mosquitto takes 200
+        ("", True),
+        ("$SYS/broker/clients/total", False),
+        ("$CONTROL/dynamic-security/v1", False),
+        (f"$share/{PREFIX}/phones/{OTHER}/desired", False),
+    ],
+    ids=["a wildcard", "all below", "a NUL", "201 levels", "none", "$SYS", "$CONTROL", "$share"],
+)
+async def test_a_topic_that_is_none_or_the_brokers_own_reaches_nobody(
+    broker: RealBroker, topic: str, *, ends: bool
+) -> None:
+    broker.add_phones(MINE, OTHER)
+    async with everything(broker) as (observer, sender), broker.phone(OTHER) as phone:
+        await phone.subscribe(phone_topic(OTHER, "desired"), qos=1)
+        said = await answer_to(broker, MINE, publish_packet(topic.encode()))
+        if ends:
+            assert not any(isinstance(one, mqtt5.PubAckPacket | mqtt5.PingRespPacket) for one in said)
+        else:
+            refused, _ = said
+            assert isinstance(refused, mqtt5.PubAckPacket)
+            assert refused.reason_code is mqtt5.PubAckReasonCode.NOT_AUTHORIZED
+        await sender.publish(phone_topic(OTHER, "desired"), b"end", qos=1)
+        assert await heard_until(phone, b"end") == []
+        assert await heard_until(observer, b"end") == []
+
+
+async def test_a_shared_subscription_hears_nothing_of_anothers(broker: RealBroker) -> None:
+    broker.add_phones(MINE)
+    async with broker.phone(MINE) as phone, broker.service("bridge") as bridge:
+        await phone.subscribe(f"$share/thieves/{PREFIX}/phones/+/desired", qos=1)  # granted all the same
+        await phone.subscribe(phone_topic(MINE, "fresh"), qos=1)
+        await bridge.publish(phone_topic(OTHER, "desired"), b"another's", qos=1)
+        await bridge.publish(phone_topic(MINE, "fresh"), b"end", qos=1)
+        assert await heard_until(phone, b"end") == []
+
+
+async def test_a_phone_without_a_client_id_is_its_username_all_the_same(broker: RealBroker) -> None:
+    broker.add_phones(MINE)
+    async with broker.phone(MINE) as before:
+        assert await answer_to(broker, MINE, b"", client_id="") == [mqtt5.PingRespPacket()]
+        with pytest.raises(aiomqtt.MqttError):
+            await before.publish(phone_topic(MINE, "hello"), b"", qos=1)
 
 
 async def test_a_phone_cannot_leave_a_will_on_anothers_topic(broker: RealBroker) -> None:

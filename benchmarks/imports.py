@@ -37,11 +37,11 @@ from lock_protocol.messages import LenderId
 from paylatch.bench.enrolment import enrol_in, enrol_together, replaying
 from paylatch.bench.stopwatch import Stopwatch, import_timed
 from paylatch.bench.system import Site, new_site
-from paylatch.broker_process import MosquittoProcess
 from paylatch.demo.stage import LENDER, Files
+from paylatch.local.broker_process import MosquittoProcess
+from paylatch.local.secret_file import write_secret
 from paylatch.oracle import required_levels
 from paylatch.resources import HISTORIES
-from paylatch.secret_file import write_secret
 
 MONTHS = 6
 STAGES_LENDER = LenderId("bench-stages")

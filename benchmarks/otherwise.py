@@ -30,7 +30,7 @@ from device_sim.identities import simulated_imei
 from paylatch.bench.ceiling import DOWN, UP, Connection, bare_broker, be_phones
 from paylatch.bench.gauges import cpu_s
 from paylatch.bench.plan import Book, as_csv
-from paylatch.ports import LOOPBACK
+from paylatch.local.ports import LOOPBACK
 
 AT_A_TIME = 50
 """Publishes under way, so that no PUBACK is waited for alone."""

@@ -24,10 +24,10 @@ from paylatch.bench.enrolment import enrol_in
 from paylatch.bench.gauges import rss_bytes
 from paylatch.bench.progress import Progress
 from paylatch.bench.system import broker_of, new_site
-from paylatch.broker_process import MosquittoProcess
 from paylatch.demo.lender import connected
 from paylatch.demo.processes import running
 from paylatch.demo.stage import LENDER, Files
+from paylatch.local.broker_process import MosquittoProcess
 
 METRICS_TIMEOUT_S = 60.0
 MIB = 1024 * 1024

@@ -134,13 +134,13 @@ def demo(
     """
     from broker_bridge.app.ports.store import StoreUnavailableError  # noqa: PLC0415 - see the module's docstring
     from device_sim.fleet.control_client import FleetControlError  # noqa: PLC0415
-    from paylatch.broker_process import BrokerError  # noqa: PLC0415
     from paylatch.client import PaylatchError  # noqa: PLC0415
     from paylatch.demo.options import DemoError, DemoUsageError, Options  # noqa: PLC0415
     from paylatch.demo.run import run  # noqa: PLC0415
     from paylatch.demo.view import choose_view  # noqa: PLC0415
     from paylatch.histories import HistoryError  # noqa: PLC0415
-    from paylatch.postgres_process import PostgresError  # noqa: PLC0415
+    from paylatch.local.broker_process import BrokerError  # noqa: PLC0415
+    from paylatch.local.postgres_process import PostgresError  # noqa: PLC0415
 
     failures = (DemoError, PaylatchError, BrokerError, PostgresError, StoreUnavailableError, FleetControlError, OSError)
     options = Options(phones=phones, months=months, histories=histories, seed=seed, database=database, keep=keep)

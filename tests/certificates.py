@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from paylatch.ports import LOOPBACK
+from paylatch.local.ports import LOOPBACK
 
 DAY = timedelta(days=1)
 _OPENSSL = shutil.which("openssl") or ""

@@ -26,10 +26,10 @@ from broker_bridge.adapters.mqtt.passwords import (
 from broker_bridge.adapters.store.engine import database_url, engines
 from broker_bridge.adapters.store.migrate import upgrade
 from broker_bridge.adapters.store.tables import metadata
-from paylatch.broker_config import write_instance
-from paylatch.broker_process import MosquittoProcess
-from paylatch.ports import LOOPBACK, free_ports
-from paylatch.postgres_process import PostgresProcess
+from paylatch.local.broker_config import write_instance
+from paylatch.local.broker_process import MosquittoProcess
+from paylatch.local.ports import LOOPBACK, free_ports
+from paylatch.local.postgres_process import PostgresProcess
 
 SERVICES = ("bridge", "auditor")
 RELOADED_WITHIN_S = 60.0

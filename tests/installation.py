@@ -12,7 +12,7 @@ from lock_protocol.codec import decode
 from lock_protocol.envelope import DELEGATION, ROOT, read_envelope, seal
 from lock_protocol.levels import Level
 from lock_protocol.messages import Delegation, LenderId, Root
-from paylatch.ports import free_ports
+from paylatch.local.ports import free_ports
 from tests.loopback.lender import key
 
 NOBODY, ANOTHER = 65_534, 65_533

@@ -29,9 +29,9 @@ import uvloop
 from nacl.bindings import crypto_sign, crypto_sign_open, crypto_sign_seed_keypair
 
 from paylatch.bench.gauges import cpu_s
-from paylatch.broker_config import BrokerFiles
-from paylatch.broker_process import MosquittoProcess
-from paylatch.ports import LOOPBACK, free_ports
+from paylatch.local.broker_config import BrokerFiles
+from paylatch.local.broker_process import MosquittoProcess
+from paylatch.local.ports import LOOPBACK, free_ports
 
 UP, DOWN = "up/", "down/"
 WINDOW = 2000

@@ -9,7 +9,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from paylatch.broker_process import find_mosquitto
+from paylatch.local.broker_process import find_mosquitto
 
 
 def machine() -> dict[str, Any]:

@@ -48,7 +48,7 @@ from paylatch.bench.enrolment import enrol_together, replaying
 from paylatch.bench.plan import Book, Planned, as_csv
 from paylatch.bench.stopwatch import DECIDE, PARSE, READ, Stopwatch, beside, import_timed, quiet_log
 from paylatch.demo.stage import Files, Ports
-from paylatch.ports import LOOPBACK
+from paylatch.local.ports import LOOPBACK
 
 PUBLISH, PHONE, HEAR = "publish", "phone", "hear_and_commit"
 WINDOW = 200

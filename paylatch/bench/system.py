@@ -12,12 +12,12 @@ import httpx
 from paylatch.bench.gauges import rss_bytes
 from paylatch.bench.phones import Fleet, fleet_of
 from paylatch.bench.progress import Progress
-from paylatch.broker_process import MosquittoProcess
 from paylatch.client import Bridge
 from paylatch.demo.lender import connected
 from paylatch.demo.processes import ChildProcess, running
 from paylatch.demo.stage import Files, Ports, prepare
-from paylatch.ports import LOOPBACK, free_ports
+from paylatch.local.broker_process import MosquittoProcess
+from paylatch.local.ports import LOOPBACK, free_ports
 from paylatch.steps import Steps
 
 _METRICS_TIMEOUT_S = 60.0

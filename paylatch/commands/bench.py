@@ -44,10 +44,10 @@ def bench(
     from paylatch.bench.options import BenchError, Options  # noqa: PLC0415
     from paylatch.bench.run import run  # noqa: PLC0415
     from paylatch.bench.summary import summary_of  # noqa: PLC0415
-    from paylatch.broker_process import BrokerError  # noqa: PLC0415
     from paylatch.client import PaylatchError  # noqa: PLC0415
     from paylatch.demo.options import DemoError, DemoUsageError  # noqa: PLC0415
-    from paylatch.postgres_process import PostgresError  # noqa: PLC0415
+    from paylatch.local.broker_process import BrokerError  # noqa: PLC0415
+    from paylatch.local.postgres_process import PostgresError  # noqa: PLC0415
     from paylatch.steps import choose_steps  # noqa: PLC0415
 
     ours = (BenchError, DemoError, BrokerError, PostgresError, FleetControlError)

@@ -33,7 +33,7 @@ def init(
     Nothing that is there is overwritten. Prints the table [broker] for the bridge's settings. Both listeners are on
     loopback; the configuration says how phones are let in from outside.
     """
-    from paylatch.broker_config import (  # noqa: PLC0415 - see the package's docstring
+    from paylatch.local.broker_config import (  # noqa: PLC0415 - see the package's docstring
         BrokerFilesExistError,
         init_broker,
         settings_section,
@@ -58,7 +58,7 @@ def init(
 
 def _start(conf: Path) -> str:
     """Return the command that starts the broker: from its directory, to which the names in its files are relative."""
-    from paylatch.broker_process import BrokerError, find_mosquitto  # noqa: PLC0415 - see the package's docstring
+    from paylatch.local.broker_process import BrokerError, find_mosquitto  # noqa: PLC0415 - see the package's docstring
 
     try:
         mosquitto = find_mosquitto()

@@ -277,13 +277,13 @@ def _played(options: "Options", *, quiet: bool) -> "Result":
     from device_sim.fleet.control_client import FleetControlError  # noqa: PLC0415 - see the package's docstring
     from device_sim.fleet.shards import TooFewFilesError  # noqa: PLC0415
     from device_sim.identities import FleetFileError  # noqa: PLC0415
-    from paylatch.broker_process import BrokerError  # noqa: PLC0415
     from paylatch.client import PaylatchError  # noqa: PLC0415
     from paylatch.demo.options import DemoError, DemoUsageError  # noqa: PLC0415
     from paylatch.fleet.options import FleetUsageError  # noqa: PLC0415
     from paylatch.fleet.reading import ScenarioError  # noqa: PLC0415
     from paylatch.fleet.run import run as play  # noqa: PLC0415
     from paylatch.fleet.view import choose_view  # noqa: PLC0415
+    from paylatch.local.broker_process import BrokerError  # noqa: PLC0415
 
     failures = (DemoError, PaylatchError, BrokerError, FleetControlError, OSError)
     usage = (FleetUsageError, DemoUsageError, ScenarioError, FleetFileError, TooFewFilesError)

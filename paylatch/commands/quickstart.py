@@ -21,10 +21,10 @@ def quickstart(
     Another terminal reads DIR/env and can then lock and open the phone: docs/integrate.md.
     """
     from device_sim.fleet.control_client import FleetControlError  # noqa: PLC0415 - see the package's docstring
-    from paylatch.broker_process import BrokerError  # noqa: PLC0415
     from paylatch.client import PaylatchError  # noqa: PLC0415
     from paylatch.demo.options import DemoError, DemoUsageError  # noqa: PLC0415
     from paylatch.demo.quickstart import run  # noqa: PLC0415
+    from paylatch.local.broker_process import BrokerError  # noqa: PLC0415
 
     failures = (DemoError, PaylatchError, BrokerError, FleetControlError, OSError)
     finish(run(directory, typer.echo), failures, usage=(DemoUsageError,))

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from broker_bridge.adapters.store.engine import database_url, is_empty
 from paylatch.demo.options import OWN_POSTGRES, DemoUsageError
-from paylatch.postgres_process import PostgresProcess
+from paylatch.local.postgres_process import PostgresProcess
 
 
 @asynccontextmanager

@@ -3,8 +3,8 @@
 import asyncio
 
 from broker_bridge.adapters.mqtt.passwords import replace_file
-from paylatch.broker_process import MosquittoProcess
 from paylatch.demo.plan import Outage
+from paylatch.local.broker_process import MosquittoProcess
 
 
 class BrokerOutages:

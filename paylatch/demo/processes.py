@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from paylatch.demo.options import DemoError
-from paylatch.guard import Guard
+from paylatch.local.guard import Guard
 
 OURS = "paylatch"
 """What is run unless another module is named."""

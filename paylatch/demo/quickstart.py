@@ -16,8 +16,8 @@ from paylatch.demo.services import ServiceAccess
 from paylatch.demo.stage import Files, Stage, built, directory_of, watched
 from paylatch.demo.view import PlainView
 from paylatch.facts import Borrower
-from paylatch.ports import LOOPBACK
-from paylatch.secret_file import write_secret
+from paylatch.local.ports import LOOPBACK
+from paylatch.local.secret_file import write_secret
 
 PHONE = Borrower(account=1, imei=simulated_imei(0))
 ENVIRONMENT = "env"

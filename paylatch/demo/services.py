@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 
 import aiomqtt
 
-from paylatch.ports import LOOPBACK
+from paylatch.local.ports import LOOPBACK
 
 _PENDING_CALLS = 10_000
 

@@ -17,8 +17,6 @@ from device_sim.identities import create_fleet
 from lock_protocol.messages import LenderId, Root
 from lock_protocol.topics import Topics
 from lock_protocol.trust import pinned_root
-from paylatch.broker_config import BrokerFiles, settings_section, write_instance
-from paylatch.broker_process import MosquittoProcess
 from paylatch.client import Bridge
 from paylatch.demo.lender import connected, enrol_fleet
 from paylatch.demo.options import DemoError, DemoUsageError
@@ -26,8 +24,10 @@ from paylatch.demo.processes import ChildProcess, output_of, running
 from paylatch.demo.services import ServiceAccess
 from paylatch.facts import Borrower
 from paylatch.fleet.phones import BrokerAddress, Knocking, RunningPhones, phones_running
-from paylatch.ports import LOOPBACK, free_ports
-from paylatch.secret_file import write_secret
+from paylatch.local.broker_config import BrokerFiles, settings_section, write_instance
+from paylatch.local.broker_process import MosquittoProcess
+from paylatch.local.ports import LOOPBACK, free_ports
+from paylatch.local.secret_file import write_secret
 from paylatch.steps import Announcer
 
 LENDER = LenderId("demo-lender")

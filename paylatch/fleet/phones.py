@@ -13,7 +13,7 @@ from device_sim.fleet.shards import ShardedControl, shards_for, split
 from device_sim.identities import ToldBroker, read_fleet, split_fleet
 from lock_protocol.topics import DEFAULT_PREFIX
 from paylatch.demo.processes import ChildProcess, running
-from paylatch.ports import LOOPBACK
+from paylatch.local.ports import LOOPBACK
 
 _ALL_FILES = 1_048_576
 

@@ -20,7 +20,6 @@ from device_sim.identities import (
     write_fleet,
 )
 from paylatch.bench.enrolment import enrol_in
-from paylatch.broker_process import MosquittoProcess
 from paylatch.client import Bridge, ConflictError
 from paylatch.demo.lender import broker_of, connected, enrol_fleet
 from paylatch.demo.processes import ChildProcess
@@ -29,6 +28,7 @@ from paylatch.facts import Borrower
 from paylatch.fleet.cast import Broker, Deadline, StepError
 from paylatch.fleet.options import BridgeAccess, FleetUsageError, Options
 from paylatch.fleet.phones import BrokerAddress, address_told
+from paylatch.local.broker_process import MosquittoProcess
 from paylatch.steps import Announcer
 
 _ASK_AGAIN_S = 0.2

@@ -21,7 +21,7 @@ from lock_protocol.imei import Imei
 from lock_protocol.levels import Level
 from lock_protocol.messages import LenderId
 from lock_protocol.topics import PhoneTopic
-from paylatch.ports import LOOPBACK, free_ports
+from paylatch.local.ports import LOOPBACK, free_ports
 from tests.bridge_rig import ACME
 from tests.broker.bridge_rig import PATIENCE_S, TOPICS
 from tests.conftest import RealBroker

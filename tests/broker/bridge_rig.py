@@ -11,7 +11,7 @@ from broker_bridge.adapters.mqtt.client import BrokerAddress
 from broker_bridge.adapters.mqtt.link import Link
 from broker_bridge.adapters.mqtt.phones_connection import Incoming, PhonesConnection
 from lock_protocol.topics import Topics
-from paylatch.ports import LOOPBACK
+from paylatch.local.ports import LOOPBACK
 from tests.bridge_rig import KeptLog
 from tests.conftest import RealBroker
 

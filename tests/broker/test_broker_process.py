@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from paylatch.broker_process import BrokerError, MosquittoProcess
-from paylatch.ports import LOOPBACK, free_ports
+from paylatch.local.broker_process import BrokerError, MosquittoProcess
+from paylatch.local.ports import LOOPBACK, free_ports
 from tests.conftest import RealBroker, new_broker
 
 OWNER = """
 import sys, pathlib
-from paylatch.broker_process import MosquittoProcess
+from paylatch.local.broker_process import MosquittoProcess
 with MosquittoProcess(pathlib.Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])):
     print("running", flush=True)
     sys.stdin.read()

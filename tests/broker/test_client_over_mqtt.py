@@ -26,7 +26,7 @@ from paylatch.client import (
     UnavailableError,
     connect_mqtt,
 )
-from paylatch.ports import LOOPBACK
+from paylatch.local.ports import LOOPBACK
 from tests.broker.bridge_rig import PATIENCE_S, TOPICS
 from tests.broker.tls_rig import tls_broker
 from tests.certificates import DAY

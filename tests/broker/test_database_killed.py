@@ -8,7 +8,7 @@ import pytest
 
 from device_sim.identities import simulated_imei
 from lock_protocol.levels import Level
-from paylatch.postgres_process import PostgresProcess
+from paylatch.local.postgres_process import PostgresProcess
 from tests.broker.bridge_process import install, lender_of, online, running_bridge, switched_on
 from tests.broker.bridge_rig import PATIENCE_S
 from tests.conftest import RealBroker

@@ -9,7 +9,7 @@ from broker_bridge.adapters.mqtt.lenders_link import LendersLink
 from broker_bridge.app.hear import Received
 from broker_bridge.app.ports.broker import Broker
 from lock_protocol.messages import LenderId
-from paylatch.ports import LOOPBACK
+from paylatch.local.ports import LOOPBACK
 from tests.bridge_rig import KeptLog
 from tests.broker.bridge_rig import PATIENCE_S, TOPICS, address_of
 from tests.conftest import RealBroker

@@ -16,8 +16,8 @@ import pytest
 
 from mqtt_transport.framing import Frames
 from paylatch import resources
-from paylatch.broker_config import render
-from paylatch.ports import LOOPBACK
+from paylatch.local.broker_config import render
+from paylatch.local.ports import LOOPBACK
 from tests.conftest import RealBroker
 
 PREFIX = "paylatch/v1"

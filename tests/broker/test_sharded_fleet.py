@@ -16,11 +16,11 @@ from device_sim.fleet.journal import DOWN, UP
 from device_sim.fleet.shards import ShardedControl
 from device_sim.identities import FleetLine, new_device_seed, simulated_imei, split_fleet, write_fleet
 from lock_protocol.levels import Level
-from paylatch.broker_process import MosquittoProcess
 from paylatch.demo.options import DemoError
 from paylatch.fleet.phones import BrokerAddress, Knocking, RunningPhones, phones_running
 from paylatch.fleet.run import connect_all
-from paylatch.ports import LOOPBACK, free_ports
+from paylatch.local.broker_process import MosquittoProcess
+from paylatch.local.ports import LOOPBACK, free_ports
 from tests.broker import tls_rig
 from tests.broker.fleet_rig import TOPICS, StandIn, stand_in
 from tests.certificates import DAY

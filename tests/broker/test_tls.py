@@ -21,7 +21,7 @@ from broker_bridge.app.ports.broker import Broker, BrokerUnavailableError
 from broker_bridge.check import Severity, check
 from broker_bridge.settings import Settings, broker_tls, configure, phones_ca
 from paylatch import resources
-from paylatch.ports import LOOPBACK
+from paylatch.local.ports import LOOPBACK
 from tests.bridge_rig import ACME, KeptLog
 from tests.broker.bridge_process import install, started_bridge
 from tests.broker.bridge_rig import PATIENCE_S, TOPICS, address_of

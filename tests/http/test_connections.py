@@ -11,7 +11,7 @@ import uvicorn
 from broker_bridge.adapters.http import connections, reading
 from broker_bridge.adapters.http.connections import PunctualProtocol
 from broker_bridge.main import _HttpServer
-from paylatch.ports import LOOPBACK
+from paylatch.local.ports import LOOPBACK
 from tests.bridge_rig import ACME
 from tests.http.conftest import KEYS, running_api
 

@@ -20,7 +20,7 @@ from broker_bridge.domain.commands import Status
 from device_sim.identities import simulated_imei
 from lock_protocol.imei import Imei
 from lock_protocol.messages import LenderId
-from paylatch.ports import free_ports
+from paylatch.local.ports import free_ports
 from tests.bridge_rig import ACME, Office, Work
 from tests.unit.broker_bridge.facts import overdue, payment
 

@@ -17,7 +17,7 @@ from broker_bridge.domain.lanes import Lane
 from device_sim.identities import simulated_imei
 from lock_protocol.imei import Imei
 from lock_protocol.levels import Level
-from paylatch.postgres_process import PostgresProcess
+from paylatch.local.postgres_process import PostgresProcess
 from tests.bridge_rig import ACME, Office, Work
 from tests.conftest import writing_engine
 from tests.lost_answers import lose_the_answer_to_the_next_commit

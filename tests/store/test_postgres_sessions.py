@@ -5,8 +5,8 @@ import pytest
 
 from broker_bridge.adapters.store.store import SqlStore
 from broker_bridge.app.ports.store import StoreUnavailableError
-from paylatch import postgres_process
-from paylatch.postgres_process import PostgresProcess
+from paylatch.local import postgres_process
+from paylatch.local.postgres_process import PostgresProcess
 
 
 def administered(server: PostgresProcess, *statements: str) -> None:

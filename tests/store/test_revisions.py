@@ -25,7 +25,7 @@ from broker_bridge.domain.commands import Status
 from broker_bridge.domain.phones import PhoneStatus
 from broker_bridge.domain.policy import DAY_S
 from lock_protocol.levels import Level
-from paylatch.postgres_process import PostgresProcess
+from paylatch.local.postgres_process import PostgresProcess
 from tests.bridge_rig import ACME, Office
 from tests.conftest import writing_engine
 from tests.store.record_rows import LOCK, LOCKED, NEW, RELEASED, REVISIONS

@@ -14,7 +14,7 @@ from broker_bridge.app.ports.store import Transaction
 from broker_bridge.domain.phones import Phone
 from device_sim.identities import simulated_imei
 from lock_protocol.keys import SigningKey
-from paylatch.postgres_process import PostgresProcess
+from paylatch.local.postgres_process import PostgresProcess
 from tests.bridge_rig import ACME, Office, Work
 from tests.unit.broker_bridge.facts import overdue
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
-from paylatch.ports import LOOPBACK
+from paylatch.local.ports import LOOPBACK
 
 COMMAND = (sys.executable, "-m", "paylatch", "demo")
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from paylatch.bench.gauges import cpu_s
-from paylatch.waiting import wait_until
+from paylatch.local.waiting import wait_until
 
 COMMAND = (sys.executable, "-m", "paylatch", "bench")
 PERCENTILES = {"p50", "p99", "max"}

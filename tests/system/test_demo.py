@@ -15,10 +15,10 @@ from device_sim.fleet.control_client import FleetControl
 from device_sim.identities import simulated_imei
 from lock_protocol.levels import Level
 from paylatch import resources
-from paylatch.broker_config import render
+from paylatch.local.broker_config import render
+from paylatch.local.ports import LOOPBACK
+from paylatch.local.postgres_process import PostgresProcess
 from paylatch.oracle import required_levels
-from paylatch.ports import LOOPBACK
-from paylatch.postgres_process import PostgresProcess
 from tests.system.demo import FinishedDemo, is_closed, run_demo, running_demo
 
 PHONES, MONTHS = 40, 2

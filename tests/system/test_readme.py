@@ -12,7 +12,7 @@ import pytest
 
 from lock_protocol.imei import Imei
 from lock_protocol.topics import PhoneTopic, Topics
-from paylatch.ports import free_ports
+from paylatch.local.ports import free_ports
 from tests.system.terminals import PATIENCE_S, Terminals, said
 
 _README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")

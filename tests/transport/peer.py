@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import mqtt5
 
 from mqtt_transport.framing import Frames
-from paylatch.ports import LOOPBACK
+from paylatch.local.ports import LOOPBACK
 
 ACCEPTED = mqtt5.ConnAckPacket().write()
 

@@ -11,7 +11,7 @@ import pytest
 from broker_bridge.adapters.mqtt.client import BrokerAddress, BrokerConnection
 from broker_bridge.app.ports.broker import Broker, BrokerUnavailableError, PublishRefusedError
 from mqtt_transport import Connector, Login
-from paylatch.ports import LOOPBACK
+from paylatch.local.ports import LOOPBACK
 from tests.broker.bridge_rig import PATIENCE_S, TOPICS, address_of
 from tests.conftest import RealBroker
 from tests.transport.peer import Peer, serving

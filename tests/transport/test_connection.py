@@ -22,7 +22,7 @@ from mqtt_transport import (
     Subscription,
 )
 from mqtt_transport.connection import READ_AT_ONCE
-from paylatch.ports import LOOPBACK
+from paylatch.local.ports import LOOPBACK
 from tests.broker.bridge_rig import PATIENCE_S, TOPICS
 from tests.conftest import RealBroker
 from tests.transport.peer import Peer, serving

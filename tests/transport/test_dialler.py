@@ -12,7 +12,7 @@ from device_sim.adapters.mqtt import MqttDialler
 from device_sim.fleet.link import Arrived, LinkError, OwnLink
 from device_sim.identities import FleetPhone
 from lock_protocol.topics import PhoneTopic
-from paylatch.ports import LOOPBACK
+from paylatch.local.ports import LOOPBACK
 from tests.broker.bridge_rig import PATIENCE_S, TOPICS
 from tests.loopback.handset import IMEI, Handset
 from tests.loopback.lender import RootAuthority

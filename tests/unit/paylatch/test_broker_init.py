@@ -10,8 +10,8 @@ from typer.testing import CliRunner, Result
 
 from broker_bridge.check import Severity, check_broker_conf
 from broker_bridge.settings import Settings
-from paylatch import broker_config
 from paylatch.cli import app
+from paylatch.local import broker_config
 
 ROOT = Path(__file__).parents[3]
 

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from paylatch.fleet.transport import CONNECTIONS, KeptConnections
-from paylatch.ports import LOOPBACK
+from paylatch.local.ports import LOOPBACK
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4;a=b\r\npayl\r\n3\r\natc\r\n1\r\nh\r\n0\r\n\r\n"

@@ -1,4 +1,4 @@
-"""A real Mosquitto as a child process, under the eyes of whoever needs one: the demo and the tests."""
+"""A real Mosquitto as a child process, under the eyes of whoever needs one."""
 
 import os
 import shutil
@@ -11,10 +11,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from paylatch.broker_config import BrokerFiles
-from paylatch.guard import Guard
-from paylatch.ports import LOOPBACK
-from paylatch.waiting import wait_until
+from paylatch.local.broker_config import BrokerFiles
+from paylatch.local.guard import Guard
+from paylatch.local.ports import LOOPBACK
+from paylatch.local.waiting import wait_until
 
 # Where distributions put the broker although a user's PATH may leave it out.
 _MORE_PATHS = ("/usr/sbin", "/usr/local/sbin", "/opt/homebrew/sbin")

@@ -1,4 +1,4 @@
-"""A real PostgreSQL as a child process, under the eyes of whoever needs one: the demo and the tests."""
+"""A real PostgreSQL as a child process, under the eyes of whoever needs one."""
 
 import os
 import pwd
@@ -17,9 +17,9 @@ from typing import LiteralString, Self
 import psycopg
 from psycopg import sql
 
-from paylatch.guard import Guard
-from paylatch.ports import LOOPBACK, free_ports
-from paylatch.waiting import wait_until
+from paylatch.local.guard import Guard
+from paylatch.local.ports import LOOPBACK, free_ports
+from paylatch.local.waiting import wait_until
 
 ACCOUNT = "postgres"
 """The account that the server runs as when root starts it, since it refuses to run as root."""

@@ -11,8 +11,8 @@ from types import MappingProxyType
 
 from broker_bridge.adapters.mqtt.passwords import new_credential, replace_file, write_password_file
 from paylatch import resources
-from paylatch.ports import LOOPBACK
-from paylatch.secret_file import write_secret
+from paylatch.local.ports import LOOPBACK
+from paylatch.local.secret_file import write_secret
 
 BROKER_ACCOUNT = "mosquitto"
 """What a broker started as root drops to: the `user` line of mosquitto.conf."""

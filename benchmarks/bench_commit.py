@@ -26,7 +26,7 @@ from lock_protocol.imei import Imei
 from lock_protocol.keys import SigningKey
 from lock_protocol.levels import Condition, Result, Signals
 from lock_protocol.messages import LenderId, Reported
-from paylatch.bench.enrolment import enrol_together, replaying
+from paylatch.local.enrolment import enrol_together, replaying
 
 LENDER = LenderId("bench")
 PHONES, ROUNDS = 500, 10

@@ -31,7 +31,6 @@ from broker_bridge.adapters.store.store import SqlStore
 from broker_bridge.app.confirm import Judge, TimeOut
 from device_sim.identities import simulated_imei
 from paylatch.bench.audit import audit
-from paylatch.bench.enrolment import enrol_in, replaying
 from paylatch.bench.gauges import require_proc, rss_bytes
 from paylatch.bench.lender import Lender
 from paylatch.bench.limits import raise_open_files
@@ -39,10 +38,11 @@ from paylatch.bench.options import BenchError
 from paylatch.bench.phones import write_spread
 from paylatch.bench.plan import Book
 from paylatch.bench.run import ceiling_of, stages_of
-from paylatch.bench.stopwatch import quiet_log
 from paylatch.bench.system import Site, System, bridge_of, broker_of, new_site, system_of
 from paylatch.bench.throughput import Throughput, compared, measure_throughput
-from paylatch.demo.stage import LENDER, Files, Ports
+from paylatch.local.enrolment import enrol_in, replaying
+from paylatch.local.quiet_log import quiet_log
+from paylatch.local.stage import LENDER, Files, Ports
 from paylatch.steps import PlainSteps
 
 BEFORE = timedelta(hours=12)

@@ -34,12 +34,12 @@ from broker_bridge.adapters.store.store import SqlStore
 from device_sim.identities import simulated_imei
 from lock_protocol.keys import SigningKey
 from lock_protocol.messages import LenderId
-from paylatch.bench.enrolment import enrol_in, enrol_together, replaying
 from paylatch.bench.stopwatch import Stopwatch, import_timed
 from paylatch.bench.system import Site, new_site
-from paylatch.demo.stage import LENDER, Files
 from paylatch.local.broker_process import MosquittoProcess
+from paylatch.local.enrolment import enrol_in, enrol_together, replaying
 from paylatch.local.secret_file import write_secret
+from paylatch.local.stage import LENDER, Files
 from paylatch.oracle import required_levels
 from paylatch.resources import HISTORIES
 

@@ -20,14 +20,14 @@ import httpx
 
 from benchmarks.waiting import until
 from device_sim.identities import simulated_imei
-from paylatch.bench.enrolment import enrol_in
 from paylatch.bench.gauges import rss_bytes
 from paylatch.bench.progress import Progress
 from paylatch.bench.system import broker_of, new_site
-from paylatch.demo.lender import connected
-from paylatch.demo.processes import running
-from paylatch.demo.stage import LENDER, Files
 from paylatch.local.broker_process import MosquittoProcess
+from paylatch.local.enrolment import enrol_in
+from paylatch.local.lender import connected
+from paylatch.local.processes import running
+from paylatch.local.stage import LENDER, Files
 
 METRICS_TIMEOUT_S = 60.0
 MIB = 1024 * 1024

@@ -139,10 +139,9 @@ def demo(
     from paylatch.demo.run import run  # noqa: PLC0415
     from paylatch.demo.view import choose_view  # noqa: PLC0415
     from paylatch.histories import HistoryError  # noqa: PLC0415
-    from paylatch.local.broker_process import BrokerError  # noqa: PLC0415
-    from paylatch.local.postgres_process import PostgresError  # noqa: PLC0415
+    from paylatch.local.errors import LocalRunError, LocalRunUsageError  # noqa: PLC0415
 
-    failures = (DemoError, PaylatchError, BrokerError, PostgresError, StoreUnavailableError, FleetControlError, OSError)
+    failures = (DemoError, LocalRunError, PaylatchError, StoreUnavailableError, FleetControlError, OSError)
     options = Options(phones=phones, months=months, histories=histories, seed=seed, database=database, keep=keep)
     require_distinct(audit, json_path)
     with ExitStack() as stack:
@@ -150,7 +149,8 @@ def demo(
         audit_file = create(stack, audit)
         json_file = prepare(stack, json_path)
         with view:
-            result = finish(run(options, view, audit_file), failures, usage=(DemoUsageError, HistoryError))
+            usage = (DemoUsageError, LocalRunUsageError, HistoryError)
+            result = finish(run(options, view, audit_file), failures, usage=usage)
             view.summary(result)
         write_all([(json_file, lambda file: file.write(json.dumps(result.to_json(), indent=2) + "\n"))])
     if result.violations:

@@ -19,6 +19,6 @@ class Options:
     shards: int = 1
     """Over how many processes the phones are spread."""
     database: str | None = None
-    """The bridge's: as the demo's."""
+    """The bridge's: as for `paylatch.local.database.database_of`; None for a SQLite file among the run's files."""
     keep: Path | None = None
     """Where all files of the run are kept; None for a temporary directory."""

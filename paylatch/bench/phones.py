@@ -11,7 +11,7 @@ from device_sim.fleet.shards import ShardedControl
 from device_sim.identities import FleetLine, read_fleet, write_fleet
 from paylatch.bench.gauges import rss_bytes
 from paylatch.bench.options import BenchError
-from paylatch.fleet.phones import BrokerAddress, Knocking, RunningPhones, phones_running
+from paylatch.local.phones import BrokerAddress, Knocking, RunningPhones, phones_running
 
 CONNECTS_PER_S = 4000
 """Attempts a second of each process: more than it can make."""
@@ -49,7 +49,7 @@ async def fleet_of(file: Path, shards: int, directory: Path, port: int) -> Async
         port: the broker's listener for phones.
 
     Raises:
-        BenchError, DemoError: a process did not start, or phones did not connect.
+        BenchError, LocalRunError: a process did not start, or phones did not connect.
     """
     count, nobody = len(read_fleet(file)), directory / "nobody.jsonl"
     write_fleet(nobody, [])

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from paylatch.demo.result import Latency
+from paylatch.latency import Latency
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,7 +10,6 @@ from broker_bridge.adapters.store.store import SqlStore
 from device_sim.identities import simulated_imei
 from paylatch.bench.audit import Audit, audit
 from paylatch.bench.ceiling import Ceiling
-from paylatch.bench.enrolment import enrol_in
 from paylatch.bench.gauges import require_proc
 from paylatch.bench.lender import Lender
 from paylatch.bench.limits import raise_open_files
@@ -23,10 +22,11 @@ from paylatch.bench.stages import Stages, measure_stages
 from paylatch.bench.system import Site, System, broker_of, new_site, system_of
 from paylatch.bench.throughput import Throughput, compared, measure_throughput
 from paylatch.bench.unlocks import Unlocks, measure_unlocks
-from paylatch.demo.database import database_of
-from paylatch.demo.processes import output_of
-from paylatch.demo.result import Latency
-from paylatch.demo.stage import LENDER, Files, directory_of
+from paylatch.latency import Latency
+from paylatch.local.database import database_of
+from paylatch.local.enrolment import enrol_in
+from paylatch.local.processes import output_of
+from paylatch.local.stage import LENDER, Files, directory_of
 from paylatch.steps import Steps
 
 _BEFORE = timedelta(hours=12)
@@ -57,8 +57,8 @@ async def run(options: Options, steps: Steps) -> Result:
         steps: show what happens.
 
     Raises:
-        DemoUsageError: it cannot begin with these options.
-        BenchError, DemoError, BrokerError, StoreUnavailableError, PaylatchError, FleetControlError: it cannot be
+        LocalRunUsageError: it cannot begin with these options.
+        BenchError, LocalRunError, StoreUnavailableError, PaylatchError, FleetControlError: it cannot be
             measured; the message says why.
     """
     started = time.monotonic()

@@ -44,11 +44,12 @@ from device_sim.identities import read_fleet, write_fleet
 from lock_protocol.imei import Imei
 from lock_protocol.messages import LenderId
 from lock_protocol.topics import DEFAULT_PREFIX, PhoneTopic, Topics
-from paylatch.bench.enrolment import enrol_together, replaying
 from paylatch.bench.plan import Book, Planned, as_csv
-from paylatch.bench.stopwatch import DECIDE, PARSE, READ, Stopwatch, beside, import_timed, quiet_log
-from paylatch.demo.stage import Files, Ports
+from paylatch.bench.stopwatch import DECIDE, PARSE, READ, Stopwatch, beside, import_timed
+from paylatch.local.enrolment import enrol_together, replaying
 from paylatch.local.ports import LOOPBACK
+from paylatch.local.quiet_log import quiet_log
+from paylatch.local.stage import Files, Ports
 
 PUBLISH, PHONE, HEAR = "publish", "phone", "hear_and_commit"
 WINDOW = 200

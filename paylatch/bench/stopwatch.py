@@ -1,9 +1,7 @@
 """What importing costs, stage by stage: the bridge's own code, timed from outside."""
 
 import asyncio
-import logging
 import secrets
-import sys
 import time
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
@@ -12,19 +10,17 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
-import structlog
-
 from broker_bridge.adapters.imports.desk import import_worker
 from broker_bridge.adapters.imports.spool import DirectorySpool
 from broker_bridge.adapters.metrics.metrics import Metrics
 from broker_bridge.adapters.store.store import SqlStore
 from broker_bridge.app.import_rows import Desk
 from broker_bridge.app.ports.store import Job
-from broker_bridge.app.ports.surroundings import Log
 from broker_bridge.app.reconsider import Reconsider
 from broker_bridge.domain.imports import Format, Import, SpoolId, Upload
 from broker_bridge.domain.policy import DAY_S
 from lock_protocol.messages import LenderId
+from paylatch.local.quiet_log import quiet_log
 
 T = TypeVar("T")
 
@@ -148,13 +144,6 @@ async def beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
         task = tasks.create_task(work, name="beside")
         yield
         task.cancel()
-
-
-def quiet_log() -> Log:
-    """Return a log of what goes wrong alone."""
-    level = structlog.make_filtering_bound_logger(logging.WARNING)
-    log: Log = structlog.wrap_logger(structlog.PrintLogger(sys.stderr), wrapper_class=level)
-    return log
 
 
 async def _pieces(content: bytes) -> AsyncIterator[bytes]:

@@ -13,11 +13,11 @@ from paylatch.bench.gauges import rss_bytes
 from paylatch.bench.phones import Fleet, fleet_of
 from paylatch.bench.progress import Progress
 from paylatch.client import Bridge
-from paylatch.demo.lender import connected
-from paylatch.demo.processes import ChildProcess, running
-from paylatch.demo.stage import Files, Ports, prepare
 from paylatch.local.broker_process import MosquittoProcess
+from paylatch.local.lender import connected
 from paylatch.local.ports import LOOPBACK, free_ports
+from paylatch.local.processes import ChildProcess, running
+from paylatch.local.stage import Files, Ports, prepare
 from paylatch.steps import Steps
 
 _METRICS_TIMEOUT_S = 60.0
@@ -103,7 +103,7 @@ async def system_of(site: Site, broker: MosquittoProcess, shards: int, steps: St
         steps: show what happens.
 
     Raises:
-        BenchError, DemoError: something did not start, or phones did not connect.
+        BenchError, LocalRunError: something did not start, or phones did not connect.
     """
     async with AsyncExitStack() as stack:
         steps.step("starting the bridge")
@@ -125,7 +125,7 @@ async def bridge_of(site: Site) -> AsyncIterator[tuple[ChildProcess, Bridge, Pro
     """Give a bridge that is ready for lenders and has told the broker which phones there are.
 
     Raises:
-        DemoError: it did not start, or did not write the phones' passwords.
+        LocalRunError: it did not start, or did not write the phones' passwords.
     """
     before = _inode_of(site.files.broker.phones_passwords)
 

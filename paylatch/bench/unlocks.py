@@ -1,7 +1,4 @@
-"""How long a borrower who has paid waits: from the lender's request to the open phone.
-
-One clock measures: the benchmark and the fleet read the machine's CLOCK_MONOTONIC, which all its processes share.
-"""
+"""How long a borrower who has paid waits: from the lender's request to the open phone."""
 
 import asyncio
 import time
@@ -14,7 +11,7 @@ from lock_protocol.imei import Imei
 from lock_protocol.levels import Level
 from paylatch.bench.lender import Lender
 from paylatch.bench.plan import LADDER, Book, Planned
-from paylatch.demo.payments import opened_at
+from paylatch.latency import opened_at
 
 PAYERS_OF_BOOK = 10
 MOST_PAYERS = 400

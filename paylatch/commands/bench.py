@@ -45,18 +45,15 @@ def bench(
     from paylatch.bench.run import run  # noqa: PLC0415
     from paylatch.bench.summary import summary_of  # noqa: PLC0415
     from paylatch.client import PaylatchError  # noqa: PLC0415
-    from paylatch.demo.options import DemoError, DemoUsageError  # noqa: PLC0415
-    from paylatch.local.broker_process import BrokerError  # noqa: PLC0415
-    from paylatch.local.postgres_process import PostgresError  # noqa: PLC0415
+    from paylatch.local.errors import LocalRunError, LocalRunUsageError  # noqa: PLC0415
     from paylatch.steps import choose_steps  # noqa: PLC0415
 
-    ours = (BenchError, DemoError, BrokerError, PostgresError, FleetControlError)
-    failures = (*ours, PaylatchError, StoreUnavailableError, OSError)
+    failures = (BenchError, LocalRunError, FleetControlError, PaylatchError, StoreUnavailableError, OSError)
     options = Options(phones=phones, decisions=decisions, shards=min(shards, phones), database=database, keep=keep)
     with ExitStack() as stack:
         json_file = prepare(stack, json_path)
         with choose_steps() as steps:
-            result = finish(run(options, steps), failures, usage=(DemoUsageError,))
+            result = finish(run(options, steps), failures, usage=(LocalRunUsageError,))
             steps.figures("Paylatch benchmark", summary_of(result), good=not result.lost)
         write_all([(json_file, lambda file: file.write(json.dumps(result.to_json(), indent=2) + "\n"))])
     for fault in result.faults:

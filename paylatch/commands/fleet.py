@@ -76,10 +76,10 @@ def enrol(
     """Enrol new simulated phones with a bridge, for runs to come. Their IMEIs are those of no real phone."""
     from device_sim.identities import create_fleet  # noqa: PLC0415 - see the package's docstring
     from paylatch.client import PaylatchError  # noqa: PLC0415
-    from paylatch.demo.lender import connected  # noqa: PLC0415
     from paylatch.fleet.options import FleetUsageError  # noqa: PLC0415
     from paylatch.fleet.sources import enrol as enrol_phones  # noqa: PLC0415
     from paylatch.fleet.view import PlainView  # noqa: PLC0415
+    from paylatch.local.lender import connected  # noqa: PLC0415
 
     key = api_key(key_file)
     try:
@@ -278,15 +278,14 @@ def _played(options: "Options", *, quiet: bool) -> "Result":
     from device_sim.fleet.shards import TooFewFilesError  # noqa: PLC0415
     from device_sim.identities import FleetFileError  # noqa: PLC0415
     from paylatch.client import PaylatchError  # noqa: PLC0415
-    from paylatch.demo.options import DemoError, DemoUsageError  # noqa: PLC0415
     from paylatch.fleet.options import FleetUsageError  # noqa: PLC0415
     from paylatch.fleet.reading import ScenarioError  # noqa: PLC0415
     from paylatch.fleet.run import run as play  # noqa: PLC0415
     from paylatch.fleet.view import choose_view  # noqa: PLC0415
-    from paylatch.local.broker_process import BrokerError  # noqa: PLC0415
+    from paylatch.local.errors import LocalRunError, LocalRunUsageError  # noqa: PLC0415
 
-    failures = (DemoError, PaylatchError, BrokerError, FleetControlError, OSError)
-    usage = (FleetUsageError, DemoUsageError, ScenarioError, FleetFileError, TooFewFilesError)
+    failures = (LocalRunError, PaylatchError, FleetControlError, OSError)
+    usage = (FleetUsageError, LocalRunUsageError, ScenarioError, FleetFileError, TooFewFilesError)
     with choose_view(quiet=quiet) as view:
         return finish(play(options, view), failures, usage=usage)
 

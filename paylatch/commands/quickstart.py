@@ -22,9 +22,8 @@ def quickstart(
     """
     from device_sim.fleet.control_client import FleetControlError  # noqa: PLC0415 - see the package's docstring
     from paylatch.client import PaylatchError  # noqa: PLC0415
-    from paylatch.demo.options import DemoError, DemoUsageError  # noqa: PLC0415
-    from paylatch.demo.quickstart import run  # noqa: PLC0415
-    from paylatch.local.broker_process import BrokerError  # noqa: PLC0415
+    from paylatch.local.errors import LocalRunError, LocalRunUsageError  # noqa: PLC0415
+    from paylatch.quickstart import run  # noqa: PLC0415
 
-    failures = (DemoError, PaylatchError, BrokerError, FleetControlError, OSError)
-    finish(run(directory, typer.echo), failures, usage=(DemoUsageError,))
+    failures = (LocalRunError, PaylatchError, FleetControlError, OSError)
+    finish(run(directory, typer.echo), failures, usage=(LocalRunUsageError,))

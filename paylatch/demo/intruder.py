@@ -21,7 +21,8 @@ from lock_protocol.topics import PhoneTopic, Topics
 from paylatch.demo.forgeries import Forgery, Loot, forgeries
 from paylatch.demo.options import DemoError
 from paylatch.demo.retained import RetainedStates
-from paylatch.demo.services import ServiceAccess
+from paylatch.demo.services import connection
+from paylatch.local.stage import ServiceAccess
 
 VICTIMS = 20
 """How many phones are attacked at a time."""
@@ -98,7 +99,7 @@ class Intruder:
                 await client.publish(topic, each.message, qos=1, retain=True)
 
         try:
-            async with self._access.connection() as client, asyncio.TaskGroup() as tasks:
+            async with connection(self._access) as client, asyncio.TaskGroup() as tasks:
                 for imei, messages in arsenal.items():
                     tasks.create_task(bombard(client, imei, messages), name=f"intruder {imei}")
         except* aiomqtt.MqttError as errors:

@@ -3,9 +3,6 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-OWN_POSTGRES = "postgresql"
-"""In place of a URL: a PostgreSQL of the demo's own, gone in the end."""
-
 
 class DemoError(Exception):
     """The demo cannot go on; the message says why and what to do."""
@@ -27,6 +24,6 @@ class Options:
     seed: int = 0
     """Chooses resets and outages, and nothing else."""
     database: str | None = None
-    """The bridge's: the URL of an empty one, `OWN_POSTGRES`, or None for a SQLite file among the run's files."""
+    """The bridge's: as for `paylatch.local.database.database_of`; None for a SQLite file among the run's files."""
     keep: Path | None = None
     """Where all files of the run are kept; None for a temporary directory."""

@@ -1,18 +1,15 @@
-"""Payments that cure, and how long the phones take to open.
-
-One clock measures: the demo and the fleet read the machine's CLOCK_MONOTONIC, which all its processes share.
-"""
+"""Payments that cure, and how long the phones take to open."""
 
 import asyncio
 import time
 from collections.abc import Mapping, Sequence
 
 from device_sim.fleet.control_client import FleetControl
-from device_sim.fleet.control_messages import TransitionDump
 from lock_protocol.imei import Imei
 from lock_protocol.levels import Level
 from paylatch.client import Bridge
 from paylatch.facts import Fact
+from paylatch.latency import opened_at
 
 # Payments arrive one by one as borrowers make them, a few at the same time.
 _AT_A_TIME = 2
@@ -45,8 +42,3 @@ async def opened_after(fleet: FleetControl, since: Mapping[Imei, int], timeout_s
     changes = await fleet.transitions(since)
     moments = {imei: opened_at(changes[imei], moment) for imei, moment in since.items()}
     return {imei: at - since[imei] for imei, at in moments.items() if at is not None}
-
-
-def opened_at(changes: Sequence[TransitionDump], since: int) -> int | None:
-    """Return when the phone came to be unlocked after `since`, if it did."""
-    return next((change.at_ns for change in changes if change.at_ns >= since and change.level is Level.UNLOCKED), None)

@@ -1,13 +1,11 @@
 """What a run of the demo has shown, as the JSON file has it."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from lock_protocol.imei import Imei
-
-_NS_PER_MS = 1_000_000
+from paylatch.latency import Latency
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,26 +19,6 @@ class Violation:
 
     def __str__(self) -> str:
         return f"{self.imei} in {self.month}: {self.differs}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Latency:
-    """Of a set of measurements, in milliseconds; None where nothing was measured."""
-
-    p50: float | None
-    p99: float | None
-    max: float | None
-
-    def __str__(self) -> str:
-        if self.p50 is None:
-            return "no measured time"
-        return f"{self.p50:.1f} ms (p50), {self.p99:.1f} ms (p99), {self.max:.1f} ms (max)"
-
-    @classmethod
-    def of(cls, measured_ns: Sequence[int]) -> "Latency":
-        """Return the nearest-rank percentiles of measurements in nanoseconds."""
-        ordered = sorted(measured_ns)
-        return cls(p50=_percentile(ordered, 50), p99=_percentile(ordered, 99), max=_percentile(ordered, 100))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,10 +51,3 @@ class Result:
     def to_json(self) -> dict[str, Any]:
         """Return it as what a JSON file holds."""
         return asdict(self)
-
-
-def _percentile(ordered: Sequence[int], percent: int) -> float | None:
-    if not ordered:
-        return None
-    rank = math.ceil(len(ordered) * percent / 100)
-    return round(ordered[rank - 1] / _NS_PER_MS, 3)

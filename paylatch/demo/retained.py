@@ -16,7 +16,8 @@ from lock_protocol.imei import Imei
 from lock_protocol.messages import StateHash
 from lock_protocol.topics import PhoneTopic, Topics
 from paylatch.demo.options import DemoError
-from paylatch.demo.services import ServiceAccess
+from paylatch.demo.services import connection
+from paylatch.local.stage import ServiceAccess
 
 _TOPICS_PER_SUBSCRIBE = 100
 
@@ -66,7 +67,7 @@ class RetainedStates:
         """Yield what is retained, then None, then whatever is published."""
         names = [(self._topics.phone(imei, PhoneTopic.DESIRED), 0) for imei in imeis]
         try:
-            async with self._access.connection() as client:
+            async with connection(self._access) as client:
                 for start in range(0, len(names), _TOPICS_PER_SUBSCRIBE):
                     await client.subscribe(names[start : start + _TOPICS_PER_SUBSCRIBE])
                 await client.subscribe(self._topics.status, qos=0)

@@ -6,16 +6,17 @@ from random import Random
 from typing import IO
 
 from paylatch.demo.audit import COLUMNS, write_rows
-from paylatch.demo.database import database_of
 from paylatch.demo.options import DemoUsageError, Options
 from paylatch.demo.plan import plan_months
 from paylatch.demo.result import Result
-from paylatch.demo.stage import built, directory_of, watched
 from paylatch.demo.story import Story
 from paylatch.demo.tally import Tally
 from paylatch.demo.view import View
 from paylatch.facts import borrower_of
 from paylatch.histories import Account, read_histories
+from paylatch.local.database import database_of
+from paylatch.local.processes import watched
+from paylatch.local.stage import built, directory_of
 from paylatch.oracle import required_levels
 
 
@@ -29,7 +30,7 @@ async def run(options: Options, view: View, audit: IO[str] | None = None) -> Res
 
     Raises:
         DemoUsageError, HistoryError: it cannot be played with these options.
-        DemoError, BrokerError, PostgresError, StoreUnavailableError: something did not start, or ended by itself.
+        LocalRunError, StoreUnavailableError: something did not start, or ended by itself.
     """
     started = time.monotonic()
     accounts = _accounts(options)
@@ -44,7 +45,7 @@ async def run(options: Options, view: View, audit: IO[str] | None = None) -> Res
         directory_of(options.keep) as files,
         database_of(options.database, files.bridge_database) as database,
         built(files, database, borrowers, view) as stage,
-        watched(stage),
+        watched(stage.processes),
     ):
         story = Story(stage, borrowers, dice, tally, view)
         for month in months:

@@ -18,10 +18,10 @@ from paylatch.demo.plan import MonthPlan, Outage, choose_resets
 from paylatch.demo.result import Violation
 from paylatch.demo.retained import RetainedStates
 from paylatch.demo.settling import Settling
-from paylatch.demo.stage import Stage
 from paylatch.demo.tally import Tally
 from paylatch.demo.view import View
 from paylatch.facts import Borrower, Fact
+from paylatch.local.stage import Stage
 
 DEADLINE_S = 30.0
 """How long anything may take to come to rest. Whatever differs then is a violation."""

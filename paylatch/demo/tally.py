@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from lock_protocol.imei import Imei
 from paylatch.demo.audit import Row
 from paylatch.demo.intruder import Attack
-from paylatch.demo.result import Latency, Result, Violation
+from paylatch.demo.result import Result, Violation
+from paylatch.latency import Latency
 
 
 @dataclass(slots=True)

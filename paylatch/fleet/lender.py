@@ -27,7 +27,7 @@ from paylatch.client import (
 from paylatch.client.errors import problem_in
 from paylatch.fleet.book import Asked, Book
 from paylatch.fleet.tally import Tally
-from paylatch.fleet.transport import CONNECTIONS
+from paylatch.local.kept_connections import CONNECTIONS
 
 _PATIENCE = Patience(total_s=60.0)
 _IMPORT_S = 3600.0

@@ -4,8 +4,7 @@ import asyncio
 import itertools
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from random import Random
 from typing import Any, NoReturn
@@ -14,9 +13,6 @@ from device_sim.fleet.control_client import FleetControl
 from device_sim.fleet.control_messages import CountersDump
 from lock_protocol.imei import Imei
 from paylatch.client import Bridge
-from paylatch.demo.options import DemoError
-from paylatch.demo.processes import ChildProcess
-from paylatch.demo.stage import directory_of
 from paylatch.fleet.actions import perform
 from paylatch.fleet.audit import Finding, audit, known_phones
 from paylatch.fleet.book import Book
@@ -24,12 +20,15 @@ from paylatch.fleet.cast import Cast, StepError
 from paylatch.fleet.histories import require_accounts
 from paylatch.fleet.lender import Lender
 from paylatch.fleet.options import FleetUsageError, Options
-from paylatch.fleet.phones import Knocking, RunningPhones, phones_running
 from paylatch.fleet.result import Result, environment, judge
 from paylatch.fleet.scenario import Replay, Scenario, Step
 from paylatch.fleet.sources import Source, source
 from paylatch.fleet.tally import Sample, Tally
 from paylatch.fleet.view import Moment, View
+from paylatch.local.errors import LocalRunError
+from paylatch.local.phones import Knocking, RunningPhones, phones_running
+from paylatch.local.processes import watched
+from paylatch.local.stage import directory_of
 
 _FOLLOW_S = 0.1
 _SAMPLE_S = 0.5
@@ -49,7 +48,7 @@ async def run(options: Options, view: View) -> Result:
 
     Raises:
         FleetUsageError, ScenarioError: it cannot be played with these options.
-        DemoError, BrokerError, PaylatchError, FleetControlError: something did not start, or ended by itself.
+        LocalRunError, PaylatchError, FleetControlError: something did not start, or ended by itself.
     """
     scenario, began = options.scenario, datetime.now(UTC)
     if any(isinstance(step, Replay) for step in scenario.step):
@@ -63,7 +62,7 @@ async def run(options: Options, view: View) -> Result:
         directory_of(options.keep) as files,
         source(options, files, view) as there,
         phones_running(there.fleet_file, files.directory, there.address, knocking, shards=options.shards) as phones,
-        _watched([*there.processes, *phones.processes]),
+        watched([*there.processes, *phones.processes]),
     ):
         tally = Tally()
         cast = await _assembled(scenario, there, phones, tally, view)
@@ -73,16 +72,6 @@ async def run(options: Options, view: View) -> Result:
     return _result(options, began, cast, counters, stopped_by, findings, shards=len(phones.processes))
 
 
-@asynccontextmanager
-async def _watched(processes: Sequence[ChildProcess]) -> AsyncIterator[None]:
-    """End what is done inside as soon as one of these processes ends by itself."""
-    async with asyncio.TaskGroup() as tasks:
-        watching = [tasks.create_task(process.watch(), name="watch") for process in processes]
-        yield
-        for task in watching:
-            task.cancel()
-
-
 async def _assembled(scenario: Scenario, there: Source, phones: RunningPhones, tally: Tally, view: View) -> Cast:
     """Wait until all phones are connected and confirmed, and return all who take part."""
     view.step(f"connecting {scenario.phones} phones in {len(phones.processes)} processes")
@@ -90,7 +79,7 @@ async def _assembled(scenario: Scenario, there: Source, phones: RunningPhones, t
     await connect_all(phones.control, patience)
     tally.first_connected_s = time.monotonic() - phones.began_s
     if lacking := await phones.control.await_settled(patience):
-        raise DemoError(f"{len(lacking)} phones were not confirmed within {patience:g} s, {lacking[0]} the first")
+        raise LocalRunError(f"{len(lacking)} phones were not confirmed within {patience:g} s, {lacking[0]} the first")
     await phones.control.news()
     imeis = [phone.imei for phone in await phones.control.dump()]
     book = await book_of(there.bridge, imeis)
@@ -122,12 +111,12 @@ async def connect_all(fleet: FleetControl, patience_s: float) -> None:
     """Wait until all phones are connected.
 
     Raises:
-        DemoError: some were not in time; the message says why the first of them was not.
+        LocalRunError: some were not in time; the message says why the first of them was not.
     """
     if lacking := await fleet.await_connected(patience_s):
         (first,) = await fleet.dump(lacking[:1])
         told = f"{len(lacking)} phones were not connected within {patience_s:g} s, {first.imei} the first"
-        raise DemoError(f"{told}: {first.why_not or 'no attempt has ended yet'}")
+        raise LocalRunError(f"{told}: {first.why_not or 'no attempt has ended yet'}")
 
 
 def _sayer(tally: Tally, view: View) -> Any:

@@ -19,16 +19,16 @@ from device_sim.identities import (
     told_broker,
     write_fleet,
 )
-from paylatch.bench.enrolment import enrol_in
 from paylatch.client import Bridge, ConflictError
-from paylatch.demo.lender import broker_of, connected, enrol_fleet
-from paylatch.demo.processes import ChildProcess
-from paylatch.demo.stage import LENDER, Files, site
 from paylatch.facts import Borrower
 from paylatch.fleet.cast import Broker, Deadline, StepError
 from paylatch.fleet.options import BridgeAccess, FleetUsageError, Options
-from paylatch.fleet.phones import BrokerAddress, address_told
 from paylatch.local.broker_process import MosquittoProcess
+from paylatch.local.enrolment import enrol_in
+from paylatch.local.lender import broker_of, connected, enrol_fleet
+from paylatch.local.phones import BrokerAddress, address_told
+from paylatch.local.processes import ChildProcess
+from paylatch.local.stage import LENDER, Files, site
 from paylatch.steps import Announcer
 
 _ASK_AGAIN_S = 0.2
@@ -104,7 +104,7 @@ async def source(options: Options, files: Files, view: Announcer) -> AsyncIterat
 
     Raises:
         FleetUsageError: phones or files do not suffice, or phones are enrolled already.
-        DemoError, BrokerError, PaylatchError, FleetFileError: something did not start, or is not as it must be.
+        LocalRunError, PaylatchError, FleetFileError: something did not start, or is not as it must be.
     """
     if options.bridge is None:
         async with _own(options, files, view) as own:

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import Self
 
 from paylatch.local.broker_config import BrokerFiles
+from paylatch.local.errors import LocalRunError
 from paylatch.local.guard import Guard
 from paylatch.local.ports import LOOPBACK
 from paylatch.local.waiting import wait_until
@@ -24,7 +25,7 @@ _POLL_S = 0.01
 _LOG_TAIL_CHARACTERS = 2000
 
 
-class BrokerError(RuntimeError):
+class BrokerError(LocalRunError):
     """The broker is not installed, did not start, or did not do what it was told in time."""
 
 

@@ -17,6 +17,7 @@ from typing import LiteralString, Self
 import psycopg
 from psycopg import sql
 
+from paylatch.local.errors import LocalRunError
 from paylatch.local.guard import Guard
 from paylatch.local.ports import LOOPBACK, free_ports
 from paylatch.local.waiting import wait_until
@@ -48,7 +49,7 @@ _OPTIONS = {
 }
 
 
-class PostgresError(RuntimeError):
+class PostgresError(LocalRunError):
     """PostgreSQL is not installed, did not start, or did not do what it was told in time."""
 
 

@@ -16,10 +16,10 @@ from device_sim.fleet.journal import DOWN, UP
 from device_sim.fleet.shards import ShardedControl
 from device_sim.identities import FleetLine, new_device_seed, simulated_imei, split_fleet, write_fleet
 from lock_protocol.levels import Level
-from paylatch.demo.options import DemoError
-from paylatch.fleet.phones import BrokerAddress, Knocking, RunningPhones, phones_running
 from paylatch.fleet.run import connect_all
 from paylatch.local.broker_process import MosquittoProcess
+from paylatch.local.errors import LocalRunError
+from paylatch.local.phones import BrokerAddress, Knocking, RunningPhones, phones_running
 from paylatch.local.ports import LOOPBACK, free_ports
 from tests.broker import tls_rig
 from tests.broker.fleet_rig import TOPICS, StandIn, stand_in
@@ -182,7 +182,7 @@ async def test_a_certificate_of_nobody_known_is_refused(tls_broker: TlsBroker, t
     file = write_phones(tmp_path / "all.jsonl", tls_broker.broker, Lender())
     address = BrokerAddress(port=tls_broker.port, prefix=TOPICS.prefix, tls=True)
     async with phones_running(file, tmp_path, address, Knocking()) as phones:
-        with pytest.raises(DemoError, match=f"{IMEIS[0]} the first: .* certificate is signed by an unknown CA"):
+        with pytest.raises(LocalRunError, match=f"{IMEIS[0]} the first: .* certificate is signed by an unknown CA"):
             await connect_all(phones.control, 2)
 
 
@@ -194,7 +194,7 @@ async def test_an_expired_certificate_is_what_a_fleet_says_it_could_not_connect_
         cafile = secured.authority.cafile
         address = BrokerAddress(port=secured.broker.phones_port, prefix=TOPICS.prefix, tls=True, cafile=cafile)
         async with phones_running(file, tmp_path, address, Knocking()) as phones:
-            with pytest.raises(DemoError, match=f"{IMEIS[0]} the first: .* certificate has expired"):
+            with pytest.raises(LocalRunError, match=f"{IMEIS[0]} the first: .* certificate has expired"):
                 await connect_all(phones.control, 2)
 
 

@@ -14,7 +14,7 @@ from lock_protocol.envelope import read_envelope
 from lock_protocol.imei import Imei
 from lock_protocol.messages import DesiredState
 from lock_protocol.topics import PhoneTopic
-from paylatch.ports import free_ports
+from paylatch.local.ports import free_ports
 from tests.broker.bridge_process import Installation, install, lender_of, running_bridge
 from tests.broker.bridge_rig import PATIENCE_S, TOPICS
 from tests.conftest import RealBroker

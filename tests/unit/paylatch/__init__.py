@@ -1,1 +1,1 @@
-"""The parts of the demo that need nothing but themselves."""
+"""The parts of `paylatch` that need nothing but themselves."""

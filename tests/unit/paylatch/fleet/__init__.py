@@ -1,1 +1,1 @@
-"""The parts of the demo that need nothing but themselves."""
+"""The parts of load tests that need nothing but themselves."""

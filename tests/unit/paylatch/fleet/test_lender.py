@@ -17,7 +17,7 @@ from paylatch.client.answers import read
 from paylatch.fleet.book import Book
 from paylatch.fleet.lender import Lender, Order
 from paylatch.fleet.tally import Tally
-from paylatch.fleet.transport import CONNECTIONS
+from paylatch.local.kept_connections import CONNECTIONS
 from tests.loopback.virtual_time import VirtualTimeLoop
 
 IMEIS = [simulated_imei(number) for number in range(4)]

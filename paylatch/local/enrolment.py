@@ -18,7 +18,7 @@ from device_sim.identities import FleetLine, new_device_seed
 from lock_protocol.imei import Imei
 from lock_protocol.keys import SigningKey
 from lock_protocol.messages import LenderId
-from paylatch.bench.stopwatch import quiet_log
+from paylatch.local.quiet_log import quiet_log
 
 _TOGETHER = 2000
 """Enrolments in a commit: what a commit costs of its own is nothing beside so many."""

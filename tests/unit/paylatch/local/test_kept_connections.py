@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import httpx
 import pytest
 
-from paylatch.fleet.transport import CONNECTIONS, KeptConnections
+from paylatch.local.kept_connections import CONNECTIONS, KeptConnections
 from paylatch.local.ports import LOOPBACK
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"

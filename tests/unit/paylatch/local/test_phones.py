@@ -4,7 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from device_sim.identities import ToldBroker
-from paylatch.fleet.phones import BrokerAddress, address_told
+from paylatch.local.phones import BrokerAddress, address_told
 
 TOLD = ToldBroker(host="broker.example", port=8883, topic_prefix="paylatch/v1", tls=True, ca="PEM")
 WHERE = ["--host", "broker.example", "--port", "8883", "--prefix", "paylatch/v1"]

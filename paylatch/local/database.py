@@ -1,4 +1,4 @@
-"""The database of a bridge that is run for a demo or a benchmark."""
+"""The database of a bridge that is run on this machine."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -6,8 +6,11 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 from broker_bridge.adapters.store.engine import database_url, is_empty
-from paylatch.demo.options import OWN_POSTGRES, DemoUsageError
+from paylatch.local.errors import LocalRunUsageError
 from paylatch.local.postgres_process import PostgresProcess
+
+OWN_POSTGRES = "postgresql"
+"""In place of a URL: a PostgreSQL of the run's own, gone in the end."""
 
 
 @asynccontextmanager
@@ -19,9 +22,9 @@ async def database_of(asked: str | None, file: Path) -> AsyncIterator[str]:
         file: where it is kept for None.
 
     Raises:
-        DemoUsageError: it is not empty, or no URL of a database.
+        LocalRunUsageError: it is not empty, or no URL of a database.
         StoreUnavailableError: it does not answer.
-        PostgresError: the demo's own PostgreSQL does not start.
+        PostgresError: the run's own PostgreSQL does not start.
     """
     if asked == OWN_POSTGRES:
         async with AsyncExitStack() as stack:
@@ -37,6 +40,6 @@ async def _require_empty(database: str) -> None:
     try:
         url = database_url(database)
     except ValueError as error:
-        raise DemoUsageError(f"--database: {error}, or {OWN_POSTGRES} for a server of its own") from error
+        raise LocalRunUsageError(f"--database: {error}, or {OWN_POSTGRES} for a server of its own") from error
     if not await asyncio.to_thread(is_empty, url):
-        raise DemoUsageError(f"--database: {url!r} holds tables already; an empty one is needed")
+        raise LocalRunUsageError(f"--database: {url!r} holds tables already; an empty one is needed")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from paylatch.demo.processes import output_of
+from paylatch.local.processes import output_of
 
 
 async def test_a_command_ends_when_nobody_waits_for_its_output_any_more(tmp_path: Path) -> None:

@@ -2,12 +2,10 @@
 
 import json
 
-import pytest
-
 from device_sim.identities import simulated_imei
 from paylatch.demo.audit import Row
 from paylatch.demo.intruder import Attack
-from paylatch.demo.result import Latency, Violation
+from paylatch.demo.result import Violation
 from paylatch.demo.summary import summary_of
 from paylatch.demo.tally import Tally
 
@@ -20,21 +18,6 @@ def month(name: str, *levels: str, required: tuple[str, ...] | None = None) -> l
         Row(account=1, imei=imei, month=name, required=wanted, applied=level, reported=level, retained=level)
         for imei, level, wanted in zip(IMEIS, levels, required or levels, strict=True)
     ]
-
-
-@pytest.mark.parametrize(
-    ("measured", "p50", "p99", "most"),
-    [
-        ([], None, None, None),
-        ([7 * MS], 7, 7, 7),
-        ([3 * MS, 1 * MS, 2 * MS], 2, 3, 3),
-        ([number * MS for number in range(1, 201)], 100, 198, 200),
-    ],
-)
-def test_percentiles_are_of_what_was_measured(
-    measured: list[int], p50: float | None, p99: float | None, most: float | None
-) -> None:
-    assert Latency.of(measured) == Latency(p50=p50, p99=p99, max=most)
 
 
 def test_months_are_counted_by_what_the_phones_applied() -> None:

@@ -12,12 +12,12 @@ from device_sim.fleet.control_client import FleetControl
 from device_sim.identities import simulated_imei
 from lock_protocol.imei import Imei
 from lock_protocol.levels import Level
-from paylatch.demo.services import ServiceAccess
-from paylatch.demo.stage import Files, Stage, built, directory_of, watched
-from paylatch.demo.view import PlainView
 from paylatch.facts import Borrower
 from paylatch.local.ports import LOOPBACK
+from paylatch.local.processes import watched
 from paylatch.local.secret_file import write_secret
+from paylatch.local.stage import Files, ServiceAccess, Stage, built, directory_of
+from paylatch.steps import PlainSteps
 
 PHONE = Borrower(account=1, imei=simulated_imei(0))
 ENVIRONMENT = "env"
@@ -46,13 +46,13 @@ async def run(directory: Path, say: Say) -> None:
     It ends when it is cancelled, and everything with it.
 
     Raises:
-        DemoUsageError: the directory is in use.
-        DemoError, BrokerError: something did not start, or ended by itself.
+        LocalRunUsageError: the directory is in use.
+        LocalRunError: something did not start, or ended by itself.
     """
     async with (
         directory_of(directory) as files,
-        built(files, f"sqlite:///{files.bridge_database}", [PHONE], PlainView()) as stage,
-        watched(stage),
+        built(files, f"sqlite:///{files.bridge_database}", [PHONE], PlainSteps()) as stage,
+        watched(stage.processes),
     ):
         _hand_out(files, stage)
         for line in _welcome(directory):

@@ -12,8 +12,8 @@ from device_sim.fleet.process import allow_files
 from device_sim.fleet.shards import ShardedControl, shards_for, split
 from device_sim.identities import ToldBroker, read_fleet, split_fleet
 from lock_protocol.topics import DEFAULT_PREFIX
-from paylatch.demo.processes import ChildProcess, running
 from paylatch.local.ports import LOOPBACK
+from paylatch.local.processes import ChildProcess, running
 
 _ALL_FILES = 1_048_576
 
@@ -85,7 +85,7 @@ async def phones_running(
     Raises:
         FleetFileError: the file is not as it must be.
         TooFewFilesError: this system lets no process open enough files.
-        DemoError: a process did not start.
+        LocalRunError: a process did not start.
     """
     imeis = [phone.imei for phone in read_fleet(fleet_file)]
     needed = shards or shards_for(len(imeis), cores=os.cpu_count() or 1, files=allow_files(_ALL_FILES))

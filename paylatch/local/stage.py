@@ -1,4 +1,4 @@
-"""The stage on which the demo plays: keys, a real broker, the bridge and the fleet, each a process of its own."""
+"""Keys, a real broker, the bridge and the fleet, each a process of its own, set up in an empty directory."""
 
 import asyncio
 import json
@@ -18,15 +18,14 @@ from lock_protocol.messages import LenderId, Root
 from lock_protocol.topics import Topics
 from lock_protocol.trust import pinned_root
 from paylatch.client import Bridge
-from paylatch.demo.lender import connected, enrol_fleet
-from paylatch.demo.options import DemoError, DemoUsageError
-from paylatch.demo.processes import ChildProcess, output_of, running
-from paylatch.demo.services import ServiceAccess
 from paylatch.facts import Borrower
-from paylatch.fleet.phones import BrokerAddress, Knocking, RunningPhones, phones_running
 from paylatch.local.broker_config import BrokerFiles, settings_section, write_instance
 from paylatch.local.broker_process import MosquittoProcess
+from paylatch.local.errors import LocalRunError, LocalRunUsageError
+from paylatch.local.lender import connected, enrol_fleet
+from paylatch.local.phones import BrokerAddress, Knocking, RunningPhones, phones_running
 from paylatch.local.ports import LOOPBACK, free_ports
+from paylatch.local.processes import ChildProcess, output_of, running
 from paylatch.local.secret_file import write_secret
 from paylatch.steps import Announcer
 
@@ -99,6 +98,15 @@ class Files:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceAccess:
+    """What somebody needs to come in by the broker's inner listener as one of the services."""
+
+    port: int
+    username: str
+    secret: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
     """Everything that runs, and who may speak with it."""
 
@@ -133,10 +141,10 @@ async def directory_of(keep: Path | None) -> AsyncIterator[Files]:
     """Give the directory of a run: the one to keep, or one that is gone in the end.
 
     Raises:
-        DemoUsageError: the directory to keep is in use, or its path is too long.
+        LocalRunUsageError: the directory to keep is in use, or its path is too long.
     """
     if keep is None:
-        with tempfile.TemporaryDirectory(prefix="paylatch-demo-") as temporary:
+        with tempfile.TemporaryDirectory(prefix="paylatch-local-") as temporary:
             yield Files(Path(temporary))
         return
     yield _kept(keep)
@@ -145,10 +153,10 @@ async def directory_of(keep: Path | None) -> AsyncIterator[Files]:
 def _kept(directory: Path) -> Files:
     files = Files(directory.resolve())
     if len(os.fsencode(files.fleet_control)) > _LONGEST_SOCKET_PATH:
-        raise DemoUsageError(f"{files.directory}: too long a path for a socket; choose a shorter one")
+        raise LocalRunUsageError(f"{files.directory}: too long a path for a socket; choose a shorter one")
     files.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     if any(files.directory.iterdir()):
-        raise DemoUsageError(f"{files.directory}: is not empty; each run needs a directory of its own")
+        raise LocalRunUsageError(f"{files.directory}: is not empty; each run needs a directory of its own")
     return files
 
 
@@ -186,7 +194,7 @@ async def site(
         before: what is done once there are keys and a lender, before the bridge runs.
 
     Raises:
-        DemoError, BrokerError: something did not start; the message says what, with the end of its log.
+        LocalRunError: something did not start; the message says what, with the end of its log.
     """
     ports = Ports(**dict(zip(("phones", "services", "http"), free_ports(3), strict=True)))
     api_key, services = await prepare(files, database, ports, _SERVICES)
@@ -213,7 +221,7 @@ async def built(files: Files, database: str, borrowers: Sequence[Borrower], view
         view: shows what happens.
 
     Raises:
-        DemoError, BrokerError: something did not start; the message says what, with the end of its log.
+        LocalRunError: something did not start; the message says what, with the end of its log.
     """
     async with AsyncExitStack() as stack:
         there = await stack.enter_async_context(site(files, database, view))
@@ -236,16 +244,6 @@ async def built(files: Files, database: str, borrowers: Sequence[Borrower], view
             auditor_access=_access(there, "auditor"),
             processes=(there.process, *phones.processes),
         )
-
-
-@asynccontextmanager
-async def watched(stage: Stage) -> AsyncIterator[None]:
-    """End what is done inside as soon as one of the stage's processes ends by itself."""
-    async with asyncio.TaskGroup() as tasks:
-        watching = [tasks.create_task(process.watch(), name="watch") for process in stage.processes]
-        yield
-        for task in watching:
-            task.cancel()
 
 
 async def prepare(files: Files, database: str, ports: Ports, services: Iterable[str]) -> tuple[str, dict[str, str]]:
@@ -295,7 +293,7 @@ async def _phones(stack: AsyncExitStack, files: Files, ports: Ports, topics: Top
     patience = _FLEET_STARTS_IN_S + count * _PHONE_CONNECTS_IN_S
     silent = await phones.control.await_settled(patience)
     if silent:
-        raise DemoError(f"{len(silent)} phones were not confirmed within {patience:g} s, {silent[0]} the first")
+        raise LocalRunError(f"{len(silent)} phones were not confirmed within {patience:g} s, {silent[0]} the first")
     return phones
 
 

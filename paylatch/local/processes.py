@@ -1,13 +1,13 @@
-"""The bridge and the fleet as processes of their own, which never outlive the demo."""
+"""Commands as processes of their own, which never outlive the one that runs them."""
 
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from paylatch.demo.options import DemoError
+from paylatch.local.errors import LocalRunError
 from paylatch.local.guard import Guard
 
 OURS = "paylatch"
@@ -46,7 +46,7 @@ class ChildProcess:
             within_s: how long this is waited for.
 
         Raises:
-            DemoError: it ended first, or took too long.
+            LocalRunError: it ended first, or took too long.
         """
         try:
             async with asyncio.timeout(within_s):
@@ -54,13 +54,13 @@ class ChildProcess:
                     self._require_running()
                     await asyncio.sleep(_POLL_S)
         except TimeoutError:
-            raise DemoError(f"the {self._name} was not ready within {within_s:g} s{_tail_of(self._log)}") from None
+            raise LocalRunError(f"the {self._name} was not ready within {within_s:g} s{_tail_of(self._log)}") from None
 
     async def watch(self) -> None:
         """Wait for its end, which must not come by itself.
 
         Raises:
-            DemoError: it has come.
+            LocalRunError: it has come.
         """
         await self._process.wait()
         self._require_running()
@@ -80,7 +80,7 @@ class ChildProcess:
 
     def _require_running(self) -> None:
         if self._process.returncode is not None:
-            raise DemoError(f"the {self._name} ended with code {self._process.returncode}{_tail_of(self._log)}")
+            raise LocalRunError(f"the {self._name} ended with code {self._process.returncode}{_tail_of(self._log)}")
 
 
 @asynccontextmanager
@@ -101,13 +101,23 @@ async def running(name: str, arguments: Sequence[str], log: Path, *, module: str
             stdout=output,
             stderr=output,
             env=_environment(),
-            start_new_session=True,  # Ctrl-C is for the demo, which then stops its children in good order
+            start_new_session=True,  # Ctrl-C is for whoever runs it, who then stops it in good order
         )
     child = ChildProcess(process, name, log)
     try:
         yield child
     finally:
         await child.stop()
+
+
+@asynccontextmanager
+async def watched(processes: Iterable[ChildProcess]) -> AsyncIterator[None]:
+    """End what is done inside as soon as one of these processes ends by itself."""
+    async with asyncio.TaskGroup() as tasks:
+        watching = [tasks.create_task(process.watch(), name="watch") for process in processes]
+        yield
+        for task in watching:
+            task.cancel()
 
 
 async def output_of(arguments: Sequence[str], log: Path, *, module: str = OURS) -> str:
@@ -121,7 +131,7 @@ async def output_of(arguments: Sequence[str], log: Path, *, module: str = OURS) 
         module: what is run.
 
     Raises:
-        DemoError: it failed.
+        LocalRunError: it failed.
     """
     with log.open("ab") as said:
         process = await asyncio.create_subprocess_exec(
@@ -138,7 +148,7 @@ async def output_of(arguments: Sequence[str], log: Path, *, module: str = OURS) 
         finally:
             await child.stop()
     if process.returncode:
-        raise DemoError(f"`{module} {' '.join(arguments)}` ended with code {process.returncode}{_tail_of(log)}")
+        raise LocalRunError(f"`{module} {' '.join(arguments)}` ended with code {process.returncode}{_tail_of(log)}")
     return output.decode()
 
 
@@ -152,5 +162,5 @@ def _tail_of(log: Path) -> str:
 
 
 def _environment() -> dict[str, str]:
-    """Return the environment without settings of the bridge: this demo's file says all."""
+    """Return the environment without settings of the bridge: the run's file says all."""
     return {name: value for name, value in os.environ.items() if not name.startswith("PAYLATCH_")}

@@ -38,11 +38,12 @@ from paylatch.bench.options import BenchError
 from paylatch.bench.phones import write_spread
 from paylatch.bench.plan import Book
 from paylatch.bench.run import ceiling_of, stages_of
-from paylatch.bench.system import Site, System, bridge_of, broker_of, new_site, system_of
+from paylatch.bench.system import System, bridge_of, system_of
 from paylatch.bench.throughput import Throughput, compared, measure_throughput
 from paylatch.local.enrolment import enrol_in, replaying
+from paylatch.local.files import Files
 from paylatch.local.quiet_log import quiet_log
-from paylatch.local.stage import LENDER, Files, Ports
+from paylatch.local.site import LENDER, Ports, Site, broker_running, new_site
 from paylatch.steps import PlainSteps
 
 BEFORE = timedelta(hours=12)
@@ -88,7 +89,7 @@ class Record:
     def site(self, directory: Path) -> Site:
         """Return the site, where nothing runs."""
         files = Files(directory)
-        return Site(files=files, ports=Ports(**self.ports), database=database_of(files), key=self.key)
+        return Site(files=files, ports=Ports(**self.ports), database=database_of(files), api_key=self.key)
 
 
 def database_of(files: Files) -> str:
@@ -122,7 +123,7 @@ async def prepare(directory: Path, phones: int, connected: int) -> None:
     """Prepare a site, and print what that took."""
     files = Files(directory)
     site = await new_site(files, database_of(files))
-    async with broker_of(site):
+    async with broker_running(site):
         STEPS.step("measuring a state's size")
         state_bytes = (await stages_of(site, phones)).state_bytes
     found = await enrol(site, phones, connected) | await publish(site, phones, connected)
@@ -134,7 +135,7 @@ async def prepare(directory: Path, phones: int, connected: int) -> None:
         state_bytes=state_bytes,
         newest=(datetime.now(UTC) - BEFORE).isoformat(),
         ports=asdict(site.ports),
-        key=site.key,
+        key=site.api_key,
     ).write(directory)
     print(json.dumps({"prepared": phones} | {name: round(value, 1) for name, value in found.items()}), flush=True)
 
@@ -153,7 +154,7 @@ async def enrol(site: Site, phones: int, connected: int) -> dict[str, float]:
 async def publish(site: Site, phones: int, connected: int) -> dict[str, float]:
     """Have a bridge publish all states, and another one hear of those that connect."""
     began = time.perf_counter()
-    async with broker_of(site) as broker:
+    async with broker_running(site) as broker:
         async with bridge_of(site) as (process, _, progress):
             STEPS.step("publishing their states")
             # Published is not enough: what is timed out next is what the database says has been sent.
@@ -189,7 +190,7 @@ async def run(directory: Path, decisions: int) -> dict[str, Any]:
     await measure_ceiling()
     STEPS.step(f"starting broker and bridge with {record.phones:,} phones enrolled")
     async with AsyncExitStack() as stack:
-        broker = await stack.enter_async_context(broker_of(site))
+        broker = await stack.enter_async_context(broker_running(site))
         system = await stack.enter_async_context(system_of(site, broker, SHARDS, STEPS))
         found, figures = await measure(record, directory, system, decisions)
     await measure_ceiling()

@@ -35,11 +35,11 @@ from device_sim.identities import simulated_imei
 from lock_protocol.keys import SigningKey
 from lock_protocol.messages import LenderId
 from paylatch.bench.stopwatch import Stopwatch, import_timed
-from paylatch.bench.system import Site, new_site
 from paylatch.local.broker_process import MosquittoProcess
 from paylatch.local.enrolment import enrol_in, enrol_together, replaying
+from paylatch.local.files import Files
 from paylatch.local.secret_file import write_secret
-from paylatch.local.stage import LENDER, Files
+from paylatch.local.site import LENDER, Site, new_site
 from paylatch.oracle import required_levels
 from paylatch.resources import HISTORIES
 
@@ -93,7 +93,7 @@ class Runner:
 
     def get(self, path: str, **query: Any) -> httpx.Response:
         """Ask the bridge."""
-        headers = {"Authorization": f"Bearer {self.site.key}"}
+        headers = {"Authorization": f"Bearer {self.site.api_key}"}
         return httpx.get(self.site.url + path, params=query, headers=headers, timeout=60, trust_env=False)
 
     def start_import(self, file: Path) -> "subprocess.Popen[str]":
@@ -117,7 +117,7 @@ async def enrol(site: Site, phones: int) -> float:
     """Enrol phones one by one over HTTP; return the seconds it took."""
     key = base64.b64encode(SigningKey.from_seed(b"b" * 32).public).decode()
     numbers = iter(range(phones))
-    headers = {"Authorization": f"Bearer {site.key}"}
+    headers = {"Authorization": f"Bearer {site.api_key}"}
     limits = httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS)
     start = time.perf_counter()
     async with httpx.AsyncClient(
@@ -218,7 +218,7 @@ def measure(options: argparse.Namespace, directory: Path) -> dict[str, Any]:
     database = options.database or f"sqlite:///{files.bridge_database}"
     site = asyncio.run(new_site(files, database))
     runner = Runner(site)
-    write_secret(runner.key_file, site.key)
+    write_secret(runner.key_file, site.api_key)
     with MosquittoProcess(files.broker.directory, site.ports.phones, site.ports.services):
         runner.paylatch("histories", "decisions", "--phones", str(options.phones), "--out", str(file))
         rows = len(file.read_text().splitlines()) - 1

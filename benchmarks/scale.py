@@ -22,12 +22,10 @@ from benchmarks.waiting import until
 from device_sim.identities import simulated_imei
 from paylatch.bench.gauges import rss_bytes
 from paylatch.bench.progress import Progress
-from paylatch.bench.system import broker_of, new_site
 from paylatch.local.broker_process import MosquittoProcess
 from paylatch.local.enrolment import enrol_in
-from paylatch.local.lender import connected
-from paylatch.local.processes import running
-from paylatch.local.stage import LENDER, Files
+from paylatch.local.files import Files
+from paylatch.local.site import LENDER, bridge_running, broker_running, new_site
 
 METRICS_TIMEOUT_S = 60.0
 MIB = 1024 * 1024
@@ -41,16 +39,13 @@ async def measure(phones: int, directory: Path) -> dict[str, Any]:
     await enrol_in(site.database, files.keys, LENDER, [simulated_imei(number) for number in range(phones)])
     found: dict[str, Any] = {"phones": phones, "enrolled_per_s": round(phones / (time.perf_counter() - began))}
     found["database_bytes_per_phone"] = round(files.bridge_database.stat().st_size / phones)
-    arguments = ["bridge", "run", "--config", str(files.bridge_settings)]
-    async with broker_of(site) as broker:
+    async with broker_running(site) as broker:
         for what in ("first", "broker_lost_all"):
             began = time.perf_counter()
             async with (
-                running("bridge", arguments, files.log("bridge")) as process,
-                connected(site.url, site.key) as bridge,
+                bridge_running(site) as (process, _),
                 httpx.AsyncClient(base_url=site.url, trust_env=False, timeout=METRICS_TIMEOUT_S) as http,
             ):
-                await process.wait_until(bridge.is_ready)
                 found[f"{what}_start_s"] = round(time.perf_counter() - began, 2)
                 await until(Progress(http), lambda counts: counts.published >= phones and not counts.waiting)
                 found[f"{what}_published_s"] = round(time.perf_counter() - began, 2)

@@ -13,10 +13,12 @@ from device_sim.identities import simulated_imei
 from lock_protocol.imei import Imei
 from lock_protocol.levels import Level
 from paylatch.facts import Borrower
+from paylatch.local.files import Files, directory_of
 from paylatch.local.ports import LOOPBACK
 from paylatch.local.processes import watched
 from paylatch.local.secret_file import write_secret
-from paylatch.local.stage import Files, ServiceAccess, Stage, built, directory_of
+from paylatch.local.site import ServiceAccess
+from paylatch.local.stage import Stage, built
 from paylatch.steps import PlainSteps
 
 PHONE = Borrower(account=1, imei=simulated_imei(0))

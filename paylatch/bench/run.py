@@ -19,14 +19,15 @@ from paylatch.bench.phones import write_spread
 from paylatch.bench.plan import Book
 from paylatch.bench.result import Result, UnlockMs
 from paylatch.bench.stages import Stages, measure_stages
-from paylatch.bench.system import Site, System, broker_of, new_site, system_of
+from paylatch.bench.system import System, system_of
 from paylatch.bench.throughput import Throughput, compared, measure_throughput
 from paylatch.bench.unlocks import Unlocks, measure_unlocks
 from paylatch.latency import Latency
 from paylatch.local.database import database_of
 from paylatch.local.enrolment import enrol_in
+from paylatch.local.files import Files, directory_of
 from paylatch.local.processes import output_of
-from paylatch.local.stage import LENDER, Files, directory_of
+from paylatch.local.site import LENDER, Site, broker_running, new_site
 from paylatch.steps import Steps
 
 _BEFORE = timedelta(hours=12)
@@ -70,7 +71,7 @@ async def run(options: Options, steps: Steps) -> Result:
         database_of(options.database, files.bridge_database) as database,
     ):
         site = await new_site(files, database)
-        async with broker_of(site) as broker:
+        async with broker_running(site) as broker:
             steps.step("measuring each stage by itself")
             stages = await stages_of(site, options.phones)
             # Before and after, as the machine may be shared: what it can do changes meanwhile.

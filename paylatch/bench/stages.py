@@ -47,9 +47,10 @@ from lock_protocol.topics import DEFAULT_PREFIX, PhoneTopic, Topics
 from paylatch.bench.plan import Book, Planned, as_csv
 from paylatch.bench.stopwatch import DECIDE, PARSE, READ, Stopwatch, beside, import_timed
 from paylatch.local.enrolment import enrol_together, replaying
+from paylatch.local.files import Files
 from paylatch.local.ports import LOOPBACK
 from paylatch.local.quiet_log import quiet_log
-from paylatch.local.stage import Files, Ports
+from paylatch.local.site import Ports
 
 PUBLISH, PHONE, HEAR = "publish", "phone", "hear_and_commit"
 WINDOW = 200

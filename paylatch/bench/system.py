@@ -1,10 +1,9 @@
 """What is measured: a real broker, bridge and fleet, each a process of its own, or more."""
 
-import asyncio
 import os
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
@@ -14,32 +13,14 @@ from paylatch.bench.phones import Fleet, fleet_of
 from paylatch.bench.progress import Progress
 from paylatch.client import Bridge
 from paylatch.local.broker_process import MosquittoProcess
-from paylatch.local.lender import connected
-from paylatch.local.ports import LOOPBACK, free_ports
-from paylatch.local.processes import ChildProcess, running
-from paylatch.local.stage import Files, Ports, prepare
+from paylatch.local.processes import ChildProcess
+from paylatch.local.site import Site, bridge_running
 from paylatch.steps import Steps
 
 _METRICS_TIMEOUT_S = 60.0
 """A bridge that is overloaded is what is measured, and answers late."""
 _PASSWORDS_S = 120.0
 """Those of a million phones take some ten seconds."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Site:
-    """Where everything is, and listens."""
-
-    files: Files
-    ports: Ports
-    database: str = field(repr=False)
-    key: str = field(repr=False)
-    """The lender's API key."""
-
-    @property
-    def url(self) -> str:
-        """The bridge's address."""
-        return f"http://{LOOPBACK}:{self.ports.http}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,22 +55,6 @@ class System:
             "fleet": [*self.fleet.pids],
             "client": [os.getpid()],
         }
-
-
-async def new_site(files: Files, database: str) -> Site:
-    """Make keys, settings and the lender, in an empty directory and an empty database."""
-    ports = Ports(**dict(zip(("phones", "services", "http"), free_ports(3), strict=True)))
-    key, _ = await prepare(files, database, ports, ["bridge"])
-    return Site(files=files, ports=ports, database=database, key=key)
-
-
-@asynccontextmanager
-async def broker_of(site: Site) -> AsyncIterator[MosquittoProcess]:
-    """Give the broker."""
-    async with AsyncExitStack() as stack:
-        broker = MosquittoProcess(site.files.broker.directory, site.ports.phones, site.ports.services)
-        await asyncio.to_thread(stack.enter_context, broker)
-        yield broker
 
 
 @asynccontextmanager
@@ -132,14 +97,8 @@ async def bridge_of(site: Site) -> AsyncIterator[tuple[ChildProcess, Bridge, Pro
     async def replaced() -> bool:
         return _inode_of(site.files.broker.phones_passwords) != before
 
-    arguments = ["bridge", "run", "--config", str(site.files.bridge_settings)]
     http = httpx.AsyncClient(base_url=site.url, trust_env=False, timeout=_METRICS_TIMEOUT_S)
-    async with (
-        running("bridge", arguments, site.files.log("bridge")) as process,
-        connected(site.url, site.key) as bridge,
-        http,
-    ):
-        await process.wait_until(bridge.is_ready)
+    async with bridge_running(site) as (process, bridge), http:
         await process.wait_until(replaced, _PASSWORDS_S)
         yield process, bridge, Progress(http)
 

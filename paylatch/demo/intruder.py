@@ -22,7 +22,7 @@ from paylatch.demo.forgeries import Forgery, Loot, forgeries
 from paylatch.demo.options import DemoError
 from paylatch.demo.retained import RetainedStates
 from paylatch.demo.services import connection
-from paylatch.local.stage import ServiceAccess
+from paylatch.local.site import ServiceAccess
 
 VICTIMS = 20
 """How many phones are attacked at a time."""

@@ -17,7 +17,7 @@ from lock_protocol.messages import StateHash
 from lock_protocol.topics import PhoneTopic, Topics
 from paylatch.demo.options import DemoError
 from paylatch.demo.services import connection
-from paylatch.local.stage import ServiceAccess
+from paylatch.local.site import ServiceAccess
 
 _TOPICS_PER_SUBSCRIBE = 100
 

@@ -15,8 +15,9 @@ from paylatch.demo.view import View
 from paylatch.facts import borrower_of
 from paylatch.histories import Account, read_histories
 from paylatch.local.database import database_of
+from paylatch.local.files import directory_of
 from paylatch.local.processes import watched
-from paylatch.local.stage import built, directory_of
+from paylatch.local.stage import built
 from paylatch.oracle import required_levels
 
 

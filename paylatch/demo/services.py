@@ -3,7 +3,7 @@
 import aiomqtt
 
 from paylatch.local.ports import LOOPBACK
-from paylatch.local.stage import ServiceAccess
+from paylatch.local.site import ServiceAccess
 
 _PENDING_CALLS = 10_000
 

@@ -26,9 +26,9 @@ from paylatch.fleet.sources import Source, source
 from paylatch.fleet.tally import Sample, Tally
 from paylatch.fleet.view import Moment, View
 from paylatch.local.errors import LocalRunError
+from paylatch.local.files import directory_of
 from paylatch.local.phones import Knocking, RunningPhones, phones_running
 from paylatch.local.processes import watched
-from paylatch.local.stage import directory_of
 
 _FOLLOW_S = 0.1
 _SAMPLE_S = 0.5

@@ -25,10 +25,11 @@ from paylatch.fleet.cast import Broker, Deadline, StepError
 from paylatch.fleet.options import BridgeAccess, FleetUsageError, Options
 from paylatch.local.broker_process import MosquittoProcess
 from paylatch.local.enrolment import enrol_in
-from paylatch.local.lender import broker_of, connected, enrol_fleet
+from paylatch.local.files import Files
+from paylatch.local.lender import broker_told, connected, enrol_fleet
 from paylatch.local.phones import BrokerAddress, address_told
 from paylatch.local.processes import ChildProcess
-from paylatch.local.stage import LENDER, Files, site
+from paylatch.local.site import LENDER, bridge_running, broker_running, new_site
 from paylatch.steps import Announcer
 
 _ASK_AGAIN_S = 0.2
@@ -124,19 +125,18 @@ async def _own(options: Options, files: Files, view: Announcer) -> AsyncIterator
             "broker that is set up for more"
         )
     database = f"sqlite:///{files.bridge_database}"
-
-    async def enrol_before() -> None:
-        view.step(f"enrolling {phones} phones")
-        lines = await enrol_in(database, files.keys, LENDER, [simulated_imei(number) for number in range(phones)])
-        write_fleet(files.fleet_phones, lines)
-
-    async with site(files, database, view, before=enrol_before) as there:
+    site = await new_site(files, database)
+    view.step(f"enrolling {phones} phones")
+    lines = await enrol_in(database, files.keys, LENDER, [simulated_imei(number) for number in range(phones)])
+    write_fleet(files.fleet_phones, lines)
+    view.step("starting Mosquitto and the bridge")
+    async with broker_running(site) as broker, bridge_running(site) as (process, bridge):
         yield Source(
-            bridge=there.bridge,
+            bridge=bridge,
             fleet_file=files.fleet_phones,
-            address=BrokerAddress(port=there.ports.phones),
-            broker=OwnBroker(there.broker),
-            processes=(there.process,),
+            address=BrokerAddress(port=site.ports.phones),
+            broker=OwnBroker(broker),
+            processes=(process,),
         )
 
 
@@ -177,7 +177,7 @@ async def enrol(bridge: Bridge, phones: int, first: int, file: IO[str], view: An
         raise FleetUsageError(
             f"{error}; use the fleet's file of then (--fleet), or number the new phones from another one on (--first)"
         ) from error
-    return broker_of(first_one.mqtt)
+    return broker_told(first_one.mqtt)
 
 
 async def _some_of(fleet_file: Path, phones: int, files: Files) -> Path:

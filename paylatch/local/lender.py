@@ -65,7 +65,7 @@ async def enrol_fleet(
                     device_seed=seeds[one.imei],
                     password=one.mqtt.password,
                     root=one.root,
-                    broker=broker_of(one.mqtt),
+                    broker=broker_told(one.mqtt),
                 )
                 for one in enrolled
             ),
@@ -75,7 +75,7 @@ async def enrol_fleet(
     return enrolled
 
 
-def broker_of(told: MqttAccess) -> ToldBroker:
+def broker_told(told: MqttAccess) -> ToldBroker:
     """Return where a phone connects, as the bridge said."""
     return ToldBroker(host=told.host, port=told.port, topic_prefix=told.topic_prefix, tls=told.tls, ca=told.ca)
 

@@ -34,7 +34,7 @@ from paylatch.commands import (
 from paylatch.commands import config as config_commands
 from paylatch.commands import histories as histories_commands
 from paylatch.commands.files import create, prepare, require_distinct, write_all
-from paylatch.commands.options import ConfigOption, JsonOption, as_flag, given, lender_named, settings_from
+from paylatch.commands.options import ConfigOption, JsonOption, KeepOption, as_flag, given, lender_named, settings_from
 from paylatch.commands.outcome import FAILED, INTERRUPTED, fail, finish
 from paylatch.commands.show import show_json
 
@@ -123,10 +123,7 @@ def demo(
             show_default="a SQLite file",
         ),
     ] = None,
-    keep: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Keep all files of the run here (new or empty).", show_default=False),
-    ] = None,
+    keep: KeepOption = None,
 ) -> None:
     """Play real repayment histories to simulated phones on a real broker, and audit every phone every month.
 

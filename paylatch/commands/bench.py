@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from paylatch.commands.files import prepare, write_all
+from paylatch.commands.options import KeepOption
 from paylatch.commands.outcome import FAILED, finish
 
 EXAMPLE = "Example: paylatch bench --phones 10000 --decisions 50000 --json figures.json"
@@ -30,10 +31,7 @@ def bench(
             show_default="a SQLite file",
         ),
     ] = None,
-    keep: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Keep all files of the run here (new or empty).", show_default=False),
-    ] = None,
+    keep: KeepOption = None,
 ) -> None:
     """Measure whole round trips, unlock latency and memory on a real broker, and what this machine could do at best.
 

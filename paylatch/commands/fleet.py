@@ -5,13 +5,38 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import typer
 
 from paylatch.commands.asking import DEFAULT_URL, KeyFileOption, UrlOption, api_key
 from paylatch.commands.files import prepare, require_distinct, write_all
-from paylatch.commands.options import JsonOption
+from paylatch.commands.fleet_options import (
+    CafileOption,
+    CountOption,
+    CsvFileOption,
+    DurationOption,
+    FirstOption,
+    FleetOption,
+    HostOption,
+    JitterOption,
+    JsonFileOption,
+    LocalOption,
+    NewFleetOption,
+    PhonesOption,
+    PortOption,
+    PrefixOption,
+    QuietOption,
+    RampOption,
+    RateOption,
+    ReportOption,
+    ScenarioArgument,
+    SeedOption,
+    ShardsOption,
+    ThresholdOption,
+    TlsOption,
+)
+from paylatch.commands.options import JsonOption, KeepOption, given
 from paylatch.commands.outcome import FAILED, TOO_SLOW, USAGE, fail, finish
 from paylatch.commands.show import show_json, show_table
 
@@ -34,11 +59,6 @@ threshold was not reached. docs/fleet.md tells how scenarios are written and rep
 _ENROL_EXAMPLE = "Example: paylatch fleet enrol --phones 1000 --out fleet.jsonl --key-file acme.key"
 
 _NOT_LOCAL = ("fleet", "first", "url", "key_file", "host", "port", "prefix", "tls", "cafile")
-
-ScenarioArgument = Annotated[
-    str,
-    typer.Argument(metavar="SCENARIO", help="One that is shipped, or the path of a .toml file.", show_default=False),
-]
 
 
 @app.command("scenarios")
@@ -67,9 +87,9 @@ def show(scenario: ScenarioArgument) -> None:
 @app.command("enrol", epilog=_ENROL_EXAMPLE)
 def enrol(
     *,
-    out: Annotated[Path, typer.Option(metavar="FILE", help="Where the fleet's file is written; it holds secrets.")],
-    phones: Annotated[int, typer.Option(min=1, metavar="N", help="How many phones.")] = 500,
-    first: Annotated[int, typer.Option(min=0, metavar="N", help="The number of the first simulated phone.")] = 0,
+    out: NewFleetOption,
+    phones: CountOption = 500,
+    first: FirstOption = 0,
     url: UrlOption = DEFAULT_URL,
     key_file: KeyFileOption = None,
 ) -> None:
@@ -116,99 +136,35 @@ def run(
     context: typer.Context,
     scenario: ScenarioArgument,
     *,
-    local: Annotated[
-        bool, typer.Option("--local", help="Start a broker and a bridge for this run, on loopback.")
-    ] = False,
+    local: LocalOption = False,
     url: UrlOption = DEFAULT_URL,
     key_file: KeyFileOption = None,
-    fleet: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE", help="Phones that `paylatch fleet enrol` has enrolled.", show_default="enrols new ones"
-        ),
-    ] = None,
-    first: Annotated[int, typer.Option(min=0, metavar="N", help="The number of the first phone to be enrolled.")] = 0,
-    host: Annotated[
-        str | None, typer.Option(metavar="HOST", help="The broker.", show_default="as the bridge says")
-    ] = None,
-    port: Annotated[
-        int | None,
-        typer.Option(
-            min=1, max=65535, metavar="PORT", help="Its listener for phones.", show_default="as the bridge says"
-        ),
-    ] = None,
-    prefix: Annotated[
-        str | None, typer.Option(metavar="TOPIC", help="The topics' prefix.", show_default="as the bridge says")
-    ] = None,
-    tls: Annotated[
-        bool | None,
-        typer.Option(
-            "--tls/--no-tls", help="Connect phones by TLS; certificates are checked.", show_default="as the bridge says"
-        ),
-    ] = None,
-    cafile: Annotated[
-        Path | None,
-        typer.Option(
-            exists=True,
-            dir_okay=False,
-            readable=True,
-            metavar="FILE",
-            help="Whose certificates count, by TLS.",
-            show_default="as the bridge says, or the system's",
-        ),
-    ] = None,
-    phones: Annotated[
-        int | None, typer.Option(min=1, metavar="N", help="How many phones.", show_default="the scenario's")
-    ] = None,
-    rate: Annotated[
-        float | None, typer.Option(metavar="N", help="Arrivals a second.", show_default="the scenario's")
-    ] = None,
-    duration: Annotated[
-        str | None,
-        typer.Option(metavar="TIME", help="Of the steps that repeat: 90s, 8h.", show_default="the scenario's"),
-    ] = None,
-    ramp: Annotated[
-        str | None, typer.Option(metavar="TIME", help="How long the rate rises.", show_default="the scenario's")
-    ] = None,
-    jitter: Annotated[
-        float | None, typer.Option(metavar="N", help="0 for even arrivals, up to 1.", show_default="the scenario's")
-    ] = None,
-    seed: Annotated[
-        int | None, typer.Option(metavar="N", help="Chooses phones and times.", show_default="the scenario's")
-    ] = None,
-    threshold: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="LIMIT",
-            help="Like 'unlock_ms.p99<250': beside the scenario's, or in place of that over the same; repeatable.",
-            show_default=False,
-        ),
-    ] = None,
-    shards: Annotated[
-        int | None,
-        typer.Option(min=1, metavar="N", help="Processes that hold phones.", show_default="as many as needed"),
-    ] = None,
-    report: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="Write an HTML report here.", show_default=False)
-    ] = None,
-    json_path: Annotated[
-        Path | None, typer.Option("--json", metavar="FILE", help="Write the figures here.", show_default=False)
-    ] = None,
-    csv_path: Annotated[
-        Path | None,
-        typer.Option("--csv", metavar="FILE", help="Write the course of the run here.", show_default=False),
-    ] = None,
-    keep: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Keep all files of the run here (new or empty).", show_default=False),
-    ] = None,
-    quiet: Annotated[bool, typer.Option("--quiet", help="Show the outcome only.")] = False,
+    fleet: FleetOption = None,
+    first: FirstOption = 0,
+    host: HostOption = None,
+    port: PortOption = None,
+    prefix: PrefixOption = None,
+    tls: TlsOption = None,
+    cafile: CafileOption = None,
+    phones: PhonesOption = None,
+    rate: RateOption = None,
+    duration: DurationOption = None,
+    ramp: RampOption = None,
+    jitter: JitterOption = None,
+    seed: SeedOption = None,
+    threshold: ThresholdOption = None,
+    shards: ShardsOption = None,
+    report: ReportOption = None,
+    json_path: JsonFileOption = None,
+    csv_path: CsvFileOption = None,
+    keep: KeepOption = None,
+    quiet: QuietOption = False,
 ) -> None:
     """Play a scenario to phones, measure, and audit every phone at the end."""
     from paylatch.fleet.options import BridgeAccess, Options  # noqa: PLC0415 - see the package's docstring
 
     _require_meaning(context)
-    flags = {
+    numbers = {
         "phones": phones,
         "rate": rate,
         "duration": duration,
@@ -219,14 +175,21 @@ def run(
     broker = {"host": host, "port": port, "prefix": prefix, "tls": True if cafile else tls, "cafile": cafile}
     options = Options(
         name=scenario,
-        scenario=_scenario(scenario, flags, threshold or []),
+        scenario=_scenario(scenario, given(numbers), threshold or []),
         bridge=None if local else BridgeAccess(url=url, api_key=api_key(key_file)),
         fleet_file=fleet,
         first=first,
-        broker={name: value for name, value in broker.items() if value is not None},
+        broker=given(broker),
         shards=shards,
         keep=keep,
     )
+    _end(_written(options, report, json_path, csv_path, quiet=quiet))
+
+
+def _written(
+    options: "Options", report: Path | None, json_path: Path | None, csv_path: Path | None, *, quiet: bool
+) -> "Result":
+    """Play, and write what was found to the files that were asked for."""
     writers: Sequence[tuple[Path | None, Callable[[Result, IO[str]], object]]] = (
         (report, _write_report),
         (json_path, _write_json),
@@ -238,18 +201,18 @@ def run(
         result = _played(options, quiet=quiet)
         _tell(result)
         write_all([(file, partial(write, result)) for file, write in files])
-    _end(result)
+    return result
 
 
 def _require_meaning(context: typer.Context) -> None:
     """End if a flag means nothing beside another one; what the environment says is for other commands too."""
-    given = {name for name in context.params if _is_given(context, name)}
-    if "local" in given and (idle := [name for name in _NOT_LOCAL if name in given]):
+    named = {name for name in context.params if _is_given(context, name)}
+    if "local" in named and (idle := [name for name in _NOT_LOCAL if name in named]):
         flags = ", ".join(_flag(name) for name in idle)
         fail(f"--local has a broker, a bridge and phones of its own: it goes without {flags}", USAGE)
-    if "cafile" in given and context.params["tls"] is False:
+    if "cafile" in named and context.params["tls"] is False:
         fail("--cafile says whose certificates count: it goes without --no-tls", USAGE)
-    if {"fleet", "first"} <= given:
+    if {"fleet", "first"} <= named:
         fail("--first numbers phones that are newly enrolled: it goes without --fleet", USAGE)
 
 
@@ -266,9 +229,7 @@ def _scenario(name: str, flags: Mapping[str, Any], thresholds: list[str]) -> "Sc
     from paylatch.fleet.reading import ScenarioError, changed, read_scenario  # noqa: PLC0415 - see the package's docstring
 
     try:
-        return changed(
-            read_scenario(name), {key: value for key, value in flags.items() if value is not None}, thresholds
-        )
+        return changed(read_scenario(name), flags, thresholds)
     except ScenarioError as error:
         fail(error, USAGE)
 

@@ -17,6 +17,10 @@ ConfigOption = Annotated[
     Path | None, typer.Option("--config", metavar="FILE", help="The bridge's settings, in TOML.", show_default=False)
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON.")]
+KeepOption = Annotated[
+    Path | None,
+    typer.Option("--keep", metavar="DIR", help="Keep all files of the run here (new or empty).", show_default=False),
+]
 LenderArgument = Annotated[
     str, typer.Argument(help="3 to 32 of a-z, 0-9 and '-'.", metavar="LENDER", show_default=False)
 ]

@@ -1,7 +1,7 @@
 """What every phone must be at the end of every month: the judge of the whole system.
 
 It knows repayment histories and the four rules below, and nothing else. It imports neither the bridge nor its
-policy, nor the module that makes the decisions: an import contract keeps it so. What it reads from a row is how many
+policy, nor the module that makes the decisions: a test keeps it so. What it reads from a row is how many
 months late the account is; the money columns decide nothing.
 
     late 0          unlocked

@@ -12,6 +12,7 @@ ROOT = Path(__file__).parents[2]
 ALLOWED = {
     "paylatch/oracle.py": set[str](),
     "paylatch/histories.py": set[str](),
+    "paylatch/client": {"paylatch.client", "lock_protocol", "aiomqtt", "httpx", "pydantic"},
     "broker_bridge/domain": {"broker_bridge.domain", "lock_protocol"},
     "lock_protocol": {"lock_protocol", "msgpack", "nacl"},
     "device_sim/phone": {"device_sim.phone", "lock_protocol"},

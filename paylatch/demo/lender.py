@@ -1,4 +1,4 @@
-"""The lender's side: what its system reports at the end of a month."""
+"""The lender's side: what its system reports as lists."""
 
 from collections.abc import Sequence
 

@@ -1,7 +1,7 @@
 """The lender's side: its system, talking to the bridge as every lender's may."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import IO
 
@@ -17,9 +17,7 @@ _AT_ONCE = Patience(total_s=0)
 """Whoever plays or measures wants to see that the bridge takes everything the first time."""
 
 
-async def enrol_fleet(
-    bridge: Bridge, borrowers: Sequence[Borrower], file: IO[str], done: Callable[[], object] = lambda: None
-) -> list[Enrolled]:
+async def enrol_fleet(bridge: Bridge, borrowers: Sequence[Borrower], file: IO[str]) -> list[Enrolled]:
     """Enrol a new phone for each borrower and write them to a fleet's file; return what the bridge has answered.
 
     Where it has refused one, those that were enrolled are in the file all the same: nobody else has their keys.
@@ -28,7 +26,6 @@ async def enrol_fleet(
         bridge: where.
         borrowers: one at least.
         file: as `create_fleet` has opened it.
-        done: told of each that is enrolled.
 
     Raises:
         PaylatchError: the bridge has refused one, or did not answer; no other was begun after that.
@@ -48,8 +45,6 @@ async def enrol_fleet(
             except PaylatchError as error:
                 # What is under way is waited for: its phones may be enrolled, and would have lost their keys.
                 failed.append(error)
-                return
-        done()
 
     try:
         async with asyncio.TaskGroup() as tasks:

@@ -72,6 +72,24 @@ async def test_every_message_is_committed_and_acknowledged_however_many_come_at_
     assert (sum(store.batches), max(store.batches)) == (COUNT, MAX_TOGETHER)
 
 
+async def test_a_retained_report_is_acknowledged_counted_and_not_judged() -> None:
+    """A phone may leave one with the broker, which then says it again at any time: old words prove nothing."""
+    acknowledged, done = list[PhoneTopic](), asyncio.Event()
+    messages: asyncio.Queue[Received] = asyncio.Queue()
+    for kind in (PhoneTopic.REPORTED, PhoneTopic.HELLO):
+        topic = TOPICS.phone(simulated_imei(1), kind)
+        messages.put_nowait(Received(topic, b"", retained=True, acknowledge=partial(acknowledged.append, kind)))
+    barrier = TOPICS.phone(simulated_imei(2), PhoneTopic.REPORTED)
+    messages.put_nowait(Received(barrier, b"", retained=False, acknowledge=done.set))
+    store, line = ReadyStore(), cast("Any", None)
+    listener = listener_with(store)
+    listening = asyncio.create_task(listener.session(line, messages))
+    await asyncio.wait_for(done.wait(), 10)
+    await end(listening)
+    assert acknowledged == [PhoneTopic.REPORTED, PhoneTopic.HELLO]
+    assert (store.batches, listener.refusals["Retained"]) == ([1], 2)
+
+
 async def test_what_a_connection_had_under_way_when_it_ended_is_no_flood_on_the_next_ones() -> None:
     store, line = SlowStore(), cast("Any", None)
     listener = listener_with(store)

@@ -84,7 +84,9 @@ TRANSITIONS: Final[dict[tuple[Status, Event], Status]] = {
     (_S.FAILED, _E.ACKNOWLEDGED): _S.FAILED,
     (_S.FAILED, _E.APPLIED): _S.SUCCEEDED,
     (_S.FAILED, _E.FAILED): _S.FAILED,
-    (_S.FAILED, _E.REFUSED): _S.REJECTED,
+    # It had accepted it, so what it refuses now is most likely a forgery of it; and if each word replaced the other, a
+    # phone that says them in turns would add a step and a line of history each time.
+    (_S.FAILED, _E.REFUSED): _S.FAILED,
     (_S.FAILED, _E.REPLACED): _S.FAILED,
     (_S.REJECTED, _E.ACKNOWLEDGED): _S.REJECTED,
     (_S.REJECTED, _E.APPLIED): _S.SUCCEEDED,

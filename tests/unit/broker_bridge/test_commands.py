@@ -62,6 +62,13 @@ def test_only_the_phones_own_word_makes_it_succeed(events: list[Event]) -> None:
     assert _possible(Status.QUEUED, events) is not Status.SUCCEEDED
 
 
+@given(_events)
+def test_no_status_comes_back_so_no_phone_fills_the_history(events: list[Event]) -> None:
+    ways = [_possible(Status.QUEUED, events[:said]) for said in range(len(events) + 1)]
+    entered = [status for status, before in zip(ways, [None, *ways], strict=False) if status is not before]
+    assert len(entered) == len(set(entered))
+
+
 def test_a_report_may_come_before_its_puback() -> None:
     assert after(after(Status.QUEUED, Event.APPLIED), Event.ACKNOWLEDGED) is Status.SUCCEEDED
 

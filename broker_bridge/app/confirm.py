@@ -35,6 +35,13 @@ That is the answer to all that its phone complains of meanwhile: so a phone in a
 minute, and one whose topic is attacked again has it back within one.
 """
 
+CLIMB_AGAIN_S = RESEND_AFTER_S[-1]
+"""A version above what its phone claims is signed at once; above a higher claim, no sooner than so long after that one.
+
+A database that was restored from a backup is behind a phone once. Whoever has a phone's key can claim without end, and
+each version stays in the phone's history for ever.
+"""
+
 TELL_AGAIN_S = 60.0
 """The same is logged of the same phone no more often than this."""
 
@@ -82,11 +89,11 @@ class Judge:
         """Store a phone's verified word about itself, which may prove its newest state, and return the phone."""
         heard = phone.heard(said, sequence, self.queue.signing_clock.time_to_tell(tx), proven=proven)
         tx.put_phone(heard)
-        epoch, _ = phone.desired.order
+        epoch, version = phone.desired.order
         if said.epoch > epoch:
             # Only a newer delegation raises the epoch, and this bridge does not have it: a person has to look.
             self._tell_of(phone, self.log.critical, "epoch_above_ours", claimed=said.epoch, ours=epoch)
-        if said.epoch == epoch and said.version >= phone.next_version:
+        if said.epoch == epoch and said.version > version:
             return self._climb_above(tx, heard)
         return heard
 
@@ -158,7 +165,16 @@ class Judge:
         self._tell_of(phone, self.log.critical, "version_above_ours", **fields)
         if claimed > HIGHEST_BELIEVED:
             return phone
-        return self._sign_again(tx, changed_phone(phone, seen_version=claimed))
+        warned = changed_phone(phone, seen_version=max(claimed, phone.seen_version))
+        if not (phone.has_climbed and self._is_young(tx, phone, CLIMB_AGAIN_S)):
+            return self._sign_again(tx, warned)
+        tx.put_phone(warned)  # a decision goes on above it at once
+        return warned
+
+    def _is_young(self, tx: Transaction, phone: Phone, age_s: int) -> bool:
+        """Return whether the phone's newest version was made less than so long ago; one from a clock ahead was not."""
+        command = tx.command(phone.command_id)
+        return command is not None and 0 <= self.clock.now() - command.created_at < age_s
 
     def _sign_again(self, tx: Transaction, phone: Phone, *, delay_s: int = 0) -> Phone:
         """Sign what the phone should be anew, unless that must not be signed now: its word counts all the same."""

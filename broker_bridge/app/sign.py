@@ -96,7 +96,8 @@ class Queue:
         With `delay_s` it is published that much later (a state that was just refused is not sent again at once).
         """
         epoch = self.signer.delegation(phone.lender).epoch
-        version = phone.next_version if epoch == phone.desired.order[0] else 1
+        same_epoch = epoch == phone.desired.order[0]
+        version = phone.next_version if same_epoch else 1
         lane = self._lane(tx, phone, wish.level)
         order = (epoch, version)
         at = self.signing_clock.time_for(tx, lane)
@@ -111,7 +112,7 @@ class Queue:
             desired=desired,
             command_id=command_id,
             status=status,
-            seen_version=0,
+            seen_version=phone.seen_version if same_epoch else 0,
             publish_number=0,
         )
         tx.put_phone(queued)

@@ -126,7 +126,7 @@ class Phone:
     sequence: int = FIRST_MESSAGE
     """The last sequence accepted from this phone."""
     seen_version: int = 0
-    """The highest version that the phone has claimed in this epoch; the next one is above it."""
+    """The highest version that nobody had queued and the phone has claimed in this epoch; the next one is above it."""
     refused_openings: int = 0
     """How often in a row this phone has refused an opening: the back-off before the next is signed."""
     publish_number: int = 0
@@ -168,6 +168,11 @@ class Phone:
     def next_version(self) -> int:
         """The version that the next state gets."""
         return max(self.desired.order[1], self.seen_version) + 1
+
+    @property
+    def has_climbed(self) -> bool:
+        """Whether its newest version was made to go above what the phone claimed, or its next one is going to be."""
+        return self.seen_version > 0 and self.desired.order[1] <= self.seen_version + 1
 
     def heard(self, said: Said, sequence: int, now: int, *, proven: bool) -> "Phone":
         """Return the phone after its own word: when that changes what it should be, it is to be judged again at once.

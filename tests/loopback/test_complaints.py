@@ -5,7 +5,7 @@ from itertools import count
 
 import pytest
 
-from broker_bridge.app.confirm import RESTORE_AGAIN_S
+from broker_bridge.app.confirm import CLIMB_AGAIN_S, RESTORE_AGAIN_S
 from broker_bridge.app.deliver import LOOK_ROUND
 from broker_bridge.domain.lanes import Lane
 from device_sim.identities import simulated_imei
@@ -167,6 +167,52 @@ def test_a_state_that_replaces_one_that_was_put_off_leaves_nothing_due(world: Wo
     world.tell(settled(at=2))
     replaced = world.loop.run(world.store.command(ACME, put_off.command_id))
     assert replaced == replace(put_off, due_at=0)
+
+
+def claim(world: World, phone: LinkedHandset, version: int) -> None:
+    """Have a phone say that it holds a version, in its newest state's epoch."""
+    said = replace(phone.said, sequence=next(sequences), epoch=world.row(IMEI).desired.order[0], version=version)
+    world.deliver_up((IMEI, PhoneTopic.HELLO, seal(HELLO, said, [DEVICE])))
+    world.run(0.1)
+
+
+def test_a_phone_that_claims_ever_higher_versions_has_one_signed_every_five_minutes(
+    world: World, phone: LinkedHandset
+) -> None:
+    world.disconnect(IMEI)
+    claim(world, phone, 1000)
+    assert world.row(IMEI).desired.order[1] == 1001, "a database that was restored is repaired at once"
+    for version in range(2000, 20_000, 1000):
+        claim(world, phone, version)
+    assert world.row(IMEI).desired.order[1] == 1001
+    world.run(CLIMB_AGAIN_S)
+    claim(world, phone, 19_000)
+    assert world.row(IMEI).desired.order[1] == 19_001
+    claim(world, phone, 20_000)
+    assert world.row(IMEI).desired.order[1] == 19_001
+
+
+def test_a_decision_goes_above_what_its_phone_claims_at_once(world: World, phone: LinkedHandset) -> None:
+    world.disconnect(IMEI)
+    for version in (1000, 2000):
+        claim(world, phone, version)
+    world.tell(payment(at=2) if phone.level is Level.LOCKED else overdue(90, at=2))
+    world.run(0.1)
+    assert world.row(IMEI).desired.order[1] == 2001
+    assert restored(world) == 1
+
+
+def test_a_clock_that_was_ahead_keeps_no_opening_from_going_above_what_its_phone_claims(
+    world: World, phone: LinkedHandset
+) -> None:
+    world.disconnect(IMEI)
+    world.tell(overdue(90, at=2))
+    world.tell(payment(at=3))
+    world.clock.skew = 1000
+    claim(world, phone, 1000)
+    world.clock.skew = 0
+    claim(world, phone, 2000)
+    assert world.row(IMEI).desired.order[1] == 2001
 
 
 def test_no_phone_fills_the_log_with_what_it_claims(world: World, phone: LinkedHandset) -> None:

@@ -122,9 +122,28 @@ class Judge:
             self._tell_of(phone, self.log.warning, "state_refused", **fields)
             return phone
         self._tell_of(phone, self.log.critical, "opening_refused", **fields)
+        if self._stands(tx, phone):
+            return phone
         delay = RESEND_AFTER_S[min(phone.refused_openings, len(RESEND_AFTER_S) - 1)]
         counted = changed_phone(phone, refused_openings=phone.refused_openings + 1)
         return self._sign_again(tx, counted, delay_s=delay)
+
+    def _stands(self, tx: Transaction, phone: Phone) -> bool:
+        """Return whether a refused opening stays as it is for now; it is published again when it does so no longer.
+
+        A hello brings a phone what its refusal has put off: refused once more, that would be a version for each hello.
+        """
+        command = tx.command(phone.command_id)
+        if command is None:
+            return False
+        refused = min(phone.refused_openings, len(RESEND_AFTER_S))
+        # A phone that says in turns that it applied its state and that it refused it would begin anew each time.
+        stands_s = RESEND_AFTER_S[-1] if command.status is Status.SUCCEEDED else (0, *RESEND_AFTER_S)[refused]
+        if not self._is_young(tx, phone, stands_s):
+            return False
+        if not command.due_at:
+            tx.put_command(changed_command(command, due_at=command.created_at + stands_s))
+        return True
 
     def refused_unproven(self, tx: Transaction, phone: Phone, detail: str) -> Phone:
         """Act on a refusal of what looks like the newest state and may be a forgery around its payload.

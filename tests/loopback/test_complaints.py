@@ -5,12 +5,12 @@ from itertools import count
 
 import pytest
 
-from broker_bridge.app.confirm import CLIMB_AGAIN_S, RESTORE_AGAIN_S
+from broker_bridge.app.confirm import CLIMB_AGAIN_S, RESEND_AFTER_S, RESTORE_AGAIN_S
 from broker_bridge.app.deliver import LOOK_ROUND
 from broker_bridge.domain.lanes import Lane
 from device_sim.identities import simulated_imei
 from lock_protocol.envelope import HELLO, REPORTED, seal
-from lock_protocol.levels import Level, Result
+from lock_protocol.levels import Condition, Level, Result
 from lock_protocol.messages import StateHash
 from lock_protocol.topics import PhoneTopic
 from tests.bridge_rig import ACME, DEVICE
@@ -167,6 +167,69 @@ def test_a_state_that_replaces_one_that_was_put_off_leaves_nothing_due(world: Wo
     world.tell(settled(at=2))
     replaced = world.loop.run(world.store.command(ACME, put_off.command_id))
     assert replaced == replace(put_off, due_at=0)
+
+
+def say(world: World, phone: LinkedHandset, level: Level) -> None:
+    """Have a phone say hello, with its newest state applied and at a level that need not be true."""
+    desired = world.row(IMEI).desired
+    epoch, version = desired.order
+    said = replace(
+        phone.said,
+        sequence=next(sequences),
+        epoch=epoch,
+        version=version,
+        state_hash=desired.state_hash,
+        effective_level=level,
+        condition=Condition.APPLIED,
+    )
+    world.deliver_up((IMEI, PhoneTopic.HELLO, seal(HELLO, said, [DEVICE])))
+    world.run(0.1)
+
+
+def pay(world: World) -> None:
+    """Have a locked phone paid for while it is away: it waits for an opening."""
+    world.tell(overdue(90, at=2))
+    world.exchange()
+    world.disconnect(IMEI)
+    world.tell(payment(at=3))
+    world.run(0.1)
+
+
+def refuse(world: World, phone: LinkedHandset) -> None:
+    """Have a phone refuse its newest state as it may only refuse a proven one."""
+    complain(world, phone, world.row(IMEI).desired.state_hash, "NoticeNotAllowed")
+
+
+def test_an_opening_that_its_phone_refuses_and_asks_for_in_turns_is_signed_anew_only_after_its_pause(
+    world: World, phone: LinkedHandset
+) -> None:
+    pay(world)
+    version = world.row(IMEI).desired.order[1]
+    for _ in range(20):
+        refuse(world, phone)
+        world.deliver_up((IMEI, PhoneTopic.HELLO, seal(HELLO, replace(phone.said, sequence=next(sequences)), [DEVICE])))
+        world.run(0.1)
+    assert world.row(IMEI).desired.order[1] == version + 1
+    world.run(RESEND_AFTER_S[0])
+    refuse(world, phone)
+    assert world.row(IMEI).desired.order[1] == version + 2
+
+
+def test_an_opening_that_its_phone_proves_and_refuses_in_turns_is_signed_anew_every_five_minutes(
+    world: World, phone: LinkedHandset
+) -> None:
+    pay(world)
+    version = world.row(IMEI).desired.order[1]
+    for _ in range(20):
+        say(world, phone, Level.UNLOCKED)
+        say(world, phone, Level.LOCKED)
+        refuse(world, phone)
+    assert world.row(IMEI).desired.order[1] == version
+    restored(world)
+    world.run(RESEND_AFTER_S[-1])
+    assert restored(world) >= 1
+    refuse(world, phone)
+    assert world.row(IMEI).desired.order[1] == version + 1
 
 
 def claim(world: World, phone: LinkedHandset, version: int) -> None:

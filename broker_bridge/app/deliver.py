@@ -231,8 +231,11 @@ class Deliverer:
             return
         self.marked(acks)
 
-    async def _commit_each(self, items: Sequence[ItemT], job: Callable[[Sequence[ItemT]], Job[None]]) -> None:
+    async def _commit_each(self, items: Sequence[ItemT], job: Callable[[Sequence[ItemT]], Job[None]]) -> list[ItemT]:
         """Commit one job for all items, or, when that cannot be, one for each: one bad row fails alone.
+
+        Returns:
+            Those whose rows cannot be used.
 
         Raises:
             StoreUnavailableError, OverloadedError: the database does not take it; some may have been committed.
@@ -243,10 +246,14 @@ class Deliverer:
             raise
         except Exception as error:  # noqa: BLE001 - a row that cannot be read never ends the connection of all others
             if len(items) > 1:
-                for item in items:
-                    await self._commit_each([item], job)
-            else:
-                self.log.critical("row_not_usable", item=str(items[0]), error=str(error))
+                return [bad for item in items for bad in await self._commit_each([item], job)]
+            self._tell_not_usable(items[0], error)
+            return list(items)
+        return []
+
+    def _tell_not_usable(self, item: Ack | Imei, error: Exception) -> None:
+        imei = item.imei if isinstance(item, Ack) else item
+        self.judge.tell(self.log.critical, "row_not_usable", imei, item=str(item), error=str(error))
 
     async def _sweep(self) -> None:
         """Once a second, take from the database what is due: repeated openings, and what did not fit the lanes.
@@ -301,7 +308,8 @@ class Deliverer:
         try:
             silent = await self.store.sent_before(before, MARK_BATCH)
             if silent:
-                await self._commit_each(silent, lambda imeis: TimeOut(imeis, before, self.judge))
+                for imei in await self._commit_each(silent, lambda imeis: TimeOut(imeis, before, self.judge)):
+                    await self.store.put_timed_out(imei, before)
         except (StoreUnavailableError, OverloadedError) as error:
             self.log.warning("sweep_failed", error=str(error))
 

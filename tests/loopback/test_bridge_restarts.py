@@ -191,6 +191,22 @@ def test_a_row_that_cannot_be_read_keeps_nothing_from_the_others(world: World) -
     assert "row_not_usable" in world.log.events("critical")
 
 
+def test_rows_that_cannot_be_read_keep_no_other_from_timing_out_and_are_told_of_once(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("broker_bridge.app.deliver.MARK_BATCH", 2)
+    broken, other = IMEIS[:2], IMEIS[2]
+    for imei in (*broken, other):
+        world.enrol(imei)
+    world.exchange()
+    world.run(1)
+    lock = world.tell(overdue(90, at=1, imei=other))
+    world.loop.run(world.store.execute(update(phones).where(phones.c.imei.in_(broken)).values(status="rubbish")))
+    world.run(1000)
+    assert world.command(lock).status is Status.TIMED_OUT
+    assert world.log.events("critical") == ["row_not_usable"] * len(broken)
+
+
 def test_a_broker_that_kept_everything_gets_nothing_again(world: World) -> None:
     six_phones(world)
     for imei in IMEIS:

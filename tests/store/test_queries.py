@@ -153,6 +153,15 @@ async def test_silent_phones_are_found_by_when_their_command_was_sent(store: Sql
     assert len(await store.sent_before(office.clock.now() + 1, 1)) == 1
 
 
+async def test_a_silent_phone_whose_row_cannot_be_read_is_found_once(store: SqlStore, office: Office) -> None:
+    await enrolled(store, office)
+    await published(store, office, *[await row(store, imei) for imei in (A, B)])
+    await store.put_timed_out(A, office.clock.now())
+    assert set(await store.sent_before(office.clock.now() + 1, 10)) == {A, B}, "sent since"
+    await store.put_timed_out(A, office.clock.now() + 1)
+    assert await store.sent_before(office.clock.now() + 1, 10) == [B]
+
+
 async def test_publish_numbers_go_on_above_every_publish_and_every_canary(store: SqlStore, office: Office) -> None:
     assert await store.newest_publish_number() == 0
     await published(store, office, await store.commit(office.enrol(A)), first_number=7)

@@ -352,6 +352,12 @@ class SqlStore:
         query = select(table.c.imei).where(table.c.status == _SENT, table.c.sent_at < at).limit(limit)
         return await self._read(lambda connection: list(connection.execute(query).scalars()))
 
+    async def put_timed_out(self, imei: Imei, sent_before: int) -> None:
+        """Have what was sent before `sent_before` to a phone whose row cannot be read not hold up the others."""
+        table = tables.commands
+        silent = update(table).where(table.c.imei == imei, table.c.status == _SENT, table.c.sent_at < sent_before)
+        await self._write(lambda connection: connection.execute(silent.values(status=Status.TIMED_OUT.value)))
+
     async def published_after(
         self, number: int, *, opening: bool, after: Imei | None, limit: int
     ) -> Sequence[Outgoing]:

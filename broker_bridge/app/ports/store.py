@@ -257,6 +257,9 @@ class Store(Protocol):
     async def sent_before(self, at: int, limit: int) -> Sequence[Imei]:
         """Return phones whose newest command was sent before `at` and is still `sent`."""
 
+    async def put_timed_out(self, imei: Imei, sent_before: int) -> None:
+        """Have what was sent before `sent_before` to a phone whose row cannot be read not hold up the others."""
+
     async def published_after(
         self, number: int, *, opening: bool, after: Imei | None, limit: int
     ) -> Sequence[Outgoing]:

@@ -71,6 +71,20 @@ def test_written_by_root_it_belongs_to_the_owner_of_its_directory(tmp_path: Path
     assert (status.st_uid, status.st_gid) == (1234, 5678)
 
 
+@pytest.mark.parametrize("number", ["0", "-0", "-1", "-4711", "99999999999999999999", "", "mosquitto"])
+def test_what_is_no_process_is_no_broker_and_gets_no_signal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: str
+) -> None:
+    def kill_processes(process: int, _: int) -> None:
+        assert process > 0
+        raise OverflowError
+
+    monkeypatch.setattr(os, "kill", kill_processes)
+    pid_file = tmp_path / "mosquitto.pid"
+    pid_file.write_text(f"{number}\n", encoding="ascii")
+    assert not reload_broker(pid_file)
+
+
 def test_a_broker_of_another_account_cannot_be_reloaded_and_is_named() -> None:
     with tempfile.TemporaryDirectory() as directory, process_of_another_account() as process:
         Path(directory).chmod(0o755)

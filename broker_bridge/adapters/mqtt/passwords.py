@@ -188,9 +188,11 @@ def _signal_broker(pid_file: Path, number: int) -> bool:
         process = int(pid_file.read_text())
     except (FileNotFoundError, ValueError):
         return False  # no broker, or one that is just writing its number
+    if process <= 0:
+        return False  # no process has such a number: a signal to it goes to many, and to -1 to all
     try:
         os.kill(process, number)
-    except ProcessLookupError:
+    except (ProcessLookupError, OverflowError):
         return False
     except PermissionError as error:
         raise BrokerNotOursError(process) from error

@@ -10,6 +10,8 @@ from pathlib import Path
 from broker_bridge.addresses import is_loopback
 
 _TRUE = frozenset({"true", "1"})
+_UNIX_SOCKET = "0"
+"""The port of a listener whose address is the path of a Unix socket; without a path Mosquitto does not start."""
 _MAKE_DEFAULT_LISTENER = frozenset(
     {
         "bind_address",
@@ -59,7 +61,7 @@ class _Listener:
     @property
     def public(self) -> bool:
         """Whether others than this machine reach it."""
-        return not is_loopback(self.address)
+        return self.port != _UNIX_SOCKET and not is_loopback(self.address)
 
     def __str__(self) -> str:
         return f"{self.kind} {self.port} {self.address}".rstrip()

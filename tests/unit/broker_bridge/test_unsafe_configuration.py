@@ -422,8 +422,11 @@ def test_a_listener_on_a_public_address_that_lets_everybody_in_is_told(
     assert any("lets everybody in" in one for one in told(conf))
 
 
-def test_whoever_is_let_in_on_loopback_is_this_machine(told: Callable[..., list[str]]) -> None:
-    assert told("listener 1883 127.0.0.1\nallow_anonymous true\n") == []
+@pytest.mark.parametrize("listener", ["1883 127.0.0.1", "0 /run/mosquitto/mosquitto.sock"])
+def test_whoever_is_let_in_on_loopback_or_by_a_unix_socket_is_this_machine(
+    told: Callable[..., list[str]], listener: str
+) -> None:
+    assert told(f"listener {listener}\nallow_anonymous true\n") == []
 
 
 def test_each_listener_has_options_of_its_own(told: Callable[..., list[str]]) -> None:

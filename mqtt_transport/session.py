@@ -91,8 +91,9 @@ class Session:
         self._unacknowledged: dict[int, OnDone] = {}
         self._asked: dict[int, OnDone] = {}
         # Which messages wait for an acknowledgement, in their order, and whether the application has given it. There
-        # may be more than Receive Maximum: Mosquitto 2.0.11 sends the more from its queue the faster that empties, and
-        # a bridge that left it would not come to an end. There are never more than packet identifiers, 65,535.
+        # may be more than Receive Maximum: upon an acknowledgement Mosquitto 2.0.11 counts what is unacknowledged only
+        # up to that message, mostly the first, and sends so many again from its queue; a bridge that left it would not
+        # come to an end. There are never more than packet identifiers, 65,535.
         self._owed: dict[int, bool] = {}
         self._sent = self._heard = True
         self._pinged = False

@@ -1,9 +1,17 @@
 """The connection by which phones are reached: everything that is published to phones, and all that they say.
 
-What phones say is acknowledged when its commit is over, so hardly more of it is in the bridge than the broker may send
-without that (it sends a little more at times, and never more than there are packet identifiers); the rest waits at the
-broker, which has a bound of its own. Acknowledging late brings back nothing that a broken connection has lost: the
-session starts clean, and phones say again what has had no effect.
+What phones say is acknowledged when its commit is over, so with a broker that keeps to our Receive Maximum no more of
+it is in the bridge, and the rest waits at the broker, which has a bound of its own. Acknowledging late brings back
+nothing that a broken connection has lost: the session starts clean, and phones say again what has had no effect.
+
+Mosquitto 2.0.11 keeps to it only until something is acknowledged. Where messages wait at the broker, each
+acknowledgement in their order then has it send as many again as Receive Maximum says, whatever is unacknowledged still.
+Seen with 20: 20 messages before the first acknowledgement, 240 after eleven; and here, with 10,000 phones that came
+back at once, 10,800 unread. A lower figure only takes a few acknowledgements more. So what bounds the memory is how
+many packet identifiers there are, 65,535, and each phone's share.
+
+Reading is not paused for that. What the broker acknowledges comes by the same connection: answers to hellos wait for
+it, and what has been read waits for places that those answers have, so that nothing would go on any more.
 """
 
 import asyncio

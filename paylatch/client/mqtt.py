@@ -177,7 +177,7 @@ class MqttLender:
         client = await self._connection()
         try:
             async with asyncio.timeout(self._answer_within_s):
-                await client.publish(self._decisions, json.dumps(body), qos=_QOS, timeout=math.inf)
+                await client.publish(self._decisions, json.dumps(body, allow_nan=False), qos=_QOS, timeout=math.inf)
         except (aiomqtt.MqttError, TimeoutError) as error:
             raise UnavailableError(f"{self._broker} does not take messages: {str(error) or 'no answer'}") from error
 

@@ -136,6 +136,15 @@ async def test_what_was_told_not_now_is_sent_again(broker: RealBroker) -> None:
         assert len(bridge.came) == 2
 
 
+@pytest.mark.parametrize("amount", [float("nan"), float("inf"), -float("inf")])
+async def test_what_json_has_no_number_for_is_refused_before_it_is_sent(broker: RealBroker, amount: float) -> None:
+    async with lender_at(broker) as lender, answering(broker, [DECIDED]) as bridge:
+        with pytest.raises(ValueError, match="JSON"):
+            await lender.decide(SETTLED.body() | {"amount_due": amount})
+        await lender.decide(SETTLED)
+        assert bridge.came == [SETTLED.body()]
+
+
 async def test_a_refusal_is_the_same_error_as_over_http(broker: RealBroker) -> None:
     async with lender_at(broker) as lender, answering(broker, [refused(422, "decision-conflict")]) as bridge:
         with pytest.raises(ConflictError, match="because of decision-conflict"):

@@ -70,6 +70,10 @@ class MqttLender:
     What the bridge refuses, and what does not come about in time, is a `PaylatchError`, in the kinds that each method
     names. A decision that JSON cannot hold is a `ValueError` or a `TypeError`, before anything is sent.
 
+    A result names its decision by the `decision_id` and by nothing else. When something else has been sent under the
+    same one, here or elsewhere, whoever waits for it hears `ConflictError`, also when his own decision stands, and may
+    hear what was decided for the other. Ask over HTTP then: its answer is about the body that was sent with it.
+
     Args:
         broker: where it is.
         topics: of whom.

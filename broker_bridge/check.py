@@ -9,8 +9,8 @@ from enum import StrEnum
 from pathlib import Path
 from tempfile import TemporaryFile
 
-from broker_bridge.adapters.http.answers import time_text
 from broker_bridge.adapters.imports.own_spool import SpoolUnusableError, is_in_use
+from broker_bridge.adapters.lender_api.answers import time_text
 from broker_bridge.adapters.mqtt.broker_conf import exposures
 from broker_bridge.adapters.mqtt.passwords import BrokerNotOursError, refuse_foreign_broker
 from broker_bridge.adapters.mqtt.probe import probe

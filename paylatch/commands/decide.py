@@ -178,7 +178,7 @@ def _body(kind: Type | None, given: Body) -> Body:
 
 
 def _read(source: Path, kind: Type | None, given: Body) -> Any:
-    from broker_bridge.adapters.strict_json import NotJsonError, parse_json  # noqa: PLC0415 - as above
+    from broker_bridge.adapters.lender_api.strict_json import NotJsonError, parse_json  # noqa: PLC0415 - as above
 
     if given or kind not in (None, Type.STDIN):
         fail("the file says everything about its decisions: no TYPE and no options beside it", USAGE)

@@ -36,7 +36,7 @@ def create(
     as_json: JsonOption = False,
 ) -> None:
     """Make an API key. It is printed this once; only its hash is stored."""
-    from broker_bridge.adapters.http.answers import api_key_answer  # noqa: PLC0415 - see the package's docstring
+    from broker_bridge.adapters.lender_api.answers import api_key_answer  # noqa: PLC0415 - see the package's docstring
     from broker_bridge.app.ports.signing import UnknownLenderError  # noqa: PLC0415
     from broker_bridge.app.ports.store import StoreUnavailableError  # noqa: PLC0415
     from broker_bridge.tenants import create_key  # noqa: PLC0415
@@ -58,7 +58,7 @@ def create(
 @app.command("list", epilog="Example: paylatch key list acme --config bridge.toml")
 def list_all(lender: LenderArgument, *, config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """List a lender's API keys, the oldest first, revoked ones too. None of them is shown itself."""
-    from broker_bridge.adapters.http.answers import api_key_answer  # noqa: PLC0415 - see the package's docstring
+    from broker_bridge.adapters.lender_api.answers import api_key_answer  # noqa: PLC0415 - see the package's docstring
     from broker_bridge.app.ports.signing import UnknownLenderError  # noqa: PLC0415
     from broker_bridge.app.ports.store import StoreUnavailableError  # noqa: PLC0415
     from broker_bridge.tenants import keys_of  # noqa: PLC0415
@@ -83,7 +83,7 @@ def revoke(
     as_json: JsonOption = False,
 ) -> None:
     """Revoke an API key: a second later a running bridge refuses it. Takes even the lender's last admin key."""
-    from broker_bridge.adapters.http.answers import api_key_answer  # noqa: PLC0415 - see the package's docstring
+    from broker_bridge.adapters.lender_api.answers import api_key_answer  # noqa: PLC0415 - see the package's docstring
     from broker_bridge.app.ports.store import StoreUnavailableError  # noqa: PLC0415
     from broker_bridge.domain.access import KeyId  # noqa: PLC0415
     from broker_bridge.tenants import revoke_key  # noqa: PLC0415

@@ -59,7 +59,7 @@ def list_all(*, config: ConfigOption = None, as_json: JsonOption = False) -> Non
 
 def _summary(lender: "LenderSummary", keys: Path) -> dict[str, Any]:
     """Return a lender as it is shown, with whether its signing keys can be used."""
-    from broker_bridge.adapters.http.answers import time_text  # noqa: PLC0415 - see the package's docstring
+    from broker_bridge.adapters.lender_api.answers import time_text  # noqa: PLC0415 - see the package's docstring
     from broker_bridge.adapters.signing.keys import KeyFileError, usable_delegation  # noqa: PLC0415
 
     signing, until, problem = "missing", None, None

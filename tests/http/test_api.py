@@ -5,7 +5,7 @@ import base64
 
 import pytest
 
-from broker_bridge.adapters.http.bodies import decision_of
+from broker_bridge.adapters.lender_api.decisions import decision_of
 from lock_protocol.keys import SigningKey
 from tests.bridge_rig import ACME, CREDENTIAL
 from tests.http.conftest import DEVICE_KEY, FOREIGN, IMEI, KEYS, OTHER, SECOND, Api, overdue, payment, problem

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from broker_bridge.adapters.http.bodies import DECISION_BODIES, decision_of
+from broker_bridge.adapters.lender_api.decisions import DECISION_BODIES, decision_of
 from broker_bridge.adapters.policies.profiles import profile_document
 from broker_bridge.domain.decisions import Payment
 from lock_protocol.levels import Level

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from broker_bridge.adapters.http.bodies import DECISION_BODIES
+from broker_bridge.adapters.lender_api.decisions import DECISION_BODIES
 from broker_bridge.adapters.policies.profiles import profile_document
 from tests.http.conftest import FOREIGN, IMEI, Api, overdue, payment, problem
 

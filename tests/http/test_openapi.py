@@ -13,16 +13,18 @@ import pytest
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from broker_bridge.adapters.http.api import document
-from broker_bridge.adapters.http.bodies import EnrolmentBody, check, decision_of
-from broker_bridge.adapters.http.documented import PROBLEMS
+from broker_bridge.adapters.http.enrolment import EnrolmentBody
 from broker_bridge.adapters.http.openapi import TAGS, text_of
-from broker_bridge.adapters.http.problems import EXPECTED, ProblemError, problem_of
 from broker_bridge.adapters.http.routes import docs
+from broker_bridge.adapters.lender_api.bodies import check
+from broker_bridge.adapters.lender_api.decisions import decision_of
+from broker_bridge.adapters.lender_api.problem_kinds import PROBLEMS
+from broker_bridge.adapters.lender_api.problems import EXPECTED, ProblemError, problem_of
 from tests.bridge_rig import ACME
 from tests.http.conftest import Api
 
 ROOT = Path(__file__).parents[2]
-SOURCES = ROOT / "broker_bridge" / "adapters" / "http"
+SOURCES = [ROOT / "broker_bridge" / "adapters" / name for name in ("http", "lender_api")]
 ASSETS = ("/docs/start.js", "/docs/swagger-ui-bundle.js", "/docs/swagger-ui.css")
 OF_THE_FRAMEWORK = {"not-found", "method-not-allowed"}
 """What no operation answers with: there is none."""
@@ -98,7 +100,7 @@ def test_every_success_has_a_schema_and_every_error_is_a_problem(committed: dict
 
 def raised_in_the_source() -> Iterator[tuple[HTTPStatus | None, str]]:
     """The status (where it stands there) and the kind of every problem that the routes or what they call can make."""
-    for source in SOURCES.rglob("*.py"):
+    for source in (source for directory in SOURCES for source in directory.rglob("*.py")):
         for node in ast.walk(ast.parse(source.read_text(encoding="utf-8"))):
             match node:
                 case ast.Call(

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from broker_bridge.adapters.http.bodies import decision_of
+from broker_bridge.adapters.lender_api.decisions import decision_of
 from broker_bridge.adapters.mqtt.intake import MAX_UNDER_WAY, MAX_WAITING
 from broker_bridge.app.confirm import Ack, Judge, MarkSent
 from broker_bridge.app.decide import Decided

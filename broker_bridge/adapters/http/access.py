@@ -12,7 +12,7 @@ from fastapi.openapi.models import HTTPBearer
 from fastapi.security.base import SecurityBase
 from fastapi.security.utils import get_authorization_scheme_param
 
-from broker_bridge.adapters.http.problems import ProblemError
+from broker_bridge.adapters.lender_api.problems import ProblemError
 from broker_bridge.adapters.mqtt.passwords import new_secret
 from broker_bridge.app.ports.store import StoreUnavailableError
 from broker_bridge.app.ports.surroundings import Clock, Log

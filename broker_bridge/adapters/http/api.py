@@ -8,7 +8,7 @@ from broker_bridge.adapters.http.access import Access
 from broker_bridge.adapters.http.gateway import Gateway
 from broker_bridge.adapters.http.measured import Measured
 from broker_bridge.adapters.http.openapi import PaylatchApi
-from broker_bridge.adapters.http.problems import install
+from broker_bridge.adapters.http.problem_responses import install
 from broker_bridge.adapters.http.routes import (
     commands,
     decisions,

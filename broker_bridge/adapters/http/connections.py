@@ -12,7 +12,8 @@ from typing import Final
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from broker_bridge.adapters.http.problems import RETRY_AFTER_S, ProblemError
+from broker_bridge.adapters.http.problem_responses import RETRY_AFTER_S
+from broker_bridge.adapters.lender_api.problems import ProblemError
 
 MAX_CONNECTIONS = 800
 """Below the 1024 files that a process may have open unless it is told otherwise."""

@@ -5,10 +5,17 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from broker_bridge.adapters.http.access import Caller
-from broker_bridge.adapters.http.answers import decided_answer, phone_answer
-from broker_bridge.adapters.http.bodies import EnrolmentBody, decision_of
-from broker_bridge.adapters.http.problems import EXPECTED, problem_of
-from broker_bridge.adapters.http.schemas import EnrolledAnswer, MqttAnswer, PhoneAnswer, RefusedResult, TakenResult
+from broker_bridge.adapters.http.enrolment import EnrolmentBody
+from broker_bridge.adapters.lender_api.answers import decided_answer, phone_answer
+from broker_bridge.adapters.lender_api.decisions import decision_of
+from broker_bridge.adapters.lender_api.problems import EXPECTED, problem_of
+from broker_bridge.adapters.lender_api.schemas import (
+    EnrolledAnswer,
+    MqttAnswer,
+    PhoneAnswer,
+    RefusedResult,
+    TakenResult,
+)
 from broker_bridge.adapters.metrics.meters import REFUSED, REPEATED, Way
 from broker_bridge.adapters.metrics.metrics import Metrics
 from broker_bridge.adapters.mqtt.credentials import PasswordFile

@@ -13,13 +13,13 @@ from broker_bridge.adapters.http.documented import (
     BODY_KEY,
     FILES_KEY,
     OF_ALL,
-    OF_DATA,
     OF_KEYS,
     PROBLEMS_KEY,
     REF_TEMPLATE,
     responses_of,
 )
-from broker_bridge.adapters.http.schemas import ProblemDocument
+from broker_bridge.adapters.lender_api.problem_kinds import OF_DATA
+from broker_bridge.adapters.lender_api.schemas import ProblemDocument
 
 _OF_THE_FRAMEWORK: Final = ("HTTPValidationError", "ValidationError")
 

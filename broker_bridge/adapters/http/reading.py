@@ -2,11 +2,13 @@
 
 import asyncio
 from http import HTTPStatus
+from typing import Any
 
 from fastapi import Request
 from starlette.requests import ClientDisconnect
 
-from broker_bridge.adapters.http.problems import ProblemError
+from broker_bridge.adapters.lender_api.problems import ProblemError
+from broker_bridge.adapters.lender_api.strict_json import NotJsonError, parse_json
 
 MAX_BODY_BYTES = 2 * 1024 * 1024
 BODY_S = 30.0
@@ -30,6 +32,37 @@ async def read_body(request: Request, media_type: str, max_bytes: int = MAX_BODY
         ) from None
     except ClientDisconnect:
         raise ProblemError(HTTPStatus.BAD_REQUEST, "incomplete-body", "the connection ended before the body") from None
+
+
+async def read_json(request: Request) -> Any:
+    """Return the JSON value of a request's body, read without the leniencies that hide mistakes.
+
+    Raises:
+        ProblemError: what `read_body` raises; 400 when it is no JSON, repeats a key, or holds NaN or Infinity.
+    """
+    raw = await read_body(request, "application/json")
+    try:
+        return parse_json(raw)
+    except NotJsonError as error:
+        raise ProblemError(HTTPStatus.BAD_REQUEST, "not-json", f"the body is not JSON: {error}") from error
+
+
+async def read_text(request: Request, media_type: str, max_bytes: int) -> str:
+    """Return the text of a request's body.
+
+    Raises:
+        ProblemError: what `read_body` raises; 400 when there is none, or it is no UTF-8, or holds a NUL.
+    """
+    raw = await read_body(request, media_type, max_bytes)
+    if not raw:
+        raise ProblemError(HTTPStatus.BAD_REQUEST, "not-text", "the body is empty")
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError as error:
+        raise ProblemError(HTTPStatus.BAD_REQUEST, "not-text", f"the body is not UTF-8: {error}") from error
+    if "\0" in text:
+        raise ProblemError(HTTPStatus.BAD_REQUEST, "not-text", "the body holds a NUL character")
+    return text
 
 
 def refuse_other_types(request: Request, *media_types: str) -> None:

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 from functools import cache
 from typing import Any
 
-from broker_bridge.adapters.http.bodies import DECISION_BODIES
-from broker_bridge.adapters.http.problems import shortened
+from broker_bridge.adapters.lender_api.decisions import DECISION_BODIES
+from broker_bridge.adapters.lender_api.quoting import shortened
 from broker_bridge.app.ports.imports import UnreadableFileError
 
 _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,18})", re.ASCII)

@@ -10,9 +10,9 @@ from collections.abc import Iterator, Sequence
 from http import HTTPStatus
 from typing import BinaryIO
 
-from broker_bridge.adapters.http.problems import ProblemError
 from broker_bridge.adapters.imports.columns import check_header, readers
 from broker_bridge.adapters.imports.lines import MAX_LINE_BYTES, Line, lines_of
+from broker_bridge.adapters.lender_api.problems import ProblemError
 from broker_bridge.app.ports.imports import FileRow, UnreadableFileError
 
 _SHORTENED_NUMBER = re.compile(r"[0-9](?:[.,][0-9]+)?E\+?[0-9]+", re.ASCII | re.IGNORECASE)

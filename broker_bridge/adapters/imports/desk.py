@@ -1,13 +1,13 @@
-"""The import worker with the words of the HTTP interface: its rows are read and answered as single decisions are."""
+"""The import worker in the words of the lenders' API: its rows are read and answered as single decisions are."""
 
 import asyncio
 from dataclasses import replace
 from http import HTTPStatus
 from typing import Any
 
-from broker_bridge.adapters.http.answers import decided_answer
-from broker_bridge.adapters.http.bodies import decision_of
-from broker_bridge.adapters.http.problems import EXPECTED, ProblemError, problem_of
+from broker_bridge.adapters.lender_api.answers import decided_answer
+from broker_bridge.adapters.lender_api.decisions import decision_of
+from broker_bridge.adapters.lender_api.problems import EXPECTED, ProblemError, problem_of
 from broker_bridge.adapters.metrics.meters import Meters
 from broker_bridge.app.decide import Decide
 from broker_bridge.app.dry_run import dry_run_queue

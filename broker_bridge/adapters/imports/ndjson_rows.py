@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from http import HTTPStatus
 from typing import BinaryIO
 
-from broker_bridge.adapters.http.problems import ProblemError
 from broker_bridge.adapters.imports.lines import MAX_LINE_BYTES, Line, lines_of
-from broker_bridge.adapters.strict_json import NotJsonError, parse_json
+from broker_bridge.adapters.lender_api.problems import ProblemError
+from broker_bridge.adapters.lender_api.strict_json import NotJsonError, parse_json
 from broker_bridge.app.ports.imports import FileRow
 
 

@@ -6,7 +6,7 @@ The operations are the bridge's: what it receives, lenders and phones send, and 
 from collections.abc import Mapping
 from typing import Any, Final
 
-from broker_bridge.adapters.http.bodies import DECISION_BODIES, MAX_LIST
+from broker_bridge.adapters.lender_api.decisions import DECISION_BODIES, MAX_LIST
 from broker_bridge.domain.commands import Status
 from broker_bridge.domain.gates import GateCondition
 from broker_bridge.domain.loans import Effect

@@ -17,11 +17,11 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Final
 
-from broker_bridge.adapters.http.bodies import MAX_LIST, decision_of
-from broker_bridge.adapters.http.documented import OF_DATA, OF_SIGNING
-from broker_bridge.adapters.http.problems import EXPECTED, ProblemError, problem_of
+from broker_bridge.adapters.lender_api.decisions import MAX_LIST, decision_of
+from broker_bridge.adapters.lender_api.problem_kinds import OF_DATA, OF_SIGNING
+from broker_bridge.adapters.lender_api.problems import EXPECTED, ProblemError, problem_of
+from broker_bridge.adapters.lender_api.strict_json import NotJsonError, parse_json
 from broker_bridge.adapters.mqtt.wording import decided_message, refused_message, step_message
-from broker_bridge.adapters.strict_json import NotJsonError, parse_json
 from broker_bridge.app.decide import Decided
 from broker_bridge.app.hear import Received
 from broker_bridge.app.ports.store import OverloadedError, Store, StoreUnavailableError

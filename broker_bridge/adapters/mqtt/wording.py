@@ -6,8 +6,8 @@ They hold what the same questions are answered with over HTTP, and which step th
 import json
 from typing import Any
 
-from broker_bridge.adapters.http.answers import command_answer, decided_answer
-from broker_bridge.adapters.http.problems import ProblemError
+from broker_bridge.adapters.lender_api.answers import command_answer, decided_answer
+from broker_bridge.adapters.lender_api.problems import ProblemError
 from broker_bridge.app.decide import Decided
 from broker_bridge.app.records import Command
 

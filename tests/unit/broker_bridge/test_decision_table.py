@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from broker_bridge.adapters.http.bodies import DECISION_BODIES, DecisionBody
+from broker_bridge.adapters.lender_api.decisions import DECISION_BODIES, DecisionBody
 from broker_bridge.domain.decisions import DecisionType, Payment
 from broker_bridge.domain.gates import GateCondition
 from broker_bridge.domain.loans import Effect

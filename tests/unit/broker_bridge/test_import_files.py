@@ -11,12 +11,12 @@ from typing import Any, BinaryIO
 
 import pytest
 
-from broker_bridge.adapters.http.bodies import DECISION_BODIES, decision_of
 from broker_bridge.adapters.imports.columns import readers, required
 from broker_bridge.adapters.imports.csv_rows import csv_rows
 from broker_bridge.adapters.imports.lines import MAX_LINE_BYTES
 from broker_bridge.adapters.imports.ndjson_rows import ndjson_rows
 from broker_bridge.adapters.imports.spool import DirectorySpool
+from broker_bridge.adapters.lender_api.decisions import DECISION_BODIES, decision_of
 from broker_bridge.app.ports.imports import (
     FileRow,
     FileTooLargeError,

@@ -11,7 +11,7 @@ from typing import Any
 import jsonschema  # type: ignore[import-untyped] # it ships no annotations
 import pytest
 
-from broker_bridge.adapters.http.bodies import DECISION_BODIES
+from broker_bridge.adapters.lender_api.decisions import DECISION_BODIES
 from broker_bridge.adapters.mqtt.document import text_of
 from lock_protocol.imei import Imei
 from lock_protocol.topics import PhoneTopic, Topics

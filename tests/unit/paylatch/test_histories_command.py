@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from broker_bridge.adapters.http.bodies import decision_of
 from broker_bridge.adapters.imports.csv_rows import csv_rows
+from broker_bridge.adapters.lender_api.decisions import decision_of
 from paylatch.cli import app
 from paylatch.facts import facts_of
 from paylatch.histories import read_histories

@@ -3,12 +3,12 @@
 from fastapi import APIRouter
 
 from broker_bridge.adapters.http.access import Asker
-from broker_bridge.adapters.http.answers import command_answer
 from broker_bridge.adapters.http.documented import extra
 from broker_bridge.adapters.http.gateway import Gateway
 from broker_bridge.adapters.http.paging import CommandPath
-from broker_bridge.adapters.http.problems import not_found
-from broker_bridge.adapters.http.schemas import CommandAnswer
+from broker_bridge.adapters.http.problem_responses import not_found
+from broker_bridge.adapters.lender_api.answers import command_answer
+from broker_bridge.adapters.lender_api.schemas import CommandAnswer
 from broker_bridge.domain.phones import CommandId
 
 

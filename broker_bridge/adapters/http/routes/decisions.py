@@ -8,13 +8,16 @@ from fastapi import APIRouter, Request
 from pydantic import Field
 
 from broker_bridge.adapters.http.access import Asker, SomeDecider
-from broker_bridge.adapters.http.answers import decided_answer
-from broker_bridge.adapters.http.bodies import MAX_LIST, AnyDecision, read_json
-from broker_bridge.adapters.http.documented import OF_SIGNING, extra, json_body, links
+from broker_bridge.adapters.http.documented import extra, json_body, links
 from broker_bridge.adapters.http.gateway import Gateway
 from broker_bridge.adapters.http.paging import DecisionPath
-from broker_bridge.adapters.http.problems import ProblemError, not_found
-from broker_bridge.adapters.http.schemas import DecidedAnswer, ResultsAnswer
+from broker_bridge.adapters.http.problem_responses import not_found
+from broker_bridge.adapters.http.reading import read_json
+from broker_bridge.adapters.lender_api.answers import decided_answer
+from broker_bridge.adapters.lender_api.decisions import MAX_LIST, AnyDecision
+from broker_bridge.adapters.lender_api.problem_kinds import OF_SIGNING
+from broker_bridge.adapters.lender_api.problems import ProblemError
+from broker_bridge.adapters.lender_api.schemas import DecidedAnswer, ResultsAnswer
 from broker_bridge.app.decide import recorded
 from broker_bridge.domain.decisions import DecisionId
 

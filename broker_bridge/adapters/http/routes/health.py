@@ -8,7 +8,7 @@ from fastapi.responses import JSONResponse
 
 from broker_bridge.adapters.http.documented import REF_TEMPLATE
 from broker_bridge.adapters.http.gateway import Gateway
-from broker_bridge.adapters.http.schemas import LivezAnswer, ReadyzAnswer
+from broker_bridge.adapters.lender_api.schemas import LivezAnswer, ReadyzAnswer
 
 _NOT_READY: Final[dict[int | str, dict[str, Any]]] = {
     503: {

@@ -12,13 +12,14 @@ from fastapi.responses import StreamingResponse
 from starlette.requests import ClientDisconnect
 
 from broker_bridge.adapters.http.access import Decider
-from broker_bridge.adapters.http.answers import import_answer
 from broker_bridge.adapters.http.documented import extra, files_body, links
 from broker_bridge.adapters.http.gateway import Gateway
 from broker_bridge.adapters.http.paging import ImportPath, ImportsToken, PageSize
-from broker_bridge.adapters.http.problems import ProblemError, not_found
+from broker_bridge.adapters.http.problem_responses import not_found
 from broker_bridge.adapters.http.reading import refuse_other_types, unsupported
-from broker_bridge.adapters.http.schemas import ImportAnswer, ImportsAnswer
+from broker_bridge.adapters.lender_api.answers import import_answer
+from broker_bridge.adapters.lender_api.problems import ProblemError
+from broker_bridge.adapters.lender_api.schemas import ImportAnswer, ImportsAnswer
 from broker_bridge.app.ports.imports import Imports, UploadCutError
 from broker_bridge.domain.imports import Format, ImportId, Outcome, RowResult, Upload
 

@@ -10,13 +10,14 @@ from fastapi import APIRouter, Request
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from broker_bridge.adapters.http.access import Admin, new_key
-from broker_bridge.adapters.http.answers import api_key_answer
-from broker_bridge.adapters.http.bodies import Body, check, read_json
 from broker_bridge.adapters.http.documented import extra, json_body, links
 from broker_bridge.adapters.http.gateway import Gateway
 from broker_bridge.adapters.http.paging import KeyPath, KeysToken, PageSize
-from broker_bridge.adapters.http.problems import not_found
-from broker_bridge.adapters.http.schemas import KeyAnswer, KeysAnswer, NewKeyAnswer
+from broker_bridge.adapters.http.problem_responses import not_found
+from broker_bridge.adapters.http.reading import read_json
+from broker_bridge.adapters.lender_api.answers import api_key_answer
+from broker_bridge.adapters.lender_api.bodies import Body, check
+from broker_bridge.adapters.lender_api.schemas import KeyAnswer, KeysAnswer, NewKeyAnswer
 from broker_bridge.domain.access import KeyId, Scope, key_name, parse_scope
 
 _NAME: Final[dict[str, Any]] = {"minLength": 1, "maxLength": 64, "pattern": r"^\S(.*\S)?$"}

@@ -6,13 +6,17 @@ from typing import Final
 from fastapi import APIRouter, Request
 
 from broker_bridge.adapters.http.access import Caller, PhoneReader, PhoneWriter
-from broker_bridge.adapters.http.answers import event_answer
-from broker_bridge.adapters.http.bodies import EnrolmentBody, check, read_json
-from broker_bridge.adapters.http.documented import OF_SIGNING, extra, json_body, links
+from broker_bridge.adapters.http.documented import extra, json_body, links
+from broker_bridge.adapters.http.enrolment import EnrolmentBody
 from broker_bridge.adapters.http.gateway import Gateway
 from broker_bridge.adapters.http.paging import ImeiPath, PageSize, PhonesToken, TimelineToken
-from broker_bridge.adapters.http.problems import ProblemError, not_found
-from broker_bridge.adapters.http.schemas import EnrolledAnswer, PhoneAnswer, PhonesAnswer, TimelineAnswer
+from broker_bridge.adapters.http.problem_responses import not_found
+from broker_bridge.adapters.http.reading import read_json
+from broker_bridge.adapters.lender_api.answers import event_answer
+from broker_bridge.adapters.lender_api.bodies import check
+from broker_bridge.adapters.lender_api.problem_kinds import OF_SIGNING
+from broker_bridge.adapters.lender_api.problems import ProblemError
+from broker_bridge.adapters.lender_api.schemas import EnrolledAnswer, PhoneAnswer, PhonesAnswer, TimelineAnswer
 from broker_bridge.domain.phones import Phone
 from lock_protocol.imei import Imei, InvalidImeiError, parse_imei
 

@@ -6,13 +6,13 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Path, Query, Request
 
 from broker_bridge.adapters.http.access import Admin, PhoneReader
-from broker_bridge.adapters.http.answers import policy_answer, version_answer, would_change_answer
-from broker_bridge.adapters.http.bodies import read_text
 from broker_bridge.adapters.http.documented import extra, text_body
 from broker_bridge.adapters.http.gateway import Gateway
 from broker_bridge.adapters.http.paging import PhonesToken
-from broker_bridge.adapters.http.problems import not_found
-from broker_bridge.adapters.http.schemas import CheckedAnswer, DryRunAnswer, PolicyAnswer, PolicyVersionsAnswer
+from broker_bridge.adapters.http.problem_responses import not_found
+from broker_bridge.adapters.http.reading import read_text
+from broker_bridge.adapters.lender_api.answers import policy_answer, version_answer, would_change_answer
+from broker_bridge.adapters.lender_api.schemas import CheckedAnswer, DryRunAnswer, PolicyAnswer, PolicyVersionsAnswer
 from broker_bridge.adapters.policies.profiles import profile_document
 from broker_bridge.adapters.policies.reading import MAX_BYTES
 from broker_bridge.app.set_policy import PolicyRefusedError

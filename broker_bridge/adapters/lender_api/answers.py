@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 
-from broker_bridge.adapters.http.schemas import (
+from broker_bridge.adapters.lender_api.schemas import (
     CommandAnswer,
     DecidedAnswer,
     EventAnswer,

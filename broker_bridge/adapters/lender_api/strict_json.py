@@ -3,7 +3,7 @@
 import json
 from typing import Any, NoReturn
 
-from broker_bridge.adapters.http.problems import shortened
+from broker_bridge.adapters.lender_api.quoting import shortened
 
 
 class NotJsonError(ValueError):

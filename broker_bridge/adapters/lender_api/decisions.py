@@ -1,32 +1,16 @@
-"""What lenders send: JSON read strictly, and checked field by field."""
+"""What lenders report: decisions, checked field by field."""
 
-import base64
-import binascii
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
-from typing import Annotated, Any, Final, Literal, Self, TypeVar, get_args
+from typing import Annotated, Any, Final, Literal, Self, get_args
 
-from fastapi import Request
-from pydantic import (
-    AfterValidator,
-    AwareDatetime,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    WithJsonSchema,
-    model_validator,
-)
+from pydantic import AwareDatetime, BeforeValidator, ConfigDict, Field, model_validator
 from typing_extensions import TypeAliasType
 
-from broker_bridge.adapters.http.problems import ProblemError, faults_of
-from broker_bridge.adapters.http.reading import read_body
-from broker_bridge.adapters.policies.reading import zone_name
-from broker_bridge.adapters.strict_json import NotJsonError, parse_json
+from broker_bridge.adapters.lender_api.bodies import ID, Body, ImeiField, check
+from broker_bridge.adapters.lender_api.problems import ProblemError
 from broker_bridge.domain.decisions import Decision, DecisionId, DecisionType, Payment
-from lock_protocol.imei import Imei, parse_imei
-from lock_protocol.keys import PUBLIC_KEY_BYTES, PublicKey, is_usable
+from lock_protocol.imei import Imei
 from lock_protocol.levels import Level
 from lock_protocol.messages import LenderId
 
@@ -34,86 +18,22 @@ MAX_LIST = 1000
 MAX_DAYS = 36_500
 MAX_TIME_S = 2**32 - 1
 _EPOCH, _TOO_LATE = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
-ID = r"^[A-Za-z0-9._:-]{1,64}$"
-
-
-def _device_key(text: object) -> bytes:
-    if not isinstance(text, str):  # a ValueError is how a validator speaks to Pydantic
-        raise ValueError("must be the base64 text of a raw Ed25519 public key")  # noqa: TRY004
-    try:
-        key = base64.b64decode(text, validate=True)
-    except binascii.Error as error:
-        raise ValueError(f"must be base64: {error}") from error
-    if len(key) != PUBLIC_KEY_BYTES:
-        raise ValueError(f"must be {PUBLIC_KEY_BYTES} bytes, this is {len(key)}")
-    if not is_usable(PublicKey(key)):
-        raise ValueError("is no Ed25519 public key: nothing that its phone signs would ever verify")
-    return key
 
 
 def _text_time(value: object) -> datetime:
     if not isinstance(value, str):
-        raise ValueError('must be text like "2026-11-23T12:00:00Z"')  # noqa: TRY004 - the same
+        raise ValueError('must be text like "2026-11-23T12:00:00Z"')  # noqa: TRY004 - how a validator speaks to Pydantic
     moment = datetime.fromisoformat(value)
     if moment.tzinfo is not None and not _EPOCH <= moment < _TOO_LATE:
         raise ValueError(f"must be from {_EPOCH.year} on and before {_TOO_LATE.year}")
     return moment
 
 
-def _printable(text: str) -> str:
-    if not text.isprintable():
-        raise ValueError("must not have control characters")
-    return text
-
-
-Reference = Annotated[str, Field(min_length=1, max_length=256), AfterValidator(_printable)]
-"""What a lender calls a document of its own."""
-
-ImeiField = Annotated[
-    str,
-    Field(
-        description="15 digits, the last of them the Luhn digit.",
-        json_schema_extra={"format": "imei", "pattern": "^[0-9]{15}$"},
-        examples=["001017000000003"],
-    ),
-    AfterValidator(parse_imei),
-]
-KeyField = Annotated[
-    bytes,
-    BeforeValidator(_device_key),
-    WithJsonSchema(
-        {"type": "string", "contentEncoding": "base64", "format": "ed25519", "pattern": "^[A-Za-z0-9+/]{43}=$"}
-    ),
-]
-TimeZoneField = Annotated[str, Field(json_schema_extra={"format": "time-zone"}), AfterValidator(zone_name)]
 TimeField = Annotated[
     AwareDatetime,
     BeforeValidator(_text_time),
     Field(description="RFC 3339, with its offset from UTC.", examples=["2026-01-23T00:00:00Z"]),
 ]
-
-
-class Body(BaseModel):
-    """A request's body. A field that nobody knows is refused: it may be one that somebody relies on."""
-
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True)
-
-
-class EnrolmentBody(Body):
-    """`POST /v1/phones`."""
-
-    imei: ImeiField
-    loan_id: str = Field(pattern=ID)
-    device_key: KeyField
-    """Base64 of the raw Ed25519 public key that the phone made."""
-    consent: Reference
-    """The lender's reference to the borrower's signed agreement: evidence of the kind `contract`."""
-    evidence: dict[Annotated[str, Field(pattern=r"^[a-z0-9_-]{1,32}$")], Reference] = Field(
-        default_factory=dict, max_length=16, json_schema_extra={"additionalProperties": False}
-    )
-    """More evidence of consent, by kind: what a policy may require before it restricts a phone."""
-    time_zone: TimeZoneField | None = None
-    """The borrower's, an IANA name like Asia/Kolkata: for quiet hours."""
 
 
 class DecisionBody(Body):
@@ -311,53 +231,6 @@ DECISION_BODIES: Final[dict[str, type[DecisionBody]]] = {
 def _seconds(moment: datetime) -> int:
     """Return a time as whole seconds UTC, in the range that phones know."""
     return min((moment - _EPOCH) // timedelta(seconds=1), MAX_TIME_S)
-
-
-B = TypeVar("B", bound=Body)
-
-
-async def read_json(request: Request) -> Any:
-    """Return the JSON value of a request's body, read without the leniencies that hide mistakes.
-
-    Raises:
-        ProblemError: what `read_body` raises; 400 when it is no JSON, repeats a key, or holds NaN or Infinity.
-    """
-    raw = await read_body(request, "application/json")
-    try:
-        return parse_json(raw)
-    except NotJsonError as error:
-        raise ProblemError(HTTPStatus.BAD_REQUEST, "not-json", f"the body is not JSON: {error}") from error
-
-
-async def read_text(request: Request, media_type: str, max_bytes: int) -> str:
-    """Return the text of a request's body.
-
-    Raises:
-        ProblemError: what `read_body` raises; 400 when there is none, or it is no UTF-8, or holds a NUL.
-    """
-    raw = await read_body(request, media_type, max_bytes)
-    if not raw:
-        raise ProblemError(HTTPStatus.BAD_REQUEST, "not-text", "the body is empty")
-    try:
-        text = raw.decode()
-    except UnicodeDecodeError as error:
-        raise ProblemError(HTTPStatus.BAD_REQUEST, "not-text", f"the body is not UTF-8: {error}") from error
-    if "\0" in text:
-        raise ProblemError(HTTPStatus.BAD_REQUEST, "not-text", "the body holds a NUL character")
-    return text
-
-
-def check(model: type[B], value: object) -> B:
-    """Return a value as a body.
-
-    Raises:
-        ProblemError: 422, naming every field that is wrong.
-    """
-    try:
-        return model.model_validate(value)
-    except ValidationError as error:
-        faults = faults_of(error.errors(include_url=False, include_context=False, include_input=False))
-        raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-body", faults) from error
 
 
 def decision_of(value: object, lender: LenderId) -> Decision:

@@ -1,19 +1,14 @@
 """Errors as RFC 9457 problem documents, each with a stable type that a program can match."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from http import HTTPStatus
 from itertools import islice
 from typing import Any
 
-from fastapi import FastAPI, Request
-from fastapi.exceptions import RequestValidationError
-from fastapi.responses import JSONResponse
-from fastapi.routing import iter_route_contexts
-from starlette.exceptions import HTTPException
-
-from broker_bridge.adapters.http.documented import title_of, type_of
-from broker_bridge.adapters.http.schemas import ProblemDocument
+from broker_bridge.adapters.lender_api.problem_kinds import title_of, type_of
+from broker_bridge.adapters.lender_api.quoting import MAX_SHOWN
+from broker_bridge.adapters.lender_api.schemas import ProblemDocument
 from broker_bridge.adapters.mqtt.credentials import CredentialsError
 from broker_bridge.app.decide import DecisionConflictError, FutureDecisionError, UnknownPhoneError
 from broker_bridge.app.enrol import EnrolmentConflictError
@@ -27,9 +22,7 @@ from broker_bridge.domain.access import LastAdminKeyError
 from broker_bridge.domain.authority import LinkNotDelegatedError, NotDelegatedError
 from broker_bridge.domain.policy import PolicyError
 
-RETRY_AFTER_S = "1"
 MAX_FAULTS = 20
-_SHOWN = 80
 
 
 class ProblemError(Exception):
@@ -104,63 +97,6 @@ def faults_of(errors: Iterable[Any]) -> str:
     return "; ".join(faults)
 
 
-def shortened(text: str) -> str:
-    """Return text quoted, and cut to a length that cannot flood an answer or a log."""
-    quoted = repr(text[: _SHOWN + 1])
-    return quoted if len(quoted) <= _SHOWN else quoted[:_SHOWN] + "..."
-
-
 def _place(location: Iterable[object]) -> str:
     name = ".".join(map(str, location)) or "body"
-    return name if len(name) <= _SHOWN else name[:_SHOWN] + "..."
-
-
-def answer(problem: ProblemError, more_headers: Mapping[str, str] | None = None) -> JSONResponse:
-    """Return a problem as an HTTP answer."""
-    headers = dict(more_headers or {})
-    if problem.status is HTTPStatus.UNAUTHORIZED:
-        headers["WWW-Authenticate"] = "Bearer"
-    if problem.status is HTTPStatus.SERVICE_UNAVAILABLE:
-        headers["Retry-After"] = RETRY_AFTER_S
-    return JSONResponse(
-        problem.document(), status_code=problem.status, headers=headers, media_type="application/problem+json"
-    )
-
-
-def install(app: FastAPI) -> None:
-    """Have every expected error, and the framework's own, answered as a problem."""
-
-    async def expected(_: Request, error: Exception) -> JSONResponse:
-        return answer(problem_of(error))
-
-    async def framework(request: Request, error: Exception) -> JSONResponse:
-        if not isinstance(error, HTTPException):
-            raise error
-        status = HTTPStatus(error.status_code)
-        problem = ProblemError(status, status.phrase.lower().replace(" ", "-"), str(error.detail))
-        headers = dict(error.headers or {})
-        if status is HTTPStatus.METHOD_NOT_ALLOWED:
-            headers["Allow"] = _allowed_methods(request)
-        return answer(problem, headers)
-
-    async def query(_: Request, error: Exception) -> JSONResponse:
-        if not isinstance(error, RequestValidationError):
-            raise error
-        return answer(ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-query", faults_of(error.errors())))
-
-    for kind in EXPECTED:
-        app.add_exception_handler(kind, expected)
-    app.add_exception_handler(HTTPException, framework)
-    app.add_exception_handler(RequestValidationError, query)
-
-
-def _allowed_methods(request: Request) -> str:
-    """Return what the path takes by all of its routes: the framework knows those of the first one only."""
-    path = request.scope["route"].path
-    alike = (one for one in iter_route_contexts(request.app.routes) if one.path == path)
-    return ", ".join(sorted({method for one in alike for method in one.methods or ()}))
-
-
-def not_found(what: str, name: str) -> ProblemError:
-    """Return the answer for what is not there, or not this lender's: nobody can tell the two apart."""
-    return ProblemError(HTTPStatus.NOT_FOUND, f"unknown-{what}", f"no {what} {name} of yours")
+    return name if len(name) <= MAX_SHOWN else name[:MAX_SHOWN] + "..."

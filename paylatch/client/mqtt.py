@@ -11,8 +11,9 @@ import ssl
 from collections import defaultdict
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from http import HTTPStatus
+from itertools import chain
 from typing import Any, Final
 
 import aiomqtt
@@ -74,6 +75,9 @@ class MqttLender:
     same one, here or elsewhere, whoever waits for it hears `ConflictError`, also when his own decision stands, and may
     hear what was decided for the other. Ask over HTTP then: its answer is about the body that was sent with it.
 
+    A broker that does not let this lender in any more ends the connection for good: whoever waits hears
+    `NotAllowedError` at once, and so does whoever asks later. What had no result may have been taken.
+
     Args:
         broker: where it is.
         topics: of whom.
@@ -134,9 +138,9 @@ class MqttLender:
                     yield step
 
     async def run(self) -> None:
-        """Keep the connection until cancelled."""
+        """Keep the connection until cancelled, or until the broker does not let this lender in."""
         attempt = 0
-        while not isinstance(self._why_not, NotAllowedError):
+        while True:
             try:
                 async with self._broker.client() as client:
                     await client.subscribe(self._results, qos=_QOS, timeout=math.inf)
@@ -147,6 +151,9 @@ class MqttLender:
                 self._why_not = _meaning(error, self._broker)
             finally:
                 self._client = None
+            if isinstance(self._why_not, NotAllowedError):
+                self._refuse_all(self._why_not.problem)
+                return
             await asyncio.sleep(self._patience.pause_s(attempt))
             attempt += 1
 
@@ -221,9 +228,12 @@ class MqttLender:
         if not isinstance(result, dict) or "step" not in result:
             return
         for heard in self._listeners.get(str(result.get("decision_id")), ()):
-            if heard.full():
-                heard.get_nowait()
-            heard.put_nowait(result)
+            _tell(heard, result)
+
+    def _refuse_all(self, problem: Problem) -> None:
+        """Tell all who wait that no result will come."""
+        for heard in chain.from_iterable(self._listeners.values()):
+            _tell(heard, {"step": "refused", "problem": asdict(problem)})
 
 
 @asynccontextmanager
@@ -273,6 +283,12 @@ async def _ended(task: asyncio.Task[None]) -> None:
         await asyncio.wait([task], timeout=_TELL_AGAIN_S)
     if not task.cancelled():
         task.result()
+
+
+def _tell(heard: _Heard, result: _Result) -> None:
+    if heard.full():
+        heard.get_nowait()
+    heard.put_nowait(result)
 
 
 async def _first_answer(heard: _Heard) -> Decided:

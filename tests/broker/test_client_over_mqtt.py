@@ -229,6 +229,24 @@ async def test_who_is_not_known_to_the_broker_is_told_so(broker: RealBroker) -> 
             pass
 
 
+async def test_who_waits_is_told_at_once_when_the_broker_does_not_let_the_lender_in_any_more(
+    own_broker: RealBroker,
+) -> None:
+    other = LoanSettled(decision_id="s2", imei=IMEI, occurred_at=SETTLED.occurred_at)
+    async with lender_at(own_broker) as lender:
+        following = lender.follow(SETTLED, PATIENCE_S)
+        async with answering(own_broker, [DECIDED], [step("queued")]):
+            await anext(following)
+            deciding = asyncio.create_task(lender.decide(other))
+            await anext(following)
+        await asyncio.to_thread(own_broker.add_services, LENDER)
+        async with asyncio.timeout(PATIENCE_S / 2):
+            told = await asyncio.gather(anext(following), deciding, return_exceptions=True)
+        assert [type(error) for error in told] == [NotAllowedError] * 2
+        with pytest.raises(NotAllowedError, match="another password"):
+            await lender.decide(SETTLED)
+
+
 async def test_a_broker_that_is_not_there_is_told_as_such() -> None:
     connection = connect_mqtt(LOOPBACK, 1, lender=LENDER, password="x", patience=Patience(total_s=0.2))
     with pytest.raises(UnavailableError, match=r"broker at 127\.0\.0\.1:1"):

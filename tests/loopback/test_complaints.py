@@ -303,9 +303,9 @@ def test_no_phone_fills_the_log_while_the_database_is_away(world: World, phone: 
 def test_no_phone_fills_the_log_while_the_broker_refuses_its_state(world: World, phone: LinkedHandset) -> None:
     world.denied.add(DESIRED)
     world.factory_reset(IMEI)
+    del world.retained[DESIRED]
     world.connect(IMEI)
-    world.exchange()
-    world.run(20)
+    world.pass_time(20)
     for _ in range(20):
         world.deliver_up((IMEI, PhoneTopic.HELLO, phone.hello))
         world.run(0.1)

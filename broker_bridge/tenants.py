@@ -3,9 +3,9 @@
 import time
 from collections.abc import Collection, Sequence
 
-from broker_bridge.adapters.http.access import new_key
 from broker_bridge.adapters.mqtt.passwords import SERVICE_USERS
 from broker_bridge.adapters.store.store import SqlStore
+from broker_bridge.app.api_keys import new_key
 from broker_bridge.app.ports.signing import UnknownLenderError
 from broker_bridge.app.records import LenderSummary
 from broker_bridge.domain.access import ApiKey, KeyId, Scope

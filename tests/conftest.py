@@ -16,16 +16,11 @@ import pytest
 from sqlalchemy import Engine, delete
 from sqlalchemy.exc import SQLAlchemyError
 
-from broker_bridge.adapters.mqtt.passwords import (
-    SALT_BYTES,
-    hash_password,
-    new_secret,
-    reload_broker,
-    write_password_file,
-)
+from broker_bridge.adapters.mqtt.passwords import SALT_BYTES, hash_password, reload_broker, write_password_file
 from broker_bridge.adapters.store.engine import database_url, engines
 from broker_bridge.adapters.store.migrate import upgrade
 from broker_bridge.adapters.store.tables import metadata
+from broker_bridge.app.secret import new_secret
 from paylatch.local.broker_config import write_instance
 from paylatch.local.broker_process import MosquittoProcess
 from paylatch.local.ports import LOOPBACK, free_ports

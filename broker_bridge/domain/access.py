@@ -3,6 +3,7 @@
 from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
+from hashlib import sha256
 from typing import NewType
 
 from lock_protocol.messages import LenderId
@@ -117,6 +118,11 @@ def first_key(lender: LenderId, key_hash: bytes, at: int) -> ApiKey:
         scopes=frozenset({Scope.ADMIN}),
         created_at=at,
     )
+
+
+def api_key_hash(key: str) -> bytes:
+    """Return what is stored of an API key. Plain SHA-256 does: the key is random, so it cannot be guessed."""
+    return sha256(key.encode()).digest()
 
 
 def key_id_of(key_hash: bytes) -> KeyId:

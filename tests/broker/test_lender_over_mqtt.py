@@ -15,7 +15,8 @@ import aiomqtt
 import httpx
 import pytest
 
-from broker_bridge.adapters.mqtt.passwords import new_secret, put_lender_password
+from broker_bridge.adapters.mqtt.passwords import put_lender_password
+from broker_bridge.app.secret import new_secret
 from lock_protocol.imei import Imei
 from lock_protocol.levels import Level
 from lock_protocol.messages import LenderId

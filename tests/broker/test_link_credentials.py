@@ -10,10 +10,11 @@ from typing import Any
 import aiomqtt
 import pytest
 
-from broker_bridge.adapters.mqtt.credentials import CredentialsError, PasswordFile
-from broker_bridge.adapters.mqtt.passwords import new_secret
+from broker_bridge.adapters.mqtt.credentials import PasswordFile
 from broker_bridge.adapters.store.store import SqlStore
+from broker_bridge.app.ports.credentials import CredentialsError
 from broker_bridge.app.ports.store import StoreUnavailableError
+from broker_bridge.app.secret import new_secret
 from device_sim.identities import simulated_imei
 from lock_protocol.imei import Imei
 from tests.bridge_rig import ACME, CREDENTIAL, KeptLog, Office

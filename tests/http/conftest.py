@@ -14,7 +14,7 @@ import httpx
 import pytest
 from fastapi import FastAPI
 
-from broker_bridge.adapters.http.access import Access, api_key_hash
+from broker_bridge.adapters.http.access import Access
 from broker_bridge.adapters.http.api import create_api
 from broker_bridge.adapters.http.gateway import Gateway, PhonesBroker
 from broker_bridge.adapters.imports.desk import import_worker
@@ -27,6 +27,7 @@ from broker_bridge.adapters.policies.profiles import profile_document
 from broker_bridge.adapters.store.store import SqlStore
 from broker_bridge.app.schedule import Scheduler
 from broker_bridge.app.set_policy import PolicyDesk
+from broker_bridge.domain.access import api_key_hash
 from broker_bridge.domain.imports import SpoolId
 from device_sim.identities import simulated_imei
 from lock_protocol.messages import LenderId

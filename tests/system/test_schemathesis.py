@@ -13,8 +13,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from broker_bridge.adapters.http.access import api_key_hash
-from broker_bridge.domain.access import key_id_of
+from broker_bridge.domain.access import api_key_hash, key_id_of
 from device_sim.identities import simulated_imei
 from tests.broker.bridge_process import Installation, install, lender_of, running_bridge
 from tests.conftest import RealBroker

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from hashlib import sha256
 from http import HTTPStatus
 from typing import Annotated, Any, Final, Protocol
 
@@ -13,10 +12,9 @@ from fastapi.security.base import SecurityBase
 from fastapi.security.utils import get_authorization_scheme_param
 
 from broker_bridge.adapters.lender_api.problems import ProblemError
-from broker_bridge.adapters.mqtt.passwords import new_secret
 from broker_bridge.app.ports.store import StoreUnavailableError
 from broker_bridge.app.ports.surroundings import Clock, Log
-from broker_bridge.domain.access import ApiKey, KeyId, Scope, effective, key_id_of, may_decide
+from broker_bridge.domain.access import ApiKey, KeyId, Scope, api_key_hash, effective, may_decide
 from broker_bridge.domain.decisions import DecisionType
 from lock_protocol.messages import LenderId
 
@@ -167,23 +165,3 @@ def forbidden(needed: Collection[str], purpose: str) -> ProblemError:
         "forbidden",
         f"this key lacks the scope {' or '.join(needed)}, needed {purpose}; an admin of yours can make one that has it",
     )
-
-
-def new_key(lender: LenderId, name: str, scopes: Collection[Scope], at: int) -> tuple[ApiKey, str]:
-    """Return a new key as it is stored, and the key itself, which only its holder keeps."""
-    secret = "pl_" + new_secret()
-    key_hash = api_key_hash(secret)
-    key = ApiKey(
-        key_id=key_id_of(key_hash),
-        key_hash=key_hash,
-        lender=lender,
-        name=name,
-        scopes=frozenset(scopes),
-        created_at=at,
-    )
-    return key, secret
-
-
-def api_key_hash(key: str) -> bytes:
-    """Return what is stored of an API key. Plain SHA-256 does: the key is random, so it cannot be guessed."""
-    return sha256(key.encode()).digest()

@@ -18,14 +18,13 @@ from broker_bridge.adapters.lender_api.schemas import (
 )
 from broker_bridge.adapters.metrics.meters import REFUSED, REPEATED, Way
 from broker_bridge.adapters.metrics.metrics import Metrics
-from broker_bridge.adapters.mqtt.credentials import PasswordFile
-from broker_bridge.adapters.mqtt.link import Link
-from broker_bridge.adapters.mqtt.passwords import new_credential
 from broker_bridge.app.decide import Decide, Decided
 from broker_bridge.app.enrol import Enrol
 from broker_bridge.app.import_worker import ImportWorker
 from broker_bridge.app.key_conflicts import KeyConflicts
 from broker_bridge.app.places import LenderPlaces
+from broker_bridge.app.ports.broker import Link
+from broker_bridge.app.ports.credentials import Credentials
 from broker_bridge.app.ports.store import Store
 from broker_bridge.app.ports.surroundings import Clock
 from broker_bridge.app.reconsider import Reconsider
@@ -59,7 +58,7 @@ class Gateway:
     key_conflicts: KeyConflicts
     policies: PolicyDesk
     clock: Clock
-    credentials: PasswordFile
+    credentials: Credentials
     link: Link
     broker: PhonesBroker
     metrics: Metrics
@@ -110,7 +109,7 @@ class Gateway:
 
     async def enrol(self, body: EnrolmentBody, lender: LenderId) -> EnrolledAnswer:
         """Enrol a phone and return what it needs, once its credential works."""
-        password, credential = new_credential()
+        password, credential = self.credentials.new()
         job = Enrol(
             lender=lender,
             imei=Imei(body.imei),

@@ -9,10 +9,10 @@ from typing import Any
 from broker_bridge.adapters.lender_api.problem_kinds import title_of, type_of
 from broker_bridge.adapters.lender_api.quoting import MAX_SHOWN
 from broker_bridge.adapters.lender_api.schemas import ProblemDocument
-from broker_bridge.adapters.mqtt.credentials import CredentialsError
 from broker_bridge.app.decide import DecisionConflictError, FutureDecisionError, UnknownPhoneError
 from broker_bridge.app.enrol import EnrolmentConflictError
 from broker_bridge.app.imports import ImportConflictError, UploadRunningError
+from broker_bridge.app.ports.credentials import CredentialsError
 from broker_bridge.app.ports.imports import FileTooLargeError, SpoolFullError, TooManyImportsError, UploadCutError
 from broker_bridge.app.ports.signing import UnknownLenderError
 from broker_bridge.app.ports.store import OverloadedError, StoreUnavailableError, UnstorableError

@@ -10,11 +10,13 @@ from typing import TypeVar
 from broker_bridge.adapters.mqtt.passwords import (
     BrokerNotOursError,
     PasswordEntryError,
+    new_credential,
     password_line,
     reload_broker,
     replacing,
 )
 from broker_bridge.app.pauses import pauses
+from broker_bridge.app.ports.credentials import CredentialsError
 from broker_bridge.app.ports.store import Store, StoreUnavailableError
 from broker_bridge.app.ports.surroundings import Log
 from lock_protocol.imei import Imei
@@ -25,10 +27,6 @@ PAGE = 5_000
 """Credentials that are in memory at a time."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 60.0
 """How long after a failure the file is tried again: a disk that was full once must not lock phones out for good."""
-
-
-class CredentialsError(Exception):
-    """The broker's password file cannot be written, or the broker not be told of it."""
 
 
 @dataclass(slots=True)
@@ -89,6 +87,10 @@ class PasswordFile:
             self.log.critical("broker_not_reloaded", pid_file=str(self.pid_file), error=str(error))
             return False
         return True
+
+    def new(self) -> tuple[str, str]:
+        """Return a new password, and its hash as the file has it."""
+        return new_credential()
 
     async def publish(self) -> None:
         """Return when the broker has been told of everything that was committed before this call.

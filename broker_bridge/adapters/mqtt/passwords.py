@@ -8,13 +8,13 @@ import base64
 import hashlib
 import os
 import re
-import secrets
 import signal
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from broker_bridge.app.secret import new_secret
 from lock_protocol.messages import LenderId
 
 SALT_BYTES = 12
@@ -25,7 +25,6 @@ MIN_SECRET_CHARACTERS = 16
 SERVICE_USERS = ("bridge", "auditor")
 """Who has rights of its own in services.acl, so that no lender may be called so."""
 
-_SECRET_BYTES = 24
 _ITERATIONS = 1
 _NO_SIGNAL = 0
 """Sent to a process it does nothing, but is refused like any other."""
@@ -48,11 +47,6 @@ class BrokerNotOursError(Exception):
             f"run as that account, or have it say kill -HUP {process}"
         )
         self.process = process
-
-
-def new_secret() -> str:
-    """Return a secret that nobody guesses: 192 random bits as text."""
-    return secrets.token_urlsafe(_SECRET_BYTES)
 
 
 def new_credential() -> tuple[str, str]:

@@ -12,6 +12,18 @@ class PublishRefusedError(Exception):
     """The broker answered a publish with a failure."""
 
 
+class Link(Protocol):
+    """A connection to the broker that is made again whenever it ends."""
+
+    @property
+    def connected(self) -> bool:
+        """Whether there is a connection, subscribed and ready."""
+
+    @property
+    def connections(self) -> int:
+        """How many have been made so far."""
+
+
 class Broker(Protocol):
     """A live connection to the broker."""
 

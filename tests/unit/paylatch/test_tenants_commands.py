@@ -10,9 +10,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner, Result
 
-from broker_bridge.adapters.http.access import api_key_hash
 from broker_bridge.adapters.store.store import SqlStore
-from broker_bridge.domain.access import ApiKey, Scope
+from broker_bridge.domain.access import ApiKey, Scope, api_key_hash
 from paylatch.cli import app
 
 CONFIG = """

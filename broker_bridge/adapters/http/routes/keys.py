@@ -9,7 +9,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Request
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from broker_bridge.adapters.http.access import Admin, new_key
+from broker_bridge.adapters.http.access import Admin
 from broker_bridge.adapters.http.documented import extra, json_body, links
 from broker_bridge.adapters.http.gateway import Gateway
 from broker_bridge.adapters.http.paging import KeyPath, KeysToken, PageSize
@@ -18,6 +18,7 @@ from broker_bridge.adapters.http.reading import read_json
 from broker_bridge.adapters.lender_api.answers import api_key_answer
 from broker_bridge.adapters.lender_api.bodies import Body, check
 from broker_bridge.adapters.lender_api.schemas import KeyAnswer, KeysAnswer, NewKeyAnswer
+from broker_bridge.app.api_keys import new_key
 from broker_bridge.domain.access import KeyId, Scope, key_name, parse_scope
 
 _NAME: Final[dict[str, Any]] = {"minLength": 1, "maxLength": 64, "pattern": r"^\S(.*\S)?$"}

@@ -28,7 +28,7 @@ from broker_bridge.adapters.metrics.live import Parts
 from broker_bridge.adapters.metrics.metrics import Metrics
 from broker_bridge.adapters.mqtt.client import BrokerAddress
 from broker_bridge.adapters.mqtt.credentials import PasswordFile
-from broker_bridge.adapters.mqtt.intake import Intake
+from broker_bridge.adapters.mqtt.intake import REFUSALS, Intake
 from broker_bridge.adapters.mqtt.lenders_link import LendersLink
 from broker_bridge.adapters.mqtt.link import Link
 from broker_bridge.adapters.policies.profiles import profile, profile_document
@@ -183,6 +183,7 @@ async def run(settings: Settings) -> None:
             link=link,
             lenders=lenders,
             intake=intake,
+            intake_refuses=REFUSALS,
             results=results,
             key_conflicts=key_conflicts,
         )

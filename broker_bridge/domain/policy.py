@@ -15,6 +15,8 @@ OFFLINE_LOCK_DAYS: Final = (3, 200)
 """How long a phone may be away before it locks by itself: Knox Guard's limits."""
 WARNING_DAYS: Final = (1, 10)
 """How long before that it warns: Knox Guard's limits, and the protocol's."""
+MAX_DOCUMENT_BYTES: Final = 64 * 1024
+"""How long a policy may be as a document."""
 
 
 class PolicyError(Exception):

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,3 +49,16 @@ def _instants(day: date, at: time, zone: ZoneInfo) -> tuple[int, int]:
     """Return what a local time can mean, seconds UTC: twice the same, unless a clock change repeats or skips it."""
     first, second = (datetime.combine(day, at.replace(fold=fold), zone).astimezone(UTC) for fold in (0, 1))
     return int(first.timestamp()), int(second.timestamp())
+
+
+def zone_name(name: str) -> str:
+    """Return the name of a time zone, if there is one of this name.
+
+    Raises:
+        ValueError: there is none.
+    """
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise ValueError(f"{name!r} is no IANA time zone, like Asia/Kolkata") from error
+    return name

@@ -22,7 +22,6 @@ from random import Random
 from broker_bridge.adapters.mqtt.client import BrokerAddress
 from broker_bridge.adapters.mqtt.link import Link
 from broker_bridge.adapters.signing.keys import FileSigner
-from broker_bridge.adapters.store.group_commit import Commit
 from broker_bridge.adapters.store.store import SqlStore
 from broker_bridge.app.canary import PublishNumbers
 from broker_bridge.app.confirm import Judge
@@ -30,6 +29,7 @@ from broker_bridge.app.deliver import Deliverer
 from broker_bridge.app.hear import Listener, Received
 from broker_bridge.app.outbox import Outbox
 from broker_bridge.app.ports.broker import BrokerUnavailableError, OnPublished, PhonesLine, PublishRefusedError
+from broker_bridge.app.ports.metrics import Commit
 from broker_bridge.app.reconsider import Reconsider
 from broker_bridge.app.records import Outgoing
 from broker_bridge.domain.commands import Status

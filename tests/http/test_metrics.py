@@ -10,7 +10,7 @@ import pytest
 
 from broker_bridge.adapters.metrics.live import OTHER, Parts
 from broker_bridge.adapters.metrics.metrics import AGES_KEPT_S
-from broker_bridge.adapters.mqtt.intake import Intake
+from broker_bridge.adapters.mqtt.intake import REFUSALS, Intake
 from broker_bridge.adapters.mqtt.lenders_link import LendersLink
 from broker_bridge.adapters.mqtt.link import Link
 from broker_bridge.adapters.store.transaction import SharedTransaction
@@ -101,6 +101,7 @@ class Watched:
             link=link,
             lenders=lenders,
             intake=self.intake,
+            intake_refuses=REFUSALS,
             results=self.results,
             key_conflicts=self.api.gateway.key_conflicts,
         )

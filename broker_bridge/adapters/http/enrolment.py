@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema
 
 from broker_bridge.adapters.lender_api.bodies import ID, Body, ImeiField
-from broker_bridge.adapters.policies.reading import zone_name
+from broker_bridge.domain.quiet import zone_name
 from lock_protocol.keys import PUBLIC_KEY_BYTES, PublicKey, is_usable
 
 

@@ -16,8 +16,6 @@ from broker_bridge.adapters.lender_api.schemas import (
     RefusedResult,
     TakenResult,
 )
-from broker_bridge.adapters.metrics.meters import REFUSED, REPEATED, Way
-from broker_bridge.adapters.metrics.metrics import Metrics
 from broker_bridge.app.decide import Decide, Decided
 from broker_bridge.app.enrol import Enrol
 from broker_bridge.app.import_worker import ImportWorker
@@ -25,6 +23,7 @@ from broker_bridge.app.key_conflicts import KeyConflicts
 from broker_bridge.app.places import LenderPlaces
 from broker_bridge.app.ports.broker import Link
 from broker_bridge.app.ports.credentials import Credentials
+from broker_bridge.app.ports.metrics import REFUSED, REPEATED, Metrics, Way
 from broker_bridge.app.ports.store import Store
 from broker_bridge.app.ports.surroundings import Clock
 from broker_bridge.app.reconsider import Reconsider

@@ -8,13 +8,13 @@ from typing import Any
 from broker_bridge.adapters.lender_api.answers import decided_answer
 from broker_bridge.adapters.lender_api.decisions import decision_of
 from broker_bridge.adapters.lender_api.problems import EXPECTED, ProblemError, problem_of
-from broker_bridge.adapters.metrics.meters import Meters
 from broker_bridge.app.decide import Decide
 from broker_bridge.app.dry_run import dry_run_queue
 from broker_bridge.app.import_rows import Desk
 from broker_bridge.app.import_worker import ImportWorker
 from broker_bridge.app.imports import Intake
 from broker_bridge.app.ports.imports import Imports, Spool, UnreadableFileError
+from broker_bridge.app.ports.metrics import Meters
 from broker_bridge.app.ports.store import Store
 from broker_bridge.app.ports.surroundings import Log
 from broker_bridge.app.reconsider import Reconsider

@@ -2,19 +2,17 @@
 
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from broker_bridge.adapters.metrics.unlock_clock import UnlockClock
-from broker_bridge.adapters.mqtt.intake import REFUSALS, Intake
-from broker_bridge.adapters.mqtt.lenders_link import LendersLink
-from broker_bridge.adapters.mqtt.link import Link
-from broker_bridge.adapters.store.backlog import Backlog
-from broker_bridge.adapters.store.store import SqlStore
 from broker_bridge.app.deliver import Deliverer
 from broker_bridge.app.hear import REFUSED_BY_BRIDGE, REFUSED_BY_PHONES, Listener
 from broker_bridge.app.key_conflicts import KeyConflicts
+from broker_bridge.app.ports.broker import Link
+from broker_bridge.app.ports.metrics import Backlog
 from broker_bridge.app.ports.surroundings import Clock
 from broker_bridge.app.results import Results
 from broker_bridge.domain.lanes import Lane
@@ -22,16 +20,53 @@ from broker_bridge.domain.lanes import Lane
 OTHER = "other"
 
 
+class CommitQueue(Protocol):
+    """What jobs wait in for the next commit."""
+
+    @property
+    def waiting(self) -> int:
+        """How many submissions wait."""
+
+
+class Database(Protocol):
+    """The store, as far as it is looked at."""
+
+    @property
+    def kind(self) -> str:
+        """Which database it is."""
+
+    @property
+    def commits(self) -> CommitQueue:
+        """Its commits."""
+
+    async def backlog(self) -> Backlog:
+        """Return how far the bridge is behind.
+
+        Raises:
+            StoreUnavailableError: the database does not answer.
+        """
+
+
+class Refusing(Protocol):
+    """Where something can be refused."""
+
+    @property
+    def refusals(self) -> Mapping[str, int]:
+        """How often, by why."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
     """The parts that are looked at."""
 
-    store: SqlStore
+    store: Database
     deliverer: Deliverer
     listener: Listener
     link: Link
-    lenders: LendersLink
-    intake: Intake
+    lenders: Link
+    intake: Refusing
+    intake_refuses: Collection[str]
+    """Why it can refuse something."""
     results: Results
     key_conflicts: KeyConflicts
 
@@ -117,7 +152,7 @@ class Live(Collector):
 
     def _over_mqtt(self) -> Iterator[Metric]:
         refused = CounterMetricFamily("paylatch_intake_refusals", "What lenders sent in vain.", labels=["problem"])
-        yield _filled(refused, self._parts.intake.refusals, REFUSALS)
+        yield _filled(refused, self._parts.intake.refusals, self._parts.intake_refuses)
         lost = CounterMetricFamily("paylatch_results_lost", "Results that no lender got.", labels=["outcome"])
         lost.add_metric(["dropped"], self._parts.results.dropped)
         lost.add_metric(["refused"], self._parts.results.refused)

@@ -3,26 +3,20 @@
 from collections import Counter as Tally
 from collections.abc import Sequence
 from functools import cache
-from typing import Final, Literal
+from typing import Final
 
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from broker_bridge.adapters.metrics.unlock_clock import UnlockClock
-from broker_bridge.adapters.store.group_commit import Commit
+from broker_bridge.app.ports.metrics import Commit, Way
 from broker_bridge.app.ports.surroundings import Clock
 from broker_bridge.domain.commands import Status
 from broker_bridge.domain.decisions import Decision
-
-Way = Literal["http", "import", "mqtt"]
-"""By which way a decision came."""
 
 UNLOCK_BUCKETS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600)
 REQUEST_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10)
 COMMIT_BUCKETS: Final = (0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 10)
 JOBS_BUCKETS: Final = (1, 2, 5, 10, 20, 50, 100, 200, 500)
-
-REFUSED: Final = "refused"
-REPEATED: Final = "repeated"
 
 
 class Meters:

@@ -14,11 +14,10 @@ from prometheus_client import (
 
 from broker_bridge.adapters.metrics.live import Live, Parts
 from broker_bridge.adapters.metrics.meters import Meters
-from broker_bridge.adapters.store.backlog import Backlog
+from broker_bridge.app.ports.metrics import Backlog
 from broker_bridge.app.ports.store import StoreUnavailableError
 from broker_bridge.app.ports.surroundings import Clock
 
-CONTENT_TYPE = CONTENT_TYPE_LATEST
 disable_created_metrics()  # type: ignore[no-untyped-call]  # when each counter began: half the page, and nobody reads it
 
 AGES_KEPT_S = 5.0
@@ -32,6 +31,7 @@ class Metrics:
     clock: Clock
     registry: CollectorRegistry = field(default_factory=lambda: CollectorRegistry(auto_describe=True))
     meters: Meters = field(init=False)
+    content_type: str = field(default=CONTENT_TYPE_LATEST, init=False)
     _parts: Parts | None = None
     _backlog: Backlog | None = None
     _asked_at: float | None = None

@@ -3,13 +3,13 @@
 import tomllib
 from datetime import time
 from typing import Annotated, Any, Literal
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
 from broker_bridge.adapters.policies.lines import line_of, lines_of
 from broker_bridge.domain.policy import (
     DAY_S,
+    MAX_DOCUMENT_BYTES,
     OFFLINE_LOCK_DAYS,
     WARNING_DAYS,
     Gates,
@@ -19,10 +19,9 @@ from broker_bridge.domain.policy import (
     Provisional,
     SignalRules,
 )
-from broker_bridge.domain.quiet import QuietHours
+from broker_bridge.domain.quiet import QuietHours, zone_name
 from lock_protocol.levels import Level
 
-MAX_BYTES = 64 * 1024
 MAX_DAYS = 3650
 MAX_DOTS = 64
 _HOUR_S = 3600
@@ -43,19 +42,6 @@ def _quiet(pair: tuple[str, str]) -> QuietHours:
 def _quiet_pair(pair: tuple[str, str]) -> tuple[str, str]:
     _quiet(pair)
     return pair
-
-
-def zone_name(name: str) -> str:
-    """Return the name of a time zone, if there is one of this name.
-
-    Raises:
-        ValueError: there is none.
-    """
-    try:
-        ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
-        raise ValueError(f"{name!r} is no IANA time zone, like Asia/Kolkata") from error
-    return name
 
 
 ZoneName = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(zone_name)]
@@ -182,8 +168,8 @@ def read_policy(document: str) -> Policy:
     Raises:
         PolicyError: it is none; the message has a line for each fault, in the order of the document.
     """
-    if len(document.encode()) > MAX_BYTES:
-        raise PolicyError(f"line 1: a policy has at most {MAX_BYTES} bytes")
+    if len(document.encode()) > MAX_DOCUMENT_BYTES:
+        raise PolicyError(f"line 1: a policy has at most {MAX_DOCUMENT_BYTES} bytes")
     for number, text in enumerate(document.split("\n"), start=1):
         if text.count(".") > MAX_DOTS:  # reading a dotted key takes time with the square of its length
             raise PolicyError(f"line {number}: more than {MAX_DOTS} dots in a line")

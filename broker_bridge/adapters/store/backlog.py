@@ -1,31 +1,10 @@
 """How far the bridge is behind, by a look at the beginning of a few indexes."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-
 from sqlalchemy import Connection, func, select, text
 
 from broker_bridge.adapters.store import tables
+from broker_bridge.app.ports.metrics import Backlog, Oldest
 from broker_bridge.domain.lanes import Lane
-
-
-@dataclass(frozen=True, slots=True)
-class Oldest:
-    """How long the commands of a lane have waited. Seconds UTC; None where there is none."""
-
-    pending_since: int | None
-    """When the oldest command that is still pending was made."""
-    due_since: int | None
-    """When the command that is due for longest was to be published."""
-
-
-@dataclass(frozen=True, slots=True)
-class Backlog:
-    """How far the bridge is behind."""
-
-    commands: Mapping[Lane, Oldest]
-    to_judge_since: int | None
-    """When the phone that waits for longest was to be judged again, seconds UTC; it may lie ahead."""
 
 
 def read_backlog(connection: Connection) -> Backlog:

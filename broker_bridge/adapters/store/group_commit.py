@@ -10,7 +10,7 @@ import math
 import queue
 import threading
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
@@ -27,6 +27,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
 from broker_bridge.adapters.store.errors import unavailable, unstorable
 from broker_bridge.adapters.store.transaction import SharedTransaction
+from broker_bridge.app.ports.metrics import Commit
 from broker_bridge.app.ports.store import Job, OverloadedError, StoreUnavailableError
 from broker_bridge.app.records import Command, Outgoing
 
@@ -68,22 +69,6 @@ class Submission:
         """Say that it is over. Runs in the event loop; a submitter that was cancelled does not want to know."""
         if not self.over.done():
             self.over.set_result(None)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Commit:
-    """What came of jobs that were committed together."""
-
-    jobs: int
-    duration_s: float
-    failed: bool = False
-    """Whether the database did not take them. A job that raised on its own account is no failure."""
-    in_doubt: bool = False
-    """Whether it may have taken them all the same."""
-    to_publish: Sequence[Outgoing] = ()
-    to_tell: Sequence[Command] = ()
-    moved: Collection[Command] = ()
-    """Commands that are new or in another status now."""
 
 
 class GroupCommit:

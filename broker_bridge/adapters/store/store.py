@@ -29,7 +29,7 @@ from sqlalchemy.exc import (
 )
 
 from broker_bridge.adapters.store import lenders, tables
-from broker_bridge.adapters.store.backlog import Backlog, read_backlog
+from broker_bridge.adapters.store.backlog import read_backlog
 from broker_bridge.adapters.store.database_file import is_to_be_made
 from broker_bridge.adapters.store.engine import READERS, database_url, engines, make_file
 from broker_bridge.adapters.store.errors import unavailable, unstorable
@@ -48,6 +48,7 @@ from broker_bridge.adapters.store.rows import (
 from broker_bridge.adapters.store.statements import among, insert_missing
 from broker_bridge.adapters.store.transaction import read_lender
 from broker_bridge.app.confirm import RESEND_AFTER_S
+from broker_bridge.app.ports.metrics import Backlog
 from broker_bridge.app.ports.store import Job
 from broker_bridge.app.records import (
     AuditEntry,

@@ -6,7 +6,6 @@ from fastapi import APIRouter, Query
 from fastapi.responses import PlainTextResponse, Response
 
 from broker_bridge.adapters.http.gateway import Gateway
-from broker_bridge.adapters.metrics.metrics import CONTENT_TYPE
 
 Names = Annotated[
     list[str],
@@ -26,6 +25,6 @@ def routes(gateway: Gateway) -> APIRouter:
     @router.get("/metrics", response_class=PlainTextResponse)
     async def show_metrics(names: Names) -> Response:
         """Show what the bridge counts and times, in Prometheus' text format; docs/metrics.md has the catalogue."""
-        return Response(await gateway.metrics.page(names), media_type=CONTENT_TYPE)
+        return Response(await gateway.metrics.page(names), media_type=gateway.metrics.content_type)
 
     return router

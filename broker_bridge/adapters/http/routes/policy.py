@@ -14,9 +14,8 @@ from broker_bridge.adapters.http.reading import read_text
 from broker_bridge.adapters.lender_api.answers import policy_answer, version_answer, would_change_answer
 from broker_bridge.adapters.lender_api.schemas import CheckedAnswer, DryRunAnswer, PolicyAnswer, PolicyVersionsAnswer
 from broker_bridge.adapters.policies.profiles import profile_document
-from broker_bridge.adapters.policies.reading import MAX_BYTES
 from broker_bridge.app.set_policy import PolicyRefusedError
-from broker_bridge.domain.policy import PolicyError
+from broker_bridge.domain.policy import MAX_DOCUMENT_BYTES, PolicyError
 
 MAX_DRY_RUN = 5000
 MAX_VERSION = 2**31 - 1
@@ -51,7 +50,7 @@ def routes(gateway: Gateway) -> APIRouter:
     @router.put("/policy", openapi_extra=document("invalid-policy", "policy-refused", "overloaded", "no-signing-keys"))
     async def put_policy(request: Request, caller: Admin) -> PolicyAnswer:
         """Put a document in force as the next version; all phones are judged by it within moments."""
-        text = await read_text(request, TOML, MAX_BYTES)
+        text = await read_text(request, TOML, MAX_DOCUMENT_BYTES)
         return policy_answer(await gateway.policies.put(caller.lender, text, caller.key_id))
 
     @router.get("/policy/versions")
@@ -71,7 +70,7 @@ def routes(gateway: Gateway) -> APIRouter:
     @router.post("/policy/check", openapi_extra=document("no-signing-keys", schema=_ANYTHING))
     async def check_policy(request: Request, caller: PhoneReader) -> CheckedAnswer:
         """Tell whether a document could be put in force, and if not, what is wrong in which line."""
-        text = await read_text(request, TOML, MAX_BYTES)
+        text = await read_text(request, TOML, MAX_DOCUMENT_BYTES)
         try:
             policy = gateway.policies.check(caller.lender, text)
         except (PolicyError, PolicyRefusedError) as error:
@@ -83,7 +82,7 @@ def routes(gateway: Gateway) -> APIRouter:
         request: Request, caller: PhoneReader, page_size: DryRunSize = 1000, page_token: PhonesToken = ""
     ) -> DryRunAnswer:
         """Tell which phones would change if a document came into force now; `page_size` phones are judged at a time."""
-        text = await read_text(request, TOML, MAX_BYTES)
+        text = await read_text(request, TOML, MAX_DOCUMENT_BYTES)
         page = await gateway.policies.dry_run(caller.lender, text, page_token, page_size)
         return {
             "judged": page.judged,

@@ -67,7 +67,7 @@ class Office:
 
     def phones(self) -> list[Phone]:
         """Return all phones as they are stored."""
-        return list(self.loop.run(self.store.phones(LENDER, "", PHONES)).items)
+        return list(self.loop.run(self.store.phones.all_of(LENDER, "", PHONES)).items)
 
     def report(self, phone: Phone) -> bytes:
         """Return the phone's word that it has applied its newest state."""
@@ -110,7 +110,7 @@ def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
 async def _opened(loop: asyncio.Runner, store: SqlStore, directory: Path) -> Office:
     signer = FileSigner(directory / "keys", development=True)
     reconsider = replaying(signer)
-    await store.add_lender(LENDER, b"k" * 32, at=1)
+    await store.lenders.add(LENDER, b"k" * 32, at=1)
     lines = await enrol_together(store, reconsider, signer, LENDER, IMEIS)
     keys = {line.imei: SigningKey.from_seed(line.device_seed) for line in lines}
     return Office(loop, store, reconsider, keys)

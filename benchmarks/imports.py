@@ -193,7 +193,7 @@ async def stages(database: str, directory: Path, file: Path, phones: int) -> dic
     signer = FileSigner(keys, development=True)
     reconsider = replaying(signer)
     async with SqlStore(database) as store:
-        await store.add_lender(STAGES_LENDER, secrets.token_bytes(32), reconsider.clock.now())
+        await store.lenders.add(STAGES_LENDER, secrets.token_bytes(32), reconsider.clock.now())
         others = [simulated_imei(OTHER_PHONES + number) for number in range(phones)]
         await enrol_together(store, reconsider, signer, STAGES_LENDER, others)
         content = await asyncio.to_thread(file.read_bytes)

@@ -166,7 +166,7 @@ def _revision(current: str | None, newest: str | None) -> Finding:
 async def _stored(settings: Settings, store: SqlStore) -> Sequence[Finding]:
     """Look at what the database holds against settings and keys; only the newest revision can be asked for it."""
     async with store.as_it_is():
-        policies = unusable_policies(store, read_policy, development=settings.development)
+        policies = unusable_policies(store.lenders, read_policy, development=settings.development)
         faults = [Finding(Severity.ERROR, "policy", fault) async for fault in policies]
         delegations = older_delegations(store, _delegations(settings))
         return [*faults, *[Finding(Severity.ERROR, "keys", fault) async for fault in delegations]]

@@ -120,8 +120,8 @@ async def run(settings: Settings) -> None:
         store.commits.on_commit(metrics.meters.committed)
         store.on_asked(metrics.meters.asked)
         store.commits.on_doubt(deliverer.look_again)
-        signer.load_at_start_only(await store.lenders_with_phones())
-        await refuse_unusable_policies(store, read_policy, development=settings.development)
+        signer.load_at_start_only(await store.lenders.with_phones())
+        await refuse_unusable_policies(store.lenders, read_policy, development=settings.development)
         await refuse_older_delegations(store, signer)
         await sign_all_again(store, signer, queue, log)
         address = await _broker_address(settings.broker, store)
@@ -139,10 +139,18 @@ async def run(settings: Settings) -> None:
         key_conflicts = KeyConflicts(log)
         gateway = Gateway(
             store=store,
+            phones=store.phones,
+            commands=store.commands,
+            decisions=store.decisions,
+            lenders=store.lenders,
+            keys=store.keys,
             reconsider=reconsider,
             key_conflicts=key_conflicts,
             policies=PolicyDesk(
                 store=store,
+                versions=store.policies,
+                lenders=store.lenders,
+                phones=store.phones,
                 reconsider=reconsider,
                 signer=signer,
                 root=signer.root,
@@ -163,7 +171,7 @@ async def run(settings: Settings) -> None:
             metrics=metrics,
             imports=imports,
         )
-        access = Access(store, clock, log)
+        access = Access(store.keys, clock, log)
         listener = Listener(store, deliverer, judge)
         retention = Retention(
             store,
@@ -173,7 +181,7 @@ async def run(settings: Settings) -> None:
             keep_superseded_s=settings.retention.superseded_days * DAY_S,
         )
         results = Results(topics, log)
-        intake = Intake(topics, store, partial(gateway.decide, way="mqtt"), results, clock, log)
+        intake = Intake(topics, store.commands, partial(gateway.decide, way="mqtt"), results, clock, log)
         store.commits.on_step(intake.tell)
         lenders = LendersLink(address, topics, random=Random(), log=log)  # noqa: S311 - jitter
         parts = Parts(

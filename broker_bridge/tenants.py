@@ -30,11 +30,11 @@ async def add_lender(settings: Settings, lender: LenderId) -> str:
     if lender in SERVICE_USERS:
         raise SettingsError(f"{lender}: is the name of a service at the broker; choose another for the lender")
     async with SqlStore(settings.database) as store:
-        if (await store.keys_of(lender, "", 1)).items:
+        if (await store.keys.all_of(lender, "", 1)).items:
             raise LenderExistsError(f"{lender} is a lender already; `paylatch key create {lender}` makes another key")
         now = int(time.time())
         key, secret = new_key(lender, "first", {Scope.ADMIN}, now)
-        await store.add_lender(lender, key.key_hash, now)
+        await store.lenders.add(lender, key.key_hash, now)
     return secret
 
 
@@ -45,7 +45,7 @@ async def lenders(settings: Settings) -> Sequence[LenderSummary]:
         StoreUnavailableError: the database does not answer.
     """
     async with SqlStore(settings.database) as store:
-        return await store.lenders()
+        return await store.lenders.summaries()
 
 
 async def create_key(settings: Settings, lender: LenderId, name: str, scopes: Collection[Scope]) -> tuple[ApiKey, str]:
@@ -57,7 +57,7 @@ async def create_key(settings: Settings, lender: LenderId, name: str, scopes: Co
     """
     key, secret = new_key(lender, name, scopes, int(time.time()))
     async with SqlStore(settings.database) as store:
-        await store.add_key(key)
+        await store.keys.add(key)
     return key, secret
 
 
@@ -72,7 +72,7 @@ async def keys_of(settings: Settings, lender: LenderId) -> Sequence[ApiKey]:
     async with SqlStore(settings.database) as store:
         after: str | None = ""
         while after is not None:
-            page = await store.keys_of(lender, after, _PAGE)
+            page = await store.keys.all_of(lender, after, _PAGE)
             found += page.items
             after = page.next_token
     if not found:  # a lender is added with a key, and keys stay listed
@@ -87,4 +87,4 @@ async def revoke_key(settings: Settings, lender: LenderId, key_id: KeyId) -> Api
         StoreUnavailableError: the database does not answer.
     """
     async with SqlStore(settings.database) as store:
-        return await store.revoke_key(lender, key_id, int(time.time()), even_last_admin=True)
+        return await store.keys.revoke(lender, key_id, int(time.time()), even_last_admin=True)

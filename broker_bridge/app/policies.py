@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 
-from broker_bridge.app.ports.store import Store
+from broker_bridge.app.ports.queries import Lenders
 from broker_bridge.app.records import LenderRecord
 from broker_bridge.domain.policy import Policy, PolicyError
 from lock_protocol.messages import LenderId
@@ -33,7 +33,7 @@ class Policies:
         return policy
 
 
-async def refuse_unusable_policies(store: Store, read: Callable[[str], Policy], *, development: bool) -> None:
+async def refuse_unusable_policies(lenders: Lenders, read: Callable[[str], Policy], *, development: bool) -> None:
     """Refuse to start with a stored policy that this bridge must not use, or cannot read.
 
     With the latter no decision of its lender could be judged.
@@ -42,18 +42,20 @@ async def refuse_unusable_policies(store: Store, read: Callable[[str], Policy], 
         PolicyError: naming the lender and the version, and the way out.
         StoreUnavailableError: the database does not answer.
     """
-    async for fault in unusable_policies(store, read, development=development):
+    async for fault in unusable_policies(lenders, read, development=development):
         raise PolicyError(fault)
 
 
-async def unusable_policies(store: Store, read: Callable[[str], Policy], *, development: bool) -> AsyncIterator[str]:
+async def unusable_policies(
+    lenders: Lenders, read: Callable[[str], Policy], *, development: bool
+) -> AsyncIterator[str]:
     """Yield everything that `refuse_unusable_policies` refuses.
 
     Raises:
         StoreUnavailableError: the database does not answer.
     """
-    for lender in await store.lenders_with_phones():
-        record = await store.lender(lender)
+    for lender in await lenders.with_phones():
+        record = await lenders.one(lender)
         if not record.policy_version:
             continue  # it has the bridge's own, which the settings name
         name = f"policy version {record.policy_version} of {lender}"

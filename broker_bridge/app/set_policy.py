@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from broker_bridge.app.ports.queries import Lenders, Phones, PolicyVersions
 from broker_bridge.app.ports.signing import Signer
 from broker_bridge.app.ports.store import AboutNoDecision, Store, Transaction
 from broker_bridge.app.reconsider import Reconsider, case_of
@@ -86,6 +87,9 @@ class PolicyDesk:
     """Everything that is done with documents of policies."""
 
     store: Store
+    versions: PolicyVersions
+    lenders: Lenders
+    phones: Phones
     reconsider: Reconsider
     signer: Signer
     root: Root
@@ -95,7 +99,7 @@ class PolicyDesk:
 
     async def in_force(self, lender: LenderId) -> PolicyVersion:
         """Return a lender's policy; version 0 is the bridge's own."""
-        newest = await self.store.policy(lender)
+        newest = await self.versions.one(lender)
         if newest is not None:
             return newest
         return PolicyVersion(lender=lender, version=0, document=self.default_document, set_at=0, set_by="")
@@ -141,8 +145,8 @@ class PolicyDesk:
             PolicyError, PolicyRefusedError, UnknownLenderError: see `check`.
         """
         policy = self.check(lender, document)
-        page: Page[Phone] = await self.store.phones(lender, after, limit)
-        record, now = await self.store.lender(lender), self.reconsider.clock.now()
+        page: Page[Phone] = await self.phones.all_of(lender, after, limit)
+        record, now = await self.lenders.one(lender), self.reconsider.clock.now()
         changed: list[WouldChange] = []
         for number, phone in enumerate(page.items):
             if number % _A_BREATH == 0:

@@ -99,7 +99,7 @@ async def stages_of(site: Site, phones: int) -> Stages:
         # One of its own costs nothing, and the bridge that is measured begins with an empty one.
         database = f"sqlite:///{site.files.directory / 'stages.db'}"
         async with SqlStore(database) as store:
-            await store.add_lender(LENDER, secrets.token_bytes(32), int(time.time()))
+            await store.lenders.add(LENDER, secrets.token_bytes(32), int(time.time()))
     imeis = [simulated_imei(_OTHER_PHONES + number) for number in range(min(phones, _STAGED_PHONES))]
     return await measure_stages(database, site.files, site.ports, LENDER, imeis)
 

@@ -40,7 +40,7 @@ async def writing(
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[SqlStore]:
     async with SqlStore(f"sqlite:///{tmp_path / 'paylatch.db'}") as opened:
-        await opened.add_lender(ACME, b"k" * 32, at=1)
+        await opened.lenders.add(ACME, b"k" * 32, at=1)
         yield opened
 
 

@@ -128,7 +128,7 @@ async def running_api(
     metrics = Metrics(office.clock)
     async with SqlStore(database) as store:
         for lender, key in KEYS.items():
-            await store.add_lender(lender, api_key_hash(key), at=1)
+            await store.lenders.add(lender, api_key_hash(key), at=1)
         credentials = PasswordFile(passwords, None, store, parts.log)
         imports = import_worker(
             store=store,
@@ -141,10 +141,18 @@ async def running_api(
         )
         gateway = Gateway(
             store=store,
+            phones=store.phones,
+            commands=store.commands,
+            decisions=store.decisions,
+            lenders=store.lenders,
+            keys=store.keys,
             reconsider=office.reconsider,
             key_conflicts=office.key_conflicts,
             policies=PolicyDesk(
                 store=store,
+                versions=store.policies,
+                lenders=store.lenders,
+                phones=store.phones,
                 reconsider=office.reconsider,
                 signer=office.signer,
                 root=office.lender.authority.root,
@@ -166,7 +174,7 @@ async def running_api(
             imports=imports,
         )
         services = [asyncio.create_task(credentials.run()), asyncio.create_task(imports.run())]
-        access = Access(store, office.clock, parts.log)
+        access = Access(store.keys, office.clock, parts.log)
         app = create_api(gateway, access, "0", show_metrics=show_metrics)
         async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://bridge") as http:
             yield Api(http, store, office.clock, passwords, metrics, app, access, gateway)

@@ -181,7 +181,7 @@ async def test_a_key_is_looked_up_again_once_it_has_been_believed_long_enough() 
     book, clock = MemoryKeyBook(), SetClock()
     access = Access(book, clock, KeptLog())
     assert await access.caller("one") is not None
-    book.working = False
+    book.knows = False
     clock.ticks = math.nextafter(KEY_BELIEVED_S, 0)
     assert await access.caller("one") is not None
     clock.ticks = KEY_BELIEVED_S
@@ -238,13 +238,13 @@ class MemoryKeyBook:
     """A `KeyBook` that knows every key or none, and can go away."""
 
     def __init__(self) -> None:
-        self.working = True
+        self.knows = True
         self.available = True
         self.written: list[dict[KeyId, int]] = []
         self.asked = 0
 
-    async def working_key(self, key_hash: bytes) -> ApiKey | None:
-        return first_key(ACME, key_hash, at=1) if self.working else None
+    async def working(self, key_hash: bytes) -> ApiKey | None:
+        return first_key(ACME, key_hash, at=1) if self.knows else None
 
     async def put_last_uses(self, uses: Mapping[KeyId, int]) -> None:
         self.asked += 1
@@ -257,9 +257,9 @@ class UsedAccess:
     """`Access` in a minute that passes at once."""
 
     def __init__(self) -> None:
-        self.store, self.clock, self.log = MemoryKeyBook(), SetClock(), KeptLog()
+        self.keys, self.clock, self.log = MemoryKeyBook(), SetClock(), KeptLog()
         self.loop = VirtualTimeLoop()
-        self.access = Access(self.store, self.clock, self.log)
+        self.access = Access(self.keys, self.clock, self.log)
         self.writing = self.loop.create_task(self.access.run())
 
     def use(self, key: str) -> None:
@@ -281,29 +281,29 @@ def used() -> Iterator[UsedAccess]:
 def test_a_minute_of_requests_is_one_write(used: UsedAccess) -> None:
     used.use("one")
     used.loop.pass_time(1)
-    assert [len(uses) for uses in used.store.written] == [1], "the first use is seen soon"
+    assert [len(uses) for uses in used.keys.written] == [1], "the first use is seen soon"
     for _ in range(100):
         used.use("one")
         used.use("two")
         used.clock.advance(1)
     used.loop.pass_time(USES_WRITTEN_EVERY_S)
-    assert [len(uses) for uses in used.store.written] == [1, 2]
-    assert set(used.store.written[-1].values()) == {used.clock.now() - 1}
+    assert [len(uses) for uses in used.keys.written] == [1, 2]
+    assert set(used.keys.written[-1].values()) == {used.clock.now() - 1}
 
 
 def test_nothing_is_written_while_no_key_is_used(used: UsedAccess) -> None:
     used.loop.pass_time(10 * USES_WRITTEN_EVERY_S)
-    assert used.store.asked == 0
+    assert used.keys.asked == 0
 
 
 def test_a_use_that_no_database_takes_is_written_when_it_is_back(used: UsedAccess) -> None:
-    used.store.available = False
+    used.keys.available = False
     used.use("one")
     used.loop.pass_time(3 * USES_WRITTEN_EVERY_S)
-    assert used.store.asked in (3, 4), "it is asked once a minute"
+    assert used.keys.asked in (3, 4), "it is asked once a minute"
     used.clock.advance(500)
     used.use("two")
-    used.store.available = True
+    used.keys.available = True
     used.loop.pass_time(USES_WRITTEN_EVERY_S)
-    assert [len(uses) for uses in used.store.written] == [2]
+    assert [len(uses) for uses in used.keys.written] == [2]
     assert used.log.events("warning")[0] == "key_uses_not_written"

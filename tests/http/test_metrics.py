@@ -93,7 +93,7 @@ class Watched:
         store.commits.on_commit(self.api.metrics.meters.committed)
         lenders = LendersLink(NOWHERE, TOPICS, random=Random(1), log=self.log)  # noqa: S311 - never connects
         self.results = Results(TOPICS, self.log)
-        self.intake = Intake(TOPICS, store, self.api.gateway.decide, self.results, office.clock, self.log)
+        self.intake = Intake(TOPICS, store.commands, self.api.gateway.decide, self.results, office.clock, self.log)
         parts = Parts(
             store=store,
             deliverer=self.deliverer,
@@ -259,7 +259,7 @@ async def test_ages_are_asked_of_the_database_once_in_a_while(watched: Watched) 
 
 async def test_a_published_command_is_pending_and_no_longer_due(watched: Watched) -> None:
     await watched.api.decide(overdue())
-    phone = await watched.api.store.phone(ACME, IMEI)
+    phone = await watched.api.store.phones.one(ACME, IMEI)
     assert phone is not None
     await watched.api.store.commit(MarkSent([Ack(IMEI, phone.desired.order, 1)], watched.api.clock))
     watched.api.clock.advance(40)
@@ -286,7 +286,7 @@ async def test_a_phone_that_proves_the_same_opening_twice_is_timed_once(watched:
     await watched.api.decide(overdue())
     await watched.api.decide(payment())
     await watched.prove()
-    phone = await watched.api.store.phone(ACME, IMEI)
+    phone = await watched.api.store.phones.one(ACME, IMEI)
     assert phone is not None
     await watched.prove()
     await watched.api.store.commit(MarkSent([Ack(IMEI, phone.desired.order, 1)], watched.api.clock))

@@ -166,7 +166,7 @@ class Desk:
 
     @property
     def row(self) -> Phone:
-        found = self.loop.run(self.store.phone(ACME, IMEI))
+        found = self.loop.run(self.store.phones.one(ACME, IMEI))
         assert found is not None
         return found
 
@@ -178,7 +178,7 @@ class Desk:
     @property
     def judgement(self) -> Judgement:
         """What would be judged now."""
-        record = self.loop.run(self.store.lender(ACME))
+        record = self.loop.run(self.store.lenders.one(ACME))
         return judge(self.office.policy, case_of(self.row, record), self.clock.now())
 
     @property

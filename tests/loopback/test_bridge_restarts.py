@@ -388,7 +388,7 @@ def test_a_phone_that_refuses_and_fails_in_turns_and_in_ever_other_words_fills_n
 
 
 def history(world: World, imei: Imei) -> Sequence[AuditEntry]:
-    return world.loop.run(world.store.history(ACME, imei, "", 1000)).items
+    return world.loop.run(world.store.phones.history(ACME, imei, "", 1000)).items
 
 
 def locked(world: World, imei: Imei) -> None:

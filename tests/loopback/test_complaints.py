@@ -165,7 +165,7 @@ def test_a_state_that_replaces_one_that_was_put_off_leaves_nothing_due(world: Wo
     put_off = world.newest_command(IMEI)
     assert put_off.due_at > world.clock.now()
     world.tell(settled(at=2))
-    replaced = world.loop.run(world.store.command(ACME, put_off.command_id))
+    replaced = world.loop.run(world.store.commands.one(ACME, put_off.command_id))
     assert replaced == replace(put_off, due_at=0)
 
 

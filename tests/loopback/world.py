@@ -17,7 +17,8 @@ from sqlalchemy import Engine, Executable
 
 from broker_bridge.adapters.store.group_commit import GroupCommit, Submission, Submitted
 from broker_bridge.adapters.store.migrate import upgrade
-from broker_bridge.adapters.store.store import SqlStore, _in_transaction
+from broker_bridge.adapters.store.short import in_transaction
+from broker_bridge.adapters.store.store import SqlStore
 from broker_bridge.app.canary import PublishNumbers, decode_canary
 from broker_bridge.app.confirm import Judge
 from broker_bridge.app.decide import Decided
@@ -84,17 +85,17 @@ class InlineStore(SqlStore):
     async def create(self) -> None:
         """Make the tables, and a lender."""
         await self._write(upgrade)
-        await self.add_lender(ACME, b"k" * 32, at=1)
+        await self.lenders.add(ACME, b"k" * 32, at=1)
 
     async def execute(self, statement: Executable) -> None:
         """Change what is stored behind the bridge's back."""
         await self._write(lambda connection: connection.execute(statement))
 
     async def _read(self, query: Callable[..., T]) -> T:
-        return _in_transaction(self._engine, query)
+        return in_transaction(self._engine, query)
 
     async def _write(self, query: Callable[..., T]) -> T:
-        return _in_transaction(self._writing, query)
+        return in_transaction(self._writing, query)
 
     def close(self) -> None:
         self._dispose()
@@ -408,18 +409,18 @@ class World:
         return decided
 
     def row(self, imei: Imei) -> PhoneRow:
-        phone = self.loop.run(self.store.phone(ACME, imei))
+        phone = self.loop.run(self.store.phones.one(ACME, imei))
         assert phone is not None
         return phone
 
     def command(self, decided: Decided) -> Command:
         assert decided.command_id is not None
-        command = self.loop.run(self.store.command(ACME, decided.command_id))
+        command = self.loop.run(self.store.commands.one(ACME, decided.command_id))
         assert command is not None
         return command
 
     def newest_command(self, imei: Imei) -> Command:
-        command = self.loop.run(self.store.command(ACME, self.row(imei).command_id))
+        command = self.loop.run(self.store.commands.one(ACME, self.row(imei).command_id))
         assert command is not None
         return command
 

@@ -57,7 +57,7 @@ class Desk:
         return await self.store.commit(Decide(decision, self.office.reconsider, told=told))
 
     def intake_of(self, decide: Callable[[Decision], Awaitable[Decided]]) -> Intake:
-        return Intake(TOPICS, self.store, decide, self.results, self.office.clock, self.log)
+        return Intake(TOPICS, self.store.commands, decide, self.results, self.office.clock, self.log)
 
     def send(self, value: object, lender: LenderId = ACME, *, retained: bool = False) -> None:
         """Publish something as a lender: bytes as they are, anything else as JSON."""
@@ -98,7 +98,7 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
     office.signer.lenders.update(signer_of(Lender(name=OTHER)).lenders)
     async with SqlStore(f"sqlite:///{tmp_path / 'paylatch.db'}") as store:
         for lender, imei in ((ACME, IMEI), (OTHER, FOREIGN)):
-            await store.add_lender(lender, lender.encode().ljust(32), at=1)
+            await store.lenders.add(lender, lender.encode().ljust(32), at=1)
             await store.commit(office.enrol(imei, lender=lender))
         desk = Desk(store, office)
         working = [asyncio.create_task(desk.intake.run()), asyncio.create_task(desk.results.session(desk.ear))]

@@ -13,7 +13,7 @@ from tests.mqtt.conftest import TOPICS, Desk
 
 
 async def assert_nothing_applied(desk: Desk) -> None:
-    phone = await desk.store.phone(ACME, IMEI)
+    phone = await desk.store.phones.one(ACME, IMEI)
     assert phone is not None
     assert (phone.desired.state.version, phone.loan.days_overdue) == (1, 0)
 
@@ -78,7 +78,7 @@ async def test_what_names_no_decision_is_refused_without_a_name(desk: Desk, valu
 async def test_another_lenders_phone_is_unknown(desk: Desk) -> None:
     desk.send(overdue(imei=FOREIGN))
     assert await desk.problem() == ("d1", 404, "unknown-phone")
-    phone = await desk.store.phone(OTHER, FOREIGN)
+    phone = await desk.store.phones.one(OTHER, FOREIGN)
     assert phone is not None
     assert phone.desired.state.version == 1
 

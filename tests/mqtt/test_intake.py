@@ -21,7 +21,7 @@ from tests.mqtt.conftest import Desk, by_http
 
 async def acknowledge(desk: Desk) -> None:
     """Have the broker acknowledge the phone's newest state."""
-    phone = await desk.store.phone(ACME, IMEI)
+    phone = await desk.store.phones.one(ACME, IMEI)
     assert phone is not None
     await desk.store.commit(MarkSent([Ack(IMEI, phone.desired.order, 1)], desk.office.clock))
 
@@ -132,7 +132,7 @@ async def test_what_was_decided_by_http_is_not_told_by_mqtt(desk: Desk) -> None:
 async def test_steps_go_on_being_told_after_the_bridge_was_started_anew(desk: Desk) -> None:
     desk.send(overdue())
     (decided, _) = await desk.steps("decided", "queued")
-    command = await desk.store.command(ACME, decided["command_id"])
+    command = await desk.store.commands.one(ACME, decided["command_id"])
     assert command is not None
     assert command.told
 
@@ -176,7 +176,7 @@ async def test_what_follows_by_itself_from_a_decision_that_was_held_is_told_too(
 async def test_what_follows_by_itself_later_is_told_no_more_once_nothing_is_held(desk: Desk) -> None:
     desk.send(overdue())
     await desk.steps("decided", "queued")
-    phone = await desk.store.phone(ACME, IMEI)
+    phone = await desk.store.phones.one(ACME, IMEI)
     assert phone is not None
     assert phone.held_decision is None
 

@@ -68,7 +68,7 @@ def _largest_in(directory: Path) -> int:
 async def main(url: str, *, small_disk: Path | None) -> None:
     office = Office()
     async with SqlStore(url) as store:
-        await store.add_lender(ACME, b"k" * 32, at=1)
+        await store.lenders.add(ACME, b"k" * 32, at=1)
         for number in range(PHONES):
             await store.commit(office.enrol(simulated_imei(number)))
         committer = Committer(store, office)

@@ -12,7 +12,7 @@ from tests.bridge_rig import ACME, Office
 async def store(database: str) -> AsyncIterator[SqlStore]:
     """An open store with one lender in it."""
     async with SqlStore(database) as opened:
-        await opened.add_lender(ACME, b"k" * 32, at=1)
+        await opened.lenders.add(ACME, b"k" * 32, at=1)
         yield opened
 
 

@@ -37,7 +37,7 @@ LOCK = overdue(90, at=2_000, imei=LOCKED, amount=129_900, name="lock")
 
 async def history(store: SqlStore, office: Office) -> None:
     """Let some phones live: one is locked, one reminded, one released, one new, and one refuses."""
-    await store.add_lender(ACME, b"k" * 32, at=office.clock.now())
+    await store.lenders.add(ACME, b"k" * 32, at=office.clock.now())
     judge = Judge(office.queue, office.clock, KeptLog())
     for number, imei in enumerate((LOCKED, REMINDED, RELEASED, NEW, REFUSING), 1):
         phone = await store.commit(office.enrol(imei))
@@ -87,7 +87,7 @@ async def _live(store: SqlStore, office: Office, judge: Judge, phone: Phone, eve
 
 
 async def _phone(store: SqlStore, imei: Imei) -> Phone:
-    phone = await store.phone(ACME, imei)
+    phone = await store.phones.one(ACME, imei)
     assert phone is not None
     return phone
 

@@ -75,14 +75,14 @@ async def history(store: SqlStore) -> list[str]:
 
 async def test_what_was_committed_is_there_after_reopening(database: str, office: Office) -> None:
     async with SqlStore(database) as store:
-        await store.add_lender(ACME, b"k" * 32, at=1)
+        await store.lenders.add(ACME, b"k" * 32, at=1)
         await store.commit(office.enrol(IMEI))
         decided = await store.commit(office.decide(overdue(90, at=1, imei=IMEI)))
-        before = await store.phone(ACME, IMEI)
+        before = await store.phones.one(ACME, IMEI)
     async with SqlStore(database) as store:
-        assert await store.phone(ACME, IMEI) == before
+        assert await store.phones.one(ACME, IMEI) == before
         assert decided.command_id is not None
-        command = await store.command(ACME, decided.command_id)
+        command = await store.commands.one(ACME, decided.command_id)
         assert command is not None
         assert (command.version, command.level, command.status) == (2, 4, Status.QUEUED)
 
@@ -91,7 +91,7 @@ async def test_a_phone_comes_back_from_the_database_as_it_went_in(store: SqlStor
     phone = await store.commit(office.enrol(IMEI))
     changed = replace(phone, sequence=2**53 - 1, seen_version=2**53 - 1, publish_number=7, refused_openings=3)
     await store.commit(Work(lambda tx: tx.put_phone(changed), [IMEI]))
-    assert await store.phone(ACME, IMEI) == changed
+    assert await store.phones.one(ACME, IMEI) == changed
 
 
 async def test_jobs_that_wait_together_share_one_commit(store: SqlStore, office: Office) -> None:
@@ -144,7 +144,7 @@ async def test_two_decisions_for_one_phone_in_one_commit_get_one_version_each(st
     lock, cure = await together(
         store, office.decide(overdue(90, at=1, imei=IMEI)), office.decide(payment(at=2, imei=IMEI))
     )
-    first, second = await store.command(ACME, lock.command_id), await store.command(ACME, cure.command_id)
+    first, second = await store.commands.one(ACME, lock.command_id), await store.commands.one(ACME, cure.command_id)
     assert first is not None
     assert second is not None
     assert [(one.version, one.status) for one in (first, second)] == [(2, Status.SUPERSEDED), (3, Status.QUEUED)]
@@ -187,7 +187,7 @@ async def test_a_job_that_raises_drops_its_own_writes_and_no_others(store: SqlSt
     )
     assert isinstance(failed, UnknownPhoneError)
     assert await history(store) == ["first", "last"]
-    assert await store.phone(ACME, IMEI) == before
+    assert await store.phones.one(ACME, IMEI) == before
     assert published == []
 
 
@@ -203,7 +203,7 @@ async def test_a_job_that_breaks_a_constraint_fails_alone(store: SqlStore, offic
         office.enrol(IMEIS[2]),
     )
     assert isinstance(answers[1], IntegrityError)
-    assert [await store.phone(ACME, imei) is not None for imei in IMEIS[:3]] == [True, False, True]
+    assert [await store.phones.one(ACME, imei) is not None for imei in IMEIS[:3]] == [True, False, True]
 
 
 async def test_a_value_that_the_database_cannot_hold_fails_its_own_job_alone(store: SqlStore, office: Office) -> None:
@@ -247,7 +247,7 @@ async def test_a_caller_that_went_away_does_not_undo_what_it_asked_for(store: Sq
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     await store.commit(Work(lambda _: None))  # the barrier: one writer, in order
-    assert await store.phone(ACME, IMEI) is not None
+    assert await store.phones.one(ACME, IMEI) is not None
 
 
 async def test_more_than_the_store_promises_to_hold_is_refused_at_once(

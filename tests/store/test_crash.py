@@ -124,7 +124,7 @@ async def test_a_killed_postgresql_loses_nothing_acknowledged_and_the_store_goes
     doubts: list[None] = []
     async with SqlStore(url) as store:
         store.commits.on_doubt(lambda: doubts.append(None))
-        await store.add_lender(ACME, b"k" * 32, at=1)
+        await store.lenders.add(ACME, b"k" * 32, at=1)
         load = Load(store, office)
         running = asyncio.create_task(load.run())
         for _ in range(2):
@@ -148,7 +148,7 @@ async def test_a_commit_that_was_made_although_its_answer_was_lost_is_found_by_w
     database: str, office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with SqlStore(database) as store:
-        await store.add_lender(ACME, b"k" * 32, at=1)
+        await store.lenders.add(ACME, b"k" * 32, at=1)
         await store.commit(office.enrol(IMEI))
         published: list[Outgoing] = []
         doubts: list[None] = []

@@ -104,7 +104,7 @@ async def test_a_lender_has_so_many_unfinished_and_no_more(store: SqlStore) -> N
 
 
 async def test_what_waits_is_the_oldest_of_each_lender_that_is_not_served(store: SqlStore) -> None:
-    await store.add_lender(OTHER, b"o" * 32, at=1)
+    await store.lenders.add(OTHER, b"o" * 32, at=1)
     for number in (1, 2):
         await queued(store, f"imp_{number}", f"k{number}")
     await queued(store, "imp_3", lender=OTHER)
@@ -159,7 +159,7 @@ async def test_old_imports_are_forgotten_a_piece_at_a_time(store: SqlStore) -> N
 
 async def test_a_bridge_sees_its_own_imports_and_those_of_bridges_that_are_gone(store: SqlStore, database: str) -> None:
     imports = store.imports
-    await store.add_lender(OTHER, b"o" * 32, at=1)
+    await store.lenders.add(OTHER, b"o" * 32, at=1)
     for spool in (SPOOL, OTHER_SPOOL):
         await imports.alive(spool, GONE_S)
     await queued(store, "imp_1", "a", ACME)
@@ -602,7 +602,7 @@ async def test_two_bridges_on_one_database_leave_each_others_imports_alone(
     store: SqlStore, tmp_path: Path, office: Office
 ) -> None:
     """The second one has no file of what the first one receives or works off, and would fail it."""
-    await store.add_lender(OTHER, b"o" * 32, at=1)
+    await store.lenders.add(OTHER, b"o" * 32, at=1)
     await enrol_both(store, office)
     rows = in_turns(60)
     async with working(store, tmp_path, office) as first:
@@ -659,7 +659,7 @@ async def test_a_bridge_that_was_taken_for_gone_takes_no_decision_when_it_wakes(
         assert first.log.events("critical") == []
     assert (told.state, told.counts) == (ImportState.FAILED, no_rows())
     assert await store.imports.results(taken.import_id, 0, 9) == []
-    phone = await store.phone(ACME, IMEI)
+    phone = await store.phones.one(ACME, IMEI)
     assert phone is not None
     assert phone.desired.level is Level.UNLOCKED
 

@@ -24,7 +24,7 @@ CLONE = KEYS[0]
 async def enrolled(store: SqlStore, office: Office) -> SqlStore:
     """A store with two phones of ours in it, and another lender."""
     office.signer.lenders.update(signer_of(Lender(name=OTHER)).lenders)
-    await store.add_lender(OTHER, b"o" * 32, at=1)
+    await store.lenders.add(OTHER, b"o" * 32, at=1)
     for imei in (IMEI, SECOND):
         await store.commit(office.enrol(imei))
     return store
@@ -32,7 +32,7 @@ async def enrolled(store: SqlStore, office: Office) -> SqlStore:
 
 async def noted(store: SqlStore, imei: Imei = IMEI, lender: LenderId = ACME) -> list[str]:
     """What the history has of a phone's conflicts, the newest first."""
-    page = await store.history(lender, imei, "", 1000)
+    page = await store.phones.history(lender, imei, "", 1000)
     return [entry.detail for entry in page.items if entry.event == "device_key_conflict"]
 
 
@@ -50,7 +50,7 @@ async def refused(store: SqlStore, office: Office, keys: Sequence[PublicKey], *,
 async def test_it_is_written_down_logged_and_counted_and_the_phone_stays_as_it_is(
     enrolled: SqlStore, office: Office
 ) -> None:
-    before = await enrolled.phone(ACME, IMEI)
+    before = await enrolled.phones.one(ACME, IMEI)
     await refused(enrolled, office, [CLONE])
     assert await noted(enrolled) == [line(CLONE)]
     ((level, event, fields),) = office.log.entries
@@ -61,7 +61,7 @@ async def test_it_is_written_down_logged_and_counted_and_the_phone_stays_as_it_i
         key_id(CLONE).hex(),
     )
     assert office.key_conflicts.count == 1
-    assert await enrolled.phone(ACME, IMEI) == before
+    assert await enrolled.phones.one(ACME, IMEI) == before
 
 
 async def test_the_same_key_is_written_down_and_logged_once_however_often_it_comes(
@@ -98,7 +98,7 @@ async def test_those_of_a_list_are_each_written_down_and_hold_up_no_others(enrol
     )
     assert [isinstance(one, EnrolmentConflictError) for one in answers] == [True, True, False, True]
     assert await noted(enrolled) == await noted(enrolled, SECOND) == [line(CLONE)]
-    assert await enrolled.phone(ACME, third) is not None
+    assert await enrolled.phones.one(ACME, third) is not None
 
 
 async def test_one_that_another_lender_offers_is_told_to_the_phones_own_and_only_the_log_knows_whose_it_is(

@@ -67,15 +67,15 @@ async def proven(store: SqlStore, office: Office) -> None:
 
 
 async def lane_of_newest(store: SqlStore) -> Lane:
-    phone = await store.phone(ACME, IMEI)
+    phone = await store.phones.one(ACME, IMEI)
     assert phone is not None
-    command = await store.command(ACME, phone.command_id)
+    command = await store.commands.one(ACME, phone.command_id)
     assert command is not None
     return command.lane
 
 
 async def row(store: SqlStore) -> Phone:
-    phone = await store.phone(ACME, IMEI)
+    phone = await store.phones.one(ACME, IMEI)
     assert phone is not None
     return phone
 
@@ -221,7 +221,7 @@ async def test_a_bridge_that_takes_over_publishes_no_lock_that_another_has_opene
     database: str, office: Office, *, canary_is_known: bool
 ) -> None:
     async with SqlStore(database) as first, SqlStore(database) as second:
-        await first.add_lender(ACME, b"k" * 32, at=1)
+        await first.lenders.add(ACME, b"k" * 32, at=1)
         broker, log = Retained(), KeptLog()
         one, other = deliverer(first, office, KeptLog()), deliverer(second, office, log)
         async with connected(one, broker, None):
@@ -257,7 +257,7 @@ async def test_a_row_that_another_bridge_inserts_meanwhile_is_found_the_second_t
         tx.put_heard(ACME, 2**80)
 
     async with SqlStore(database) as first, SqlStore(database) as second:
-        await first.add_lender(ACME, b"k" * 32, at=1)
+        await first.lenders.add(ACME, b"k" * 32, at=1)
         answers = await asyncio.gather(
             *(store.commit(Work(unstorable)) for store in (first, second)),
             *(store.commit(office.enrol(imei)) for imei in imeis for store in (first, second)),

@@ -32,7 +32,7 @@ async def published(store: SqlStore, office: Office, *phones: Phone, first_numbe
 
 
 async def row(store: SqlStore, imei: str) -> Phone:
-    page = await store.phones(ACME, "", 100)
+    page = await store.phones.all_of(ACME, "", 100)
     return next(phone for phone in page.items if phone.imei == imei)
 
 
@@ -186,24 +186,24 @@ async def test_only_the_oldest_canaries_are_forgotten(store: SqlStore) -> None:
 
 async def test_a_lender_sees_its_own_phones_page_by_page(store: SqlStore, office: Office) -> None:
     await enrolled(store, office)
-    first = await store.phones(ACME, "", 3)
+    first = await store.phones.all_of(ACME, "", 3)
     assert first.next_token is not None
-    second = await store.phones(ACME, first.next_token, 3)
+    second = await store.phones.all_of(ACME, first.next_token, 3)
     assert [one.imei for one in (*first.items, *second.items)] == [A, B, C, D]
     assert second.next_token is None
 
 
 async def test_the_last_page_may_be_just_full(store: SqlStore, office: Office) -> None:
     await enrolled(store, office)
-    assert (await store.phones(ACME, "", 4)).next_token is None
+    assert (await store.phones.all_of(ACME, "", 4)).next_token is None
 
 
 async def test_another_lender_sees_nothing_of_it(store: SqlStore, office: Office) -> None:
     phone = await store.commit(office.enrol(A))
-    assert await store.phone(OTHER, A) is None
-    assert (await store.phones(OTHER, "", 10)).items == []
-    assert await store.command(OTHER, phone.command_id) is None
-    assert await store.command(ACME, phone.command_id) is not None
+    assert await store.phones.one(OTHER, A) is None
+    assert (await store.phones.all_of(OTHER, "", 10)).items == []
+    assert await store.commands.one(OTHER, phone.command_id) is None
+    assert await store.commands.one(ACME, phone.command_id) is not None
 
 
 async def test_phones_under_an_older_delegation_are_found(store: SqlStore, office: Office) -> None:
@@ -236,10 +236,10 @@ async def test_every_phones_credential_is_told_to_the_broker(store: SqlStore, of
 
 
 async def test_a_lender_may_have_several_keys(store: SqlStore) -> None:
-    await store.add_lender(ACME, b"2" * 32, at=2)
-    await store.add_lender(OTHER, b"3" * 32, at=2)
+    await store.lenders.add(ACME, b"2" * 32, at=2)
+    await store.lenders.add(OTHER, b"3" * 32, at=2)
     keys = (b"k" * 32, b"2" * 32, b"3" * 32, b"4" * 32)
-    found = [await store.working_key(key) for key in keys]
+    found = [await store.keys.working(key) for key in keys]
     assert [key and key.lender for key in found] == [ACME, ACME, OTHER, None]
 
 
@@ -250,7 +250,7 @@ async def test_a_database_that_is_there_answers(store: SqlStore) -> None:
 async def test_a_database_that_lost_its_tables_is_said_to_be_unavailable(store: SqlStore) -> None:
     await store._write(lambda connection: connection.exec_driver_sql("DROP TABLE api_keys"))
     with pytest.raises(StoreUnavailableError, match="api_keys") as caught:
-        await store.working_key(b"k" * 32)
+        await store.keys.working(b"k" * 32)
     assert "kkkk" not in str(caught.value), "parameters may be secrets"
 
 

@@ -43,7 +43,7 @@ async def settle(store: SqlStore, office: Office, imei: Imei, event: Event) -> C
 
 async def known(store: SqlStore, command_id: CommandId | None) -> bool:
     assert command_id is not None
-    return await store.command(ACME, command_id) is not None
+    return await store.commands.one(ACME, command_id) is not None
 
 
 async def decide(store: SqlStore, office: Office, at: int, *, days: int = 0, imei: Imei = IMEI) -> Decided:
@@ -77,7 +77,7 @@ async def test_a_phones_newest_command_stays_however_old_it_is(store: SqlStore, 
     office.clock.advance(4000 * DAY_S)
     assert await tidying(store, office).tidy() == 0
     assert await known(store, newest)
-    phone = await store.phone(ACME, IMEI)
+    phone = await store.phones.one(ACME, IMEI)
     assert phone is not None
     await store.commit(Work(lambda tx: office.queue.again(tx, phone), [IMEI]))
     assert await tidying(store, office).tidy() == 1
@@ -131,7 +131,7 @@ async def test_many_are_forgotten_chunk_by_chunk_and_each_phone_keeps_its_newest
     assert await rows(store, tables.commands) == 2
     assert ("info", "commands_forgotten", {"count": 20}) in log.entries
     for imei in (IMEI, OTHER):
-        phone = await store.phone(ACME, imei)
+        phone = await store.phones.one(ACME, imei)
         assert phone is not None
         assert await known(store, phone.command_id)
 

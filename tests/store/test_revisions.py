@@ -124,14 +124,14 @@ async def test_a_phone_that_was_locked_long_ago_opens_on_a_payment(
     await climbed(empty_database, revision)
     office.clock.advance(DAY_S)
     async with SqlStore(empty_database) as store:
-        before = await store.phone(ACME, LOCKED)
+        before = await store.phones.one(ACME, LOCKED)
         assert before is not None
         assert (before.desired.state.level, before.reported_level) == (Level.LOCKED, Level.LOCKED)
         decided = await store.commit(office.decide(payment(at=9_000, imei=LOCKED)))
-        after = await store.phone(ACME, LOCKED)
+        after = await store.phones.one(ACME, LOCKED)
         assert after is not None
         assert decided.command_id is not None
-        queued = await store.command(ACME, decided.command_id)
+        queued = await store.commands.one(ACME, decided.command_id)
         assert queued is not None
     assert (after.desired.state.level, after.desired.order) == (Level.UNLOCKED, (1, before.desired.state.version + 1))
     assert queued.status is Status.QUEUED
@@ -141,15 +141,15 @@ async def test_a_phone_that_was_locked_long_ago_opens_on_a_payment(
 async def test_everything_else_goes_on_from_where_it_was(empty_database: str, office: Office, revision: str) -> None:
     await climbed(empty_database, revision)
     async with SqlStore(empty_database) as store:
-        key = await store.working_key(b"k" * 32)
+        key = await store.keys.working(b"k" * 32)
         assert key is not None
         assert key.lender == ACME
         assert await store.canary_number("a token") == 4
         assert await store.fact("mqtt_client_id", "another") == "paylatch-0123456789abcdef"
-        assert len((await store.phones(ACME, "", 100)).items) == len(recorded(revision)["phones"])
+        assert len((await store.phones.all_of(ACME, "", 100)).items) == len(recorded(revision)["phones"])
         repeated = await store.commit(office.decide(LOCK))
         assert (repeated.repeated, repeated.level) == (True, Level.LOCKED)
-        released, new = await store.phone(ACME, RELEASED), await store.phone(ACME, NEW)
+        released, new = await store.phones.one(ACME, RELEASED), await store.phones.one(ACME, NEW)
         assert released is not None
         assert released.status is PhoneStatus.RELEASED
         assert new is not None

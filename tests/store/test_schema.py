@@ -36,9 +36,9 @@ def test_an_index_that_only_the_code_knows_would_be_found(empty_database: str) -
 
 async def test_opening_an_up_to_date_database_again_changes_nothing(empty_database: str) -> None:
     async with SqlStore(empty_database) as store:
-        await store.add_lender(ACME, b"k" * 32, at=1)
+        await store.lenders.add(ACME, b"k" * 32, at=1)
     async with SqlStore(empty_database) as store:
-        assert await store.working_key(b"k" * 32) is not None
+        assert await store.keys.working(b"k" * 32) is not None
 
 
 async def test_opening_an_empty_database_makes_every_table(empty_database: str) -> None:
@@ -56,7 +56,7 @@ async def test_a_new_database_is_for_its_owner_alone(tmp_path: Path) -> None:
     before = os.umask(0)
     try:
         async with SqlStore(f"sqlite:///{tmp_path / 'new.db'}") as store:
-            await store.add_lender(ACME, b"k" * 32, at=1)
+            await store.lenders.add(ACME, b"k" * 32, at=1)
             modes = modes_in(tmp_path)
     finally:
         os.umask(before)

@@ -38,7 +38,7 @@ async def forget_what_is_wanted(store: SqlStore) -> None:
 
 
 async def judged(store: SqlStore) -> int:
-    page = await store.phones(ACME, "", len(PHONES))
+    page = await store.phones.all_of(ACME, "", len(PHONES))
     return sum(phone.look_at < 2**40 for phone in page.items)
 
 

@@ -26,7 +26,7 @@ ANOTHER_KEY = SigningKey.from_seed(b"2" * 32).public
 @pytest.fixture
 async def stores(database: str) -> AsyncIterator[tuple[SqlStore, SqlStore]]:
     async with SqlStore(database) as first, SqlStore(database) as second:
-        await first.add_lender(ACME, b"k" * 32, at=1)
+        await first.lenders.add(ACME, b"k" * 32, at=1)
         yield first, second
 
 
@@ -147,11 +147,11 @@ async def test_a_phone_that_another_bridge_enrols_between_reading_and_writing_is
             return phone
 
     async with SqlStore(url) as first, SqlStore(url) as second:
-        await first.add_lender(ACME, b"k" * 32, at=1)
+        await first.lenders.add(ACME, b"k" * 32, at=1)
         held_up = asyncio.create_task(first.commit(Interrupted()))
         assert await asyncio.to_thread(begun.wait, 10)
         enrolled = await second.commit(office.enrol(IMEI))
         go_on.set()
         with pytest.raises(EnrolmentConflictError):
             await held_up
-        assert await first.phone(ACME, IMEI) == enrolled
+        assert await first.phones.one(ACME, IMEI) == enrolled

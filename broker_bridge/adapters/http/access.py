@@ -46,7 +46,7 @@ class Caller:
 class KeyBook(Protocol):
     """The part of the store that knows keys."""
 
-    async def working_key(self, key_hash: bytes) -> ApiKey | None:
+    async def working(self, key_hash: bytes) -> ApiKey | None:
         """Return the API key that has this SHA-256, unless it is revoked."""
 
     async def put_last_uses(self, uses: Mapping[KeyId, int]) -> None:
@@ -57,7 +57,7 @@ class KeyBook(Protocol):
 class Access:
     """Knows callers by their keys, and remembers when each key was last used."""
 
-    store: KeyBook
+    keys: KeyBook
     clock: Clock
     log: Log
     _believed: dict[bytes, tuple[Caller, float]] = field(default_factory=dict)
@@ -80,7 +80,7 @@ class Access:
         caller, until = self._believed.get(key_hash, (None, now))
         if now < until:
             return caller
-        key = await self.store.working_key(key_hash)
+        key = await self.keys.working(key_hash)
         if key is None:
             self._believed.pop(key_hash, None)
             return None
@@ -104,7 +104,7 @@ class Access:
         if not uses:
             return
         try:
-            await self.store.put_last_uses(uses)
+            await self.keys.put_last_uses(uses)
         except StoreUnavailableError as error:
             self.log.warning("key_uses_not_written", keys=len(uses), error=str(error))
             self._uses = uses | self._uses

@@ -24,6 +24,7 @@ from broker_bridge.app.places import LenderPlaces
 from broker_bridge.app.ports.broker import Link
 from broker_bridge.app.ports.credentials import Credentials
 from broker_bridge.app.ports.metrics import REFUSED, REPEATED, Metrics, Way
+from broker_bridge.app.ports.queries import ApiKeys, Commands, Decisions, Lenders, Phones
 from broker_bridge.app.ports.store import Store
 from broker_bridge.app.ports.surroundings import Clock
 from broker_bridge.app.reconsider import Reconsider
@@ -53,6 +54,11 @@ class Gateway:
     """What the routes work with."""
 
     store: Store
+    phones: Phones
+    commands: Commands
+    decisions: Decisions
+    lenders: Lenders
+    keys: ApiKeys
     reconsider: Reconsider
     key_conflicts: KeyConflicts
     policies: PolicyDesk
@@ -98,12 +104,12 @@ class Gateway:
 
     async def show(self, phone: Phone) -> PhoneAnswer:
         """Return a phone with what it waits for now."""
-        record = await self.store.lender(phone.lender)
+        record = await self.lenders.one(phone.lender)
         return phone_answer(phone, self.reconsider.judgement(phone, record).missing, self.clock.now())
 
     async def show_all(self, lender: LenderId, phones: Iterable[Phone]) -> list[PhoneAnswer]:
         """Return phones of one lender, each with what it waits for now."""
-        record, now = await self.store.lender(lender), self.clock.now()
+        record, now = await self.lenders.one(lender), self.clock.now()
         return [phone_answer(phone, self.reconsider.judgement(phone, record).missing, now) for phone in phones]
 
     async def enrol(self, body: EnrolmentBody, lender: LenderId) -> EnrolledAnswer:

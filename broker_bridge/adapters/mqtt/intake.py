@@ -24,7 +24,8 @@ from broker_bridge.adapters.lender_api.strict_json import NotJsonError, parse_js
 from broker_bridge.adapters.mqtt.wording import decided_message, refused_message, step_message
 from broker_bridge.app.decide import Decided
 from broker_bridge.app.hear import Received
-from broker_bridge.app.ports.store import OverloadedError, Store, StoreUnavailableError
+from broker_bridge.app.ports.queries import Commands
+from broker_bridge.app.ports.store import OverloadedError, StoreUnavailableError
 from broker_bridge.app.ports.surroundings import Clock, Log
 from broker_bridge.app.records import Command
 from broker_bridge.app.results import Results
@@ -73,7 +74,7 @@ class Intake:
     """
 
     topics: Topics
-    store: Store
+    commands: Commands
     decide: Callable[[Decision], Awaitable[Decided]]
     results: Results
     clock: Clock
@@ -184,7 +185,7 @@ class Intake:
     async def _tell_present_step(self, lender: LenderId, decided: Decided) -> None:
         """Tell how far a repeated decision has come: by the command that stands for it now."""
         try:
-            command = await self.store.newest_command(lender, decided.imei, decided.decision_id)
+            command = await self.commands.newest_of(lender, decided.imei, decided.decision_id)
         except StoreUnavailableError as error:
             self.log.warning("result_dropped", lender=lender, error=str(error))
             self.results.dropped += 1

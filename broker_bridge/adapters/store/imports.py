@@ -1,8 +1,8 @@
 """Imports and their rows' results in the database."""
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, TypeVar
 
 from sqlalchemy import (
     ColumnElement,
@@ -23,6 +23,7 @@ from sqlalchemy import (
 from broker_bridge.adapters.store.errors import taken_away
 from broker_bridge.adapters.store.hot import insert_rows
 from broker_bridge.adapters.store.rows import import_of, import_row, result_of, result_values
+from broker_bridge.adapters.store.short import Run
 from broker_bridge.adapters.store.statements import insert_missing, seconds_now
 from broker_bridge.adapters.store.tables import import_rows, imports, spools
 from broker_bridge.app.ports.imports import TooManyImportsError
@@ -36,18 +37,12 @@ AT_WORK = (ImportState.QUEUED, ImportState.RUNNING)
 _FINAL = tuple(state for state in ImportState if state.is_final)
 
 
-class _Run(Protocol):
-    """Runs something short in a transaction of its own, away from the event loop."""
-
-    def __call__(self, query: Callable[[Connection], T], /) -> Awaitable[T]: ...
-
-
 @dataclass(frozen=True, slots=True)
 class SqlImports:
     """The `Imports` of `broker_bridge.app.ports.imports`."""
 
-    _read: _Run
-    _write: _Run
+    _read: Run
+    _write: Run
 
     async def begin(self, new: Import, most: int) -> Import:
         """Record an import that is being received, and return it; or return the one that has its idempotency key."""

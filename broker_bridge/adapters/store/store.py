@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import Any, Self, TypeVar, cast
@@ -23,49 +23,36 @@ from sqlalchemy import (
     select,
     update,
 )
-from sqlalchemy.exc import (
-    DataError,
-    SQLAlchemyError,
-)
 
-from broker_bridge.adapters.store import lenders, tables
+from broker_bridge.adapters.store import tables
 from broker_bridge.adapters.store.backlog import read_backlog
+from broker_bridge.adapters.store.commands import SqlCommands
 from broker_bridge.adapters.store.database_file import is_to_be_made
+from broker_bridge.adapters.store.decisions import SqlDecisions
 from broker_bridge.adapters.store.engine import READERS, database_url, engines, make_file
-from broker_bridge.adapters.store.errors import unavailable, unstorable
 from broker_bridge.adapters.store.group_commit import GroupCommit
 from broker_bridge.adapters.store.imports import SqlImports
+from broker_bridge.adapters.store.keys import SqlKeys
+from broker_bridge.adapters.store.lenders import SqlLenders
 from broker_bridge.adapters.store.migrate import newest_revision, upgrade, writable_revision
+from broker_bridge.adapters.store.phones import SqlPhones
+from broker_bridge.adapters.store.policies import SqlPolicies
 from broker_bridge.adapters.store.rows import (
-    audit_of,
-    command_of,
-    decision_of,
     outgoing_of,
     pending_lane_of,
-    phone_of,
-    policy_of,
 )
+from broker_bridge.adapters.store.short import every, in_transaction
 from broker_bridge.adapters.store.statements import among, insert_missing
-from broker_bridge.adapters.store.transaction import read_lender
 from broker_bridge.app.confirm import RESEND_AFTER_S
 from broker_bridge.app.ports.metrics import Backlog
 from broker_bridge.app.ports.store import Job
 from broker_bridge.app.records import (
-    AuditEntry,
-    Command,
-    LenderRecord,
-    LenderSummary,
     Outgoing,
-    Page,
-    PolicyVersion,
-    RecordedDecision,
     Sweep,
 )
-from broker_bridge.domain.access import ApiKey, KeyId, first_key
 from broker_bridge.domain.commands import Status
-from broker_bridge.domain.decisions import DecisionId
 from broker_bridge.domain.lanes import Lane
-from broker_bridge.domain.phones import CommandId, Phone
+from broker_bridge.domain.phones import CommandId
 from lock_protocol.imei import Imei
 from lock_protocol.levels import Level
 from lock_protocol.messages import Delegation, LenderId
@@ -80,7 +67,6 @@ _SENT = literal(Status.SENT.value, literal_execute=True)
 _NOT_NEWEST = ~exists().where(
     tables.phones.c.imei == tables.commands.c.imei, tables.phones.c.command_id == tables.commands.c.command_id
 )
-_MAX_DIGITS = 19
 _OUTGOING = [
     tables.phones.c[name] for name in ("lender", "imei", "epoch", "version", "level", "said_level", "envelope")
 ]
@@ -104,6 +90,13 @@ class SqlStore:
         self.commits = GroupCommit(self._writing)
         self._short = ThreadPoolExecutor(READERS, thread_name_prefix="store.short")
         self._on_asked: Callable[[float], object] = lambda _: None
+        self.phones = SqlPhones(self._read)
+        self.commands = SqlCommands(self._read)
+        self.decisions = SqlDecisions(self._read)
+        self.policies = SqlPolicies(self._read)
+        self.lenders = SqlLenders(self._read, self._write)
+        self.keys = SqlKeys(self._read, self._write)
+        self.imports = SqlImports(self._read, self._write)
 
     async def __aenter__(self) -> Self:
         """Bring the schema up to date and start the writer.
@@ -166,11 +159,6 @@ class SqlStore:
         """The database's name, like `sqlite`."""
         return self._url.get_backend_name()
 
-    @property
-    def imports(self) -> SqlImports:
-        """The imports in this database."""
-        return SqlImports(self._read, self._write)
-
     async def commit(self, job: Job[T], *, first: bool = False) -> T:
         """Run a job and return its result once it is durable."""
         return await self.commits.commit(job, first=first)
@@ -180,90 +168,6 @@ class SqlStore:
         return await self.commits.commit_each(jobs)
 
     # --- reading ---
-
-    async def phone(self, lender: LenderId, imei: Imei) -> Phone | None:
-        """Return a lender's phone."""
-        table = tables.phones
-        query = select(table).where(table.c.imei == imei, table.c.lender == lender)
-        return await self._read(lambda connection: _first(connection, query, phone_of))
-
-    async def phones(self, lender: LenderId, after: str, limit: int) -> Page[Phone]:
-        """Return a lender's phones by IMEI, from the one behind `after` on."""
-        table = tables.phones
-        # PostgreSQL takes no NUL in a text; what comes before one sorts like the whole, since no IMEI has any.
-        mine = select(table).where(table.c.lender == lender, table.c.imei > after.partition("\0")[0])
-        found = await self._read(lambda one: _all(one, mine.order_by(table.c.imei).limit(limit + 1), phone_of))
-        items = found[:limit]
-        return Page(items, items[-1].imei if len(found) > limit else None)
-
-    async def command(self, lender: LenderId, command_id: CommandId) -> Command | None:
-        """Return a lender's command."""
-        table = tables.commands
-        if "\0" in command_id:  # no id has one, and PostgreSQL takes none even in a question
-            return None
-        query = select(table).where(table.c.command_id == command_id, table.c.lender == lender)
-        return await self._read(lambda connection: _first(connection, query, command_of))
-
-    async def newest_command(self, lender: LenderId, imei: Imei, decision_id: DecisionId) -> Command | None:
-        """Return the newest command that stands for a decision: it may have been held, or signed again."""
-        table = tables.commands
-        mine = (table.c.imei == imei, table.c.lender == lender, table.c.decision_id == decision_id)
-        query = select(table).where(*mine).order_by(table.c.epoch.desc(), table.c.version.desc()).limit(1)
-        return await self._read(lambda connection: _first(connection, query, command_of))
-
-    async def lenders(self) -> Sequence[LenderSummary]:
-        """Return every lender."""
-        return await self._read(lenders.all_lenders)
-
-    async def lenders_with_phones(self) -> Sequence[LenderId]:
-        """Return the lenders that have enrolled a phone."""
-        return await self._read(lenders.lenders_with_phones)
-
-    async def working_key(self, key_hash: bytes) -> ApiKey | None:
-        """Return the API key that has this SHA-256, unless it is revoked."""
-        return await self._read(lambda connection: lenders.working_key(connection, key_hash))
-
-    async def keys_of(self, lender: LenderId, after: str, limit: int) -> Page[ApiKey]:
-        """Return a lender's API keys by id, from the one behind `after` on; revoked ones too."""
-        found = await self._read(lambda connection: lenders.keys_of(connection, lender, after, limit + 1))
-        items = found[:limit]
-        return Page(items, items[-1].key_id if len(found) > limit else None)
-
-    async def lender(self, lender: LenderId) -> LenderRecord:
-        """Return a lender's record."""
-        return await self._read(lambda connection: read_lender(connection, lender))
-
-    async def policies(self, lender: LenderId) -> Sequence[PolicyVersion]:
-        """Return all versions of a lender's own policy, the newest first, without their documents."""
-        table = tables.policies
-        columns = [table.c[name] for name in ("lender", "version", "set_at", "set_by")]
-        query = select(*columns, literal("").label("document")).where(table.c.lender == lender)
-        newest_first = query.order_by(table.c.version.desc())
-        return await self._read(lambda connection: _all(connection, newest_first, policy_of))
-
-    async def policy(self, lender: LenderId, version: int | None = None) -> PolicyVersion | None:
-        """Return one version of a lender's own policy; without a number, the newest."""
-        table = tables.policies
-        query = select(table).where(table.c.lender == lender).order_by(table.c.version.desc()).limit(1)
-        if version is not None:
-            query = query.where(table.c.version == version)
-        return await self._read(lambda connection: _first(connection, query, policy_of))
-
-    async def decision(self, lender: LenderId, decision_id: DecisionId) -> RecordedDecision | None:
-        """Return the record of a lender's decision."""
-        table = tables.decisions
-        query = select(table).where(table.c.decision_id == decision_id, table.c.lender == lender)
-        return await self._read(lambda connection: _first(connection, query, decision_of))
-
-    async def history(self, lender: LenderId, imei: Imei, after: str, limit: int) -> Page[AuditEntry]:
-        """Return what has happened to a lender's phone, the newest first."""
-        table = tables.audit
-        query = select(table).where(table.c.lender == lender, table.c.imei == imei).order_by(table.c.entry.desc())
-        if after:
-            query = query.where(table.c.entry < _entry_number(after))
-        rows = await self._read(lambda one: one.execute(query.limit(limit + 1)).mappings().all())
-        more = str(rows[limit - 1]["entry"]) if len(rows) > limit else None
-        return Page([audit_of(row) for row in rows[:limit]], more)
 
     async def sweeps(self, now: int) -> Sequence[Sweep]:
         """Return the sweeps that are under way at `now`."""
@@ -325,8 +229,8 @@ class SqlStore:
             return outgoing_of(row, lane, repetition=bool(row.was_put_off) and lane is not Lane.OPENING)
 
         def read(connection: Connection) -> list[Outgoing]:
-            states = _all(connection, due.limit(limit), make)
-            return states + _all(connection, from_a_clock_ahead.limit(limit - len(states)), make)
+            states = every(connection, due.limit(limit), make)
+            return states + every(connection, from_a_clock_ahead.limit(limit - len(states)), make)
 
         return await self._read(read)
 
@@ -375,7 +279,7 @@ class SqlStore:
             .order_by(table.c.imei)
             .limit(limit)
         )
-        return await self._read(lambda connection: _all(connection, query, outgoing_of))
+        return await self._read(lambda connection: every(connection, query, outgoing_of))
 
     async def signed_under_older(
         self, delegation: Delegation, *, opening: bool, after: Imei | None, limit: int
@@ -452,36 +356,11 @@ class SqlStore:
 
         return await self._write(write)
 
-    async def add_lender(self, lender: LenderId, key_hash: bytes, at: int) -> None:
-        """Add a lender if it is new, and an API key of it that may do everything."""
-
-        def write(connection: Connection) -> None:
-            lenders.insert_lender(connection, lender, at)
-            lenders.insert_key(connection, first_key(lender, key_hash, at))
-
-        await self._write(write)
-
-    async def add_key(self, key: ApiKey) -> None:
-        """Add an API key."""
-        await self._write(lambda connection: lenders.insert_key(connection, key))
-
-    async def revoke_key(
-        self, lender: LenderId, key_id: KeyId, at: int, *, even_last_admin: bool = False
-    ) -> ApiKey | None:
-        """Revoke an API key and return it as it is now. None: the lender has none such."""
-        return await self._write(
-            lambda connection: lenders.revoke_key(connection, lender, key_id, at, even_last_admin=even_last_admin)
-        )
-
     async def put_look_at(self, imei: Imei, at: int) -> None:
         """Have a phone whose row cannot be read judged again later, so that it does not hold up the others."""
         table = tables.phones
         change = update(table).where(table.c.imei == imei).values(look_at=at)
         await self._write(lambda connection: connection.execute(change))
-
-    async def put_last_uses(self, uses: Mapping[KeyId, int]) -> None:
-        """Remember when API keys were last used."""
-        await self._write(lambda connection: lenders.put_last_uses(connection, uses))
 
     async def fact(self, name: str, default: str) -> str:
         """Return one of the bridge's single values, storing `default` when it has none yet."""
@@ -504,30 +383,6 @@ class SqlStore:
     async def _ask(self, engine: Engine, query: Callable[[Connection], T]) -> T:
         started = time.perf_counter()
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._short, _in_transaction, engine, query)
+            return await asyncio.get_running_loop().run_in_executor(self._short, in_transaction, engine, query)
         finally:
             self._on_asked(time.perf_counter() - started)
-
-
-def _entry_number(token: str) -> int:
-    """Return the entry that a page ended with; a token that was never given begins at the end, where nothing is."""
-    return int(token) if token.isascii() and token.isdecimal() and len(token) < _MAX_DIGITS else 0
-
-
-def _in_transaction(engine: Engine, query: Callable[[Connection], T]) -> T:
-    try:
-        with engine.begin() as connection:
-            return query(connection)
-    except DataError as error:
-        raise unstorable(error) from error
-    except SQLAlchemyError as error:
-        raise unavailable(error) from error
-
-
-def _first(connection: Connection, query: Any, make: Callable[..., T]) -> T | None:
-    row = connection.execute(query).first()
-    return None if row is None else make(row)
-
-
-def _all(connection: Connection, query: Any, make: Callable[..., T]) -> list[T]:
-    return [make(row) for row in connection.execute(query)]

@@ -1,20 +1,17 @@
 """The database, as the use cases need it. Adapters implement this; fakes in tests keep its semantics."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol, TypeVar
 
 from broker_bridge.app.records import (
     AuditEntry,
     Command,
     LenderRecord,
-    LenderSummary,
     Outgoing,
-    Page,
     PolicyVersion,
     RecordedDecision,
     Sweep,
 )
-from broker_bridge.domain.access import ApiKey, KeyId
 from broker_bridge.domain.commands import Status
 from broker_bridge.domain.decisions import DecisionId
 from broker_bridge.domain.imports import ImportId, RowResult, SpoolId
@@ -165,70 +162,8 @@ class Store(Protocol):
             OverloadedError: nothing happened.
         """
 
-    async def phone(self, lender: LenderId, imei: Imei) -> Phone | None:
-        """Return a lender's phone."""
-
-    async def phones(self, lender: LenderId, after: str, limit: int) -> Page[Phone]:
-        """Return a lender's phones by IMEI, from the one behind `after` on."""
-
-    async def command(self, lender: LenderId, command_id: CommandId) -> Command | None:
-        """Return a lender's command."""
-
-    async def newest_command(self, lender: LenderId, imei: Imei, decision_id: DecisionId) -> Command | None:
-        """Return the newest command that stands for a decision: it may have been held, or signed again."""
-
-    async def lenders(self) -> Sequence[LenderSummary]:
-        """Return every lender."""
-
-    async def lenders_with_phones(self) -> Sequence[LenderId]:
-        """Return the lenders that have enrolled a phone."""
-
-    async def working_key(self, key_hash: bytes) -> ApiKey | None:
-        """Return the API key that has this SHA-256, unless it is revoked."""
-
-    async def keys_of(self, lender: LenderId, after: str, limit: int) -> Page[ApiKey]:
-        """Return a lender's API keys by id, from the one behind `after` on; revoked ones too."""
-
-    async def add_key(self, key: ApiKey) -> None:
-        """Add an API key.
-
-        Raises:
-            UnknownLenderError: nobody has added its lender.
-        """
-
-    async def revoke_key(
-        self, lender: LenderId, key_id: KeyId, at: int, *, even_last_admin: bool = False
-    ) -> ApiKey | None:
-        """Revoke an API key and return it as it is now; one that is revoked stays as it was. None: there is none such.
-
-        Raises:
-            LastAdminKeyError: nobody of this lender could make or revoke keys any more.
-        """
-
     async def put_look_at(self, imei: Imei, at: int) -> None:
         """Have a phone whose row cannot be read judged again later, so that it does not hold up the others."""
-
-    async def put_last_uses(self, uses: Mapping[KeyId, int]) -> None:
-        """Remember when (seconds UTC) API keys were last used."""
-
-    async def lender(self, lender: LenderId) -> LenderRecord:
-        """Return a lender's record.
-
-        Raises:
-            UnknownLenderError: there is no such lender.
-        """
-
-    async def policies(self, lender: LenderId) -> Sequence[PolicyVersion]:
-        """Return all versions of a lender's own policy, the newest first, without their documents."""
-
-    async def policy(self, lender: LenderId, version: int | None = None) -> PolicyVersion | None:
-        """Return one version of a lender's own policy; without a number, the newest."""
-
-    async def decision(self, lender: LenderId, decision_id: DecisionId) -> RecordedDecision | None:
-        """Return the record of a lender's decision."""
-
-    async def history(self, lender: LenderId, imei: Imei, after: str, limit: int) -> Page[AuditEntry]:
-        """Return what has happened to a lender's phone, the newest first, from the entry behind `after` on."""
 
     async def sweeps(self, now: int) -> Sequence[Sweep]:
         """Return the sweeps that are under way at `now` (seconds UTC)."""

@@ -280,7 +280,7 @@ async def put_in_database(directory: Path, *, policy: str = "", delegation_versi
     """Enrol a phone under a delegation, and put a policy of its lender in force."""
     office = Office(Lender(name=ACME, delegation_version=delegation_version))
     async with SqlStore(settings_of(directory).database) as store:
-        await store.add_lender(ACME, b"k" * 32, at=1)
+        await store.lenders.add(ACME, b"k" * 32, at=1)
         await store.commit(office.enrol(simulated_imei(0)))
         if policy:
             version = PolicyVersion(lender=ACME, version=1, document=policy, set_at=1, set_by="key_0")
@@ -301,7 +301,7 @@ async def test_a_stored_policy_that_cannot_be_used_is_told(installed: Path, docu
     await put_in_database(installed, policy=document)
     async with SqlStore(settings_of(installed).database) as store:
         with pytest.raises(PolicyError, match="put another in force") as refused:
-            await refuse_unusable_policies(store, read_policy, development=False)
+            await refuse_unusable_policies(store.lenders, read_policy, development=False)
     told = await errors(installed)
     assert told == f"policy: {refused.value}"
     assert f"policy version 1 of {ACME}" in told

@@ -57,7 +57,7 @@ def found(directory: Path, secret: str) -> ApiKey | None:
 
     async def ask() -> ApiKey | None:
         async with SqlStore(f"sqlite:///{directory / 'bridge.db'}") as store:
-            return await store.working_key(api_key_hash(secret))
+            return await store.keys.working(api_key_hash(secret))
 
     return asyncio.run(ask())
 

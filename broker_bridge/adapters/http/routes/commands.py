@@ -19,7 +19,7 @@ def routes(gateway: Gateway) -> APIRouter:
     @router.get("/commands/{command_id}", openapi_extra=extra("unknown-command"))
     async def show_command(command_id: CommandPath, caller: Asker) -> CommandAnswer:
         """Show where a command is on its way to its phone."""
-        found = await gateway.store.command(caller.lender, CommandId(command_id))
+        found = await gateway.commands.one(caller.lender, CommandId(command_id))
         if found is None:
             raise not_found("command", command_id)
         return command_answer(found)

@@ -101,7 +101,7 @@ def routes(gateway: Gateway) -> APIRouter:
     @router.get("/decisions/{decision_id}", openapi_extra=extra("unknown-decision"))
     async def show_decision(decision_id: DecisionPath, caller: Asker) -> DecidedAnswer:
         """Show a decision and the answer that it was given."""
-        found = await gateway.store.decision(caller.lender, DecisionId(decision_id))
+        found = await gateway.decisions.one(caller.lender, DecisionId(decision_id))
         if found is None:
             raise not_found("decision", decision_id)
         return decided_answer(recorded(found))

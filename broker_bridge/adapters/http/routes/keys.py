@@ -49,19 +49,19 @@ def routes(gateway: Gateway) -> APIRouter:
         """Make an API key; the answer holds it, shown once: only its hash is stored."""
         body = check(KeyBody, await read_json(request))
         key, secret = new_key(caller.lender, body.name, body.scopes, gateway.clock.now())
-        await gateway.store.add_key(key)
+        await gateway.keys.add(key)
         return {**api_key_answer(key), "key": secret}
 
     @router.get("/keys")
     async def list_keys(caller: Admin, page_size: PageSize = 100, page_token: KeysToken = "") -> KeysAnswer:
         """List API keys by id, revoked ones too; none of them is shown itself."""
-        page = await gateway.store.keys_of(caller.lender, page_token, page_size)
+        page = await gateway.keys.all_of(caller.lender, page_token, page_size)
         return {"keys": [api_key_answer(key) for key in page.items], "next_page_token": page.next_token}
 
     @router.post("/keys/{key_id}/revoke", openapi_extra=extra("unknown-key", "last-admin-key"))
     async def revoke_key(key_id: KeyPath, caller: Admin) -> KeyAnswer:
         """Revoke an API key: a second later nothing can be done with it. To revoke it again changes nothing."""
-        revoked = await gateway.store.revoke_key(caller.lender, KeyId(key_id), gateway.clock.now())
+        revoked = await gateway.keys.revoke(caller.lender, KeyId(key_id), gateway.clock.now())
         if revoked is None:
             raise not_found("key", key_id)
         return api_key_answer(revoked)

@@ -50,7 +50,7 @@ def routes(gateway: Gateway) -> APIRouter:
     @router.get("/phones")
     async def list_phones(caller: PhoneReader, page_size: PageSize = 100, page_token: PhonesToken = "") -> PhonesAnswer:
         """List phones by IMEI."""
-        page = await gateway.store.phones(caller.lender, page_token, page_size)
+        page = await gateway.phones.all_of(caller.lender, page_token, page_size)
         return {
             "phones": await gateway.show_all(caller.lender, page.items),
             "next_page_token": page.next_token,
@@ -71,11 +71,11 @@ def routes(gateway: Gateway) -> APIRouter:
     ) -> TimelineAnswer:
         """Tell all that has happened to a phone, the newest first: decisions, commands, its own words."""
         found = await _phone(caller, imei)
-        page = await gateway.store.history(caller.lender, found.imei, page_token, page_size)
+        page = await gateway.phones.history(caller.lender, found.imei, page_token, page_size)
         return {"events": [event_answer(entry) for entry in page.items], "next_page_token": page.next_token}
 
     async def _phone(caller: Caller, imei: str) -> Phone:
-        found = await gateway.store.phone(caller.lender, _imei_in_path(imei))
+        found = await gateway.phones.one(caller.lender, _imei_in_path(imei))
         if found is None:
             raise not_found("phone", imei)
         return found

@@ -56,13 +56,13 @@ def routes(gateway: Gateway) -> APIRouter:
     @router.get("/policy/versions")
     async def list_policy_versions(caller: PhoneReader) -> PolicyVersionsAnswer:
         """List all versions, the newest (which is in force) first, without their documents."""
-        versions = await gateway.store.policies(caller.lender)
+        versions = await gateway.policies.versions.all_of(caller.lender)
         return {"versions": [version_answer(one) for one in versions], "next_page_token": None}
 
     @router.get("/policy/versions/{version}", openapi_extra=extra("unknown-policy"))
     async def show_policy_version(version: VersionPath, caller: PhoneReader) -> PolicyAnswer:
         """Show one version."""
-        found = await gateway.store.policy(caller.lender, version)
+        found = await gateway.policies.versions.one(caller.lender, version)
         if found is None:
             raise not_found("policy", str(version))
         return policy_answer(found)

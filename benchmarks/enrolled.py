@@ -174,7 +174,7 @@ async def time_out(site: Site) -> None:
     reconsider = replaying(FileSigner(site.files.keys, development=True))
     judge, soon = Judge(reconsider.queue, reconsider.clock, quiet_log()), reconsider.clock.now() + 1
     async with SqlStore(site.database) as store:
-        while silent := await store.sent_before(soon, TOGETHER):
+        while silent := await store.outgoing.sent_before(soon, TOGETHER):
             await store.commit(TimeOut(silent, soon, judge))
 
 

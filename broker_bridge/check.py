@@ -168,7 +168,7 @@ async def _stored(settings: Settings, store: SqlStore) -> Sequence[Finding]:
     async with store.as_it_is():
         policies = unusable_policies(store.lenders, read_policy, development=settings.development)
         faults = [Finding(Severity.ERROR, "policy", fault) async for fault in policies]
-        delegations = older_delegations(store, _delegations(settings))
+        delegations = older_delegations(store.signed, _delegations(settings))
         return [*faults, *[Finding(Severity.ERROR, "keys", fault) async for fault in delegations]]
 
 

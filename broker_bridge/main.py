@@ -107,13 +107,15 @@ async def run(settings: Settings) -> None:
         judge = Judge(queue, clock, log)
         deliverer = Deliverer(
             store=store,
+            states=store.outgoing,
+            canaries=store.canaries,
             outbox=Outbox(window=settings.broker.window, lane_limit=LANE_LIMIT),
             topics=topics,
             judge=judge,
             clock=clock,
             log=log,
             new_token=lambda: secrets.token_hex(16),
-            numbers=PublishNumbers(await store.newest_publish_number()),
+            numbers=PublishNumbers(await store.canaries.newest_publish_number()),
         )
         store.commits.on_committed(deliverer.offer)
         metrics = Metrics(clock)
@@ -122,11 +124,11 @@ async def run(settings: Settings) -> None:
         store.commits.on_doubt(deliverer.look_again)
         signer.load_at_start_only(await store.lenders.with_phones())
         await refuse_unusable_policies(store.lenders, read_policy, development=settings.development)
-        await refuse_older_delegations(store, signer)
-        await sign_all_again(store, signer, queue, log)
+        await refuse_older_delegations(store.signed, signer)
+        await sign_all_again(store, store.signed, signer, queue, log)
         address = await _broker_address(settings.broker, store)
         link = Link(address, topics, random=Random(), log=log)  # noqa: S311 - jitter
-        credentials = PasswordFile(settings.broker.phones_passwords, settings.broker.pid_file, store, log)
+        credentials = PasswordFile(settings.broker.phones_passwords, settings.broker.pid_file, store.credentials, log)
         imports = import_worker(
             store=store,
             imports=store.imports,
@@ -144,6 +146,7 @@ async def run(settings: Settings) -> None:
             decisions=store.decisions,
             lenders=store.lenders,
             keys=store.keys,
+            ping=store.ping,
             reconsider=reconsider,
             key_conflicts=key_conflicts,
             policies=PolicyDesk(
@@ -174,7 +177,7 @@ async def run(settings: Settings) -> None:
         access = Access(store.keys, clock, log)
         listener = Listener(store, deliverer, judge)
         retention = Retention(
-            store,
+            store.finished_commands,
             clock,
             log,
             keep_s=settings.retention.commands_days * DAY_S,
@@ -197,8 +200,8 @@ async def run(settings: Settings) -> None:
         )
         metrics.watch(parts, version("paylatch"))
 
-        scheduler = Scheduler(store, reconsider, log)
-        phones = PhonesSession(store, deliverer, listener, signer.roots)
+        scheduler = Scheduler(store, store.schedule, reconsider, log)
+        phones = PhonesSession(store.canaries, deliverer, listener, signer.roots)
         if settings.development:
             log.warning(
                 "development_mode", policy=policies.default.name, note="for this machine alone, never for real phones"
@@ -236,7 +239,7 @@ def _spare_what_stays() -> None:
 async def _broker_address(settings: BrokerSettings, store: SqlStore) -> BrokerAddress:
     password = broker_password(settings)
     # Drawn once and kept: whoever shares the database shares the fence, and nobody else can guess it.
-    client_id = await store.fact(_CLIENT_ID, f"paylatch-{secrets.token_hex(8)}")
+    client_id = await store.facts.one(_CLIENT_ID, f"paylatch-{secrets.token_hex(8)}")
     return BrokerAddress(
         host=settings.host,
         port=settings.port,

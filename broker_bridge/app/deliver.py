@@ -19,7 +19,8 @@ from broker_bridge.app.canary import PublishNumbers, encode_canary
 from broker_bridge.app.confirm import Ack, Judge, MarkSent, TimeOut
 from broker_bridge.app.outbox import Outbox
 from broker_bridge.app.ports.broker import Broker, BrokerUnavailableError, PhonesLine, PublishRefusedError
-from broker_bridge.app.ports.store import Job, OverloadedError, Store, StoreUnavailableError
+from broker_bridge.app.ports.queries import Canaries, OutgoingStates
+from broker_bridge.app.ports.store import Commits, Job, OverloadedError, StoreUnavailableError
 from broker_bridge.app.ports.surroundings import Clock, Log
 from broker_bridge.app.records import Outgoing
 from broker_bridge.domain.lanes import Lane
@@ -54,7 +55,9 @@ class Outcome(StrEnum):
 class Deliverer:
     """Publishes signed states, openings first, and remembers what the broker acknowledged."""
 
-    store: Store
+    store: Commits
+    states: OutgoingStates
+    canaries: Canaries
     outbox: Outbox
     topics: Topics
     judge: Judge
@@ -136,7 +139,7 @@ class Deliverer:
         """
         waiting = sorted(self.outbox.waiting)
         for start in range(0, len(waiting), RECONCILE_PAGE):
-            for state in await self.store.newest(waiting[start : start + RECONCILE_PAGE]):
+            for state in await self.states.newest(waiting[start : start + RECONCILE_PAGE]):
                 self.offer(state)
 
     async def _pump(self, broker: PhonesLine) -> None:
@@ -278,7 +281,7 @@ class Deliverer:
         # Before the question, not after the answer: what overflows meanwhile is not in the answer.
         self.outbox.overflowed.discard(lane)
         try:
-            due = await self.store.claim(lane, self.clock.now(), self.outbox.lane_limit)
+            due = await self.states.claim(lane, self.clock.now(), self.outbox.lane_limit)
         except StoreUnavailableError as error:
             self.outbox.overflowed.add(lane)
             self.log.warning("sweep_failed", error=str(error))
@@ -289,7 +292,7 @@ class Deliverer:
 
     async def _repeat(self, lane: Lane) -> None:
         try:
-            due = await self.store.claim(lane, self.clock.now(), MARK_BATCH, put_off=True)
+            due = await self.states.claim(lane, self.clock.now(), MARK_BATCH, put_off=True)
         except StoreUnavailableError as error:
             self.log.warning("sweep_failed", error=str(error))
             return
@@ -306,10 +309,10 @@ class Deliverer:
     async def _time_out(self) -> None:
         before = self.clock.now() - TIMED_OUT_S
         try:
-            silent = await self.store.sent_before(before, MARK_BATCH)
+            silent = await self.states.sent_before(before, MARK_BATCH)
             if silent:
                 for imei in await self._commit_each(silent, lambda imeis: TimeOut(imeis, before, self.judge)):
-                    await self.store.put_timed_out(imei, before)
+                    await self.states.put_timed_out(imei, before)
         except (StoreUnavailableError, OverloadedError) as error:
             self.log.warning("sweep_failed", error=str(error))
 
@@ -329,7 +332,7 @@ class Deliverer:
         count = 0
         for opening in (True, False):
             after: Imei | None = None
-            while page := await self.store.published_after(number, opening=opening, after=after, limit=RECONCILE_PAGE):
+            while page := await self.states.published_after(number, opening=opening, after=after, limit=RECONCILE_PAGE):
                 after = page[-1].imei
                 count += len(page)
                 async with asyncio.TaskGroup() as publishes:
@@ -342,7 +345,7 @@ class Deliverer:
         while not self.outbox.has_room(state.lane):
             await self._room_in(state.lane)
             # What waited may have been overtaken since, by more than the outbox remembers: it must not go out after it.
-            (state,) = await self.store.newest([state.imei])
+            (state,) = await self.states.newest([state.imei])
         try:
             await self.deliver(state)
         except PublishRefusedError as error:
@@ -360,7 +363,7 @@ class Deliverer:
             return
         token = self.new_token()
         try:
-            await self.store.store_canary(token, settled)
+            await self.canaries.put(token, settled)
         except StoreUnavailableError as error:
             self.log.warning("canary_delayed", error=str(error))
             return

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from broker_bridge.app.confirm import HearHello, HearReport, HelloAnswer, Judge, OnePhone, UnknownDeviceError
 from broker_bridge.app.deliver import Deliverer
 from broker_bridge.app.ports.broker import Broker, BrokerUnavailableError, PublishRefusedError
-from broker_bridge.app.ports.store import Job, OverloadedError, Store, StoreUnavailableError, Transaction
+from broker_bridge.app.ports.store import Commits, Job, OverloadedError, StoreUnavailableError, Transaction
 from broker_bridge.app.records import outgoing
 from broker_bridge.domain.phones import Phone
 from lock_protocol.acceptance.rules import FRESH_RULES, HELLO_RULES, REPORT_RULES, STATE_RULES
@@ -159,7 +159,7 @@ class _Hearing:
 class Listener:
     """Dispatches what phones (and intruders) publish."""
 
-    store: Store
+    store: Commits
     deliverer: Deliverer
     judge: Judge
     refusals: Counter[str] = field(default_factory=Counter)

@@ -25,7 +25,7 @@ from broker_bridge.app.ports.imports import (
     SpoolUnavailableError,
     UnreadableFileError,
 )
-from broker_bridge.app.ports.store import OverloadedError, Store, StoreUnavailableError
+from broker_bridge.app.ports.store import Commits, OverloadedError, StoreUnavailableError
 from broker_bridge.app.ports.surroundings import Clock, Log
 from broker_bridge.app.sign import ClockSuspectError
 from broker_bridge.domain.decisions import Decision
@@ -72,7 +72,7 @@ class _Tally:
 class ImportWorker:
     """Works queued imports off: one at a time of each lender, and lenders in turns."""
 
-    store: Store
+    store: Commits
     imports: Imports
     spool: Spool
     desk: Desk

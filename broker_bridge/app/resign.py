@@ -8,8 +8,9 @@ from collections.abc import AsyncIterator, Collection, Iterable
 from dataclasses import dataclass
 
 from broker_bridge.app.confirm import OnePhone
+from broker_bridge.app.ports.queries import SignedStates
 from broker_bridge.app.ports.signing import Signer
-from broker_bridge.app.ports.store import OverloadedError, Store, StoreUnavailableError, Transaction
+from broker_bridge.app.ports.store import Commits, OverloadedError, StoreUnavailableError, Transaction
 from broker_bridge.app.ports.surroundings import Log
 from broker_bridge.app.sign import Queue
 from lock_protocol.imei import Imei
@@ -37,25 +38,25 @@ class DelegationBehindError(Exception):
     """The delegation in the key files is older than one that states were signed under: phones would refuse it."""
 
 
-async def refuse_older_delegations(store: Store, signer: Signer) -> None:
+async def refuse_older_delegations(signed: SignedStates, signer: Signer) -> None:
     """Refuse to start with an older delegation than before, as a restored backup of the key files has it.
 
     Raises:
         DelegationBehindError: every phone would refuse what is signed under it, payers' phones included.
         StoreUnavailableError: the database does not answer.
     """
-    async for fault in older_delegations(store, signer.delegations()):
+    async for fault in older_delegations(signed, signer.delegations()):
         raise DelegationBehindError(fault)
 
 
-async def older_delegations(store: Store, delegations: Iterable[Delegation]) -> AsyncIterator[str]:
+async def older_delegations(signed: SignedStates, delegations: Iterable[Delegation]) -> AsyncIterator[str]:
     """Yield everything that `refuse_older_delegations` refuses.
 
     Raises:
         StoreUnavailableError: the database does not answer.
     """
     for delegation in delegations:
-        epoch, version = await store.newest_delegation(delegation.lender)
+        epoch, version = await signed.newest_delegation(delegation.lender)
         if delegation.epoch < epoch or delegation.version < version:
             yield (
                 f"the delegation of {delegation.lender} is version {delegation.version} of epoch {delegation.epoch}, "
@@ -63,7 +64,7 @@ async def older_delegations(store: Store, delegations: Iterable[Delegation]) -> 
             )
 
 
-async def sign_all_again(store: Store, signer: Signer, queue: Queue, log: Log) -> None:
+async def sign_all_again(store: Commits, signed: SignedStates, signer: Signer, queue: Queue, log: Log) -> None:
     """Sign every state that an older delegation covers again, phones that are to be open first.
 
     A closing state that the new delegation does not allow stays as it is: the phone will not accept it, and a person
@@ -76,7 +77,7 @@ async def sign_all_again(store: Store, signer: Signer, queue: Queue, log: Log) -
         count = 0
         for opening in (True, False):
             after: Imei | None = None
-            while page := await store.signed_under_older(delegation, opening=opening, after=after, limit=PAGE):
+            while page := await signed.under_older(delegation, opening=opening, after=after, limit=PAGE):
                 after = page[-1]
                 jobs = (store.commit(SignAgain(imei, delegation, queue)) for imei in page)
                 answers = await asyncio.gather(*jobs, return_exceptions=True)

@@ -8,7 +8,8 @@ import asyncio
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from broker_bridge.app.ports.store import Store, StoreUnavailableError
+from broker_bridge.app.ports.queries import FinishedCommands
+from broker_bridge.app.ports.store import StoreUnavailableError
 from broker_bridge.app.ports.surroundings import Clock, Log
 from broker_bridge.domain.commands import Status
 
@@ -25,7 +26,7 @@ _ANSWERED = frozenset({Status.SUCCEEDED, Status.FAILED, Status.REJECTED})
 class Retention:
     """Forgets old commands, once an hour."""
 
-    store: Store
+    commands: FinishedCommands
     clock: Clock
     log: Log
     keep_s: int
@@ -58,8 +59,8 @@ class Retention:
     async def _forget(self, statuses: Collection[Status], before: int) -> int:
         """Forget commands chunk by chunk. They are looked for without holding anybody up, and only then deleted."""
         count, since = 0, 1
-        while chunk := await self.store.finished_commands(statuses, since=since, before=before, limit=CHUNK):
-            forgotten = await self.store.forget_commands([command_id for _, command_id in chunk])
+        while chunk := await self.commands.between(statuses, since=since, before=before, limit=CHUNK):
+            forgotten = await self.commands.forget([command_id for _, command_id in chunk])
             count += forgotten
             if forgotten == 0:  # another bridge does the same just now
                 break

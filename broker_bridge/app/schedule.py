@@ -9,7 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from broker_bridge.app.confirm import OnePhone
-from broker_bridge.app.ports.store import OverloadedError, Store, StoreUnavailableError, Transaction
+from broker_bridge.app.ports.queries import Schedule
+from broker_bridge.app.ports.store import Commits, OverloadedError, StoreUnavailableError, Transaction
 from broker_bridge.app.ports.surroundings import Log
 from broker_bridge.app.reconsider import POSTPONE_S, Reconsider
 from lock_protocol.imei import Imei
@@ -54,7 +55,8 @@ class Postpone(OnePhone):
 class Scheduler:
     """Judges phones again when their time has come."""
 
-    store: Store
+    store: Commits
+    schedule: Schedule
     reconsider: Reconsider
     log: Log
 
@@ -76,12 +78,12 @@ class Scheduler:
             StoreUnavailableError, OverloadedError: the database does not take it; it is found again next time.
         """
         now = self.reconsider.clock.now()
-        sweeps = await self.store.sweeps(now)
+        sweeps = await self.schedule.sweeps(now)
         for sweep in sweeps:
-            page = await self.store.imeis_after(sweep.lender, sweep.after, PAGE)
+            page = await self.schedule.imeis_after(sweep.lender, sweep.after, PAGE)
             await self._judge(page, whenever=True)
-            await self.store.swept(sweep, page[-1] if page else None)
-        due = await self.store.to_judge(now, PAGE)
+            await self.schedule.swept(sweep, page[-1] if page else None)
+        due = await self.schedule.due(now, PAGE)
         judged = await self._judge(due)
         return bool(sweeps) or (len(due) == PAGE and judged)
 
@@ -111,4 +113,4 @@ class Scheduler:
         except (StoreUnavailableError, OverloadedError):
             raise
         except Exception:  # noqa: BLE001 - a row that cannot be read cannot be put back either: one column of it can
-            await self.store.put_look_at(imei, self.reconsider.clock.now() + POSTPONE_S)
+            await self.schedule.put_off(imei, self.reconsider.clock.now() + POSTPONE_S)

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from broker_bridge.app.deliver import Deliverer
 from broker_bridge.app.hear import Listener, Received
 from broker_bridge.app.ports.broker import PhonesLine
+from broker_bridge.app.ports.queries import Canaries
 from broker_bridge.app.ports.signing import PublishedRoot
-from broker_bridge.app.ports.store import Store
 
 
 @dataclass(frozen=True, slots=True)
 class PhonesSession:
     """What runs on each connection by which phones are reached."""
 
-    store: Store
+    canaries: Canaries
     deliverer: Deliverer
     listener: Listener
     roots: Sequence[PublishedRoot]
@@ -31,7 +31,7 @@ class PhonesSession:
         for one in self.roots:
             topic = self.deliverer.topics.root(one.root.root_version)
             await broker.publish(topic, one.envelope, retain=True)
-        known = None if token is None else await self.store.canary_number(token)
+        known = None if token is None else await self.canaries.number_of(token)
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self.deliverer.session(broker, known), name="deliver")
             tasks.create_task(self.listener.session(broker, incoming), name="listen")

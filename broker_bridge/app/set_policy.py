@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from broker_bridge.app.ports.queries import Lenders, Phones, PolicyVersions
 from broker_bridge.app.ports.signing import Signer
-from broker_bridge.app.ports.store import AboutNoDecision, Store, Transaction
+from broker_bridge.app.ports.store import AboutNoDecision, Commits, Transaction
 from broker_bridge.app.reconsider import Reconsider, case_of
 from broker_bridge.app.records import AuditEntry, LenderRecord, Page, PolicyVersion
 from broker_bridge.domain.authority import within
@@ -86,7 +86,7 @@ class SetPolicy(AboutNoDecision):
 class PolicyDesk:
     """Everything that is done with documents of policies."""
 
-    store: Store
+    store: Commits
     versions: PolicyVersions
     lenders: Lenders
     phones: Phones

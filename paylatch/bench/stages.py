@@ -236,13 +236,15 @@ async def measure_stages(database: str, files: Files, ports: Ports, lender: Lend
         judge = Judge(reconsider.queue, clock, log)
         deliverer = Deliverer(
             store=store,
+            states=store.outgoing,
+            canaries=store.canaries,
             outbox=Outbox(window=WINDOW, lane_limit=LANE_LIMIT),
             topics=topics,
             judge=judge,
             clock=clock,
             log=log,
             new_token=lambda: secrets.token_hex(16),
-            numbers=PublishNumbers(await store.newest_publish_number()),
+            numbers=PublishNumbers(await store.canaries.newest_publish_number()),
         )
         seen, said, committed = _Seen(), list[Received](), list[Outgoing]()
         store.commits.on_commit(seen.commit)

@@ -5,7 +5,6 @@ import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import aiomqtt
 import pytest
@@ -13,6 +12,7 @@ import pytest
 from broker_bridge.adapters.mqtt.credentials import PasswordFile
 from broker_bridge.adapters.store.store import SqlStore
 from broker_bridge.app.ports.credentials import CredentialsError
+from broker_bridge.app.ports.queries import Credentials
 from broker_bridge.app.ports.store import StoreUnavailableError
 from broker_bridge.app.secret import new_secret
 from device_sim.identities import simulated_imei
@@ -25,9 +25,9 @@ IMEIS = [simulated_imei(number) for number in range(20)]
 
 @asynccontextmanager
 async def writing(
-    path: Path, pid_file: Path | None, store: SqlStore, log: KeptLog | None = None
+    path: Path, pid_file: Path | None, credentials: Credentials, log: KeptLog | None = None
 ) -> AsyncIterator[PasswordFile]:
-    file = PasswordFile(path, pid_file, store, log or KeptLog())
+    file = PasswordFile(path, pid_file, credentials, log or KeptLog())
     task = asyncio.create_task(file.run())
     try:
         yield file
@@ -56,7 +56,7 @@ async def test_a_phone_connects_with_the_credential_that_was_just_published(
     own_broker: RealBroker, store: SqlStore
 ) -> None:
     files = own_broker.process.files
-    async with writing(files.phones_passwords, files.pid, store) as file:
+    async with writing(files.phones_passwords, files.pid, store.credentials) as file:
         own_broker.phones |= await enrol(store, IMEIS[0])
         await file.publish()
         async with own_broker.phone(IMEIS[0]) as phone:
@@ -65,7 +65,7 @@ async def test_a_phone_connects_with_the_credential_that_was_just_published(
 
 async def test_a_credential_that_was_replaced_is_worth_nothing(own_broker: RealBroker, store: SqlStore) -> None:
     files = own_broker.process.files
-    async with writing(files.phones_passwords, files.pid, store) as file:
+    async with writing(files.phones_passwords, files.pid, store.credentials) as file:
         own_broker.phones |= await enrol(store, IMEIS[0])
         await enrol(store, IMEIS[0])
         await file.publish()
@@ -73,19 +73,16 @@ async def test_a_credential_that_was_replaced_is_worth_nothing(own_broker: RealB
             await own_broker.phone(IMEIS[0]).__aenter__()
 
 
-async def test_many_changes_share_a_few_writes(
-    tmp_path: Path, store: SqlStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_many_changes_share_a_few_writes(tmp_path: Path, store: SqlStore) -> None:
     path, reads = tmp_path / "phones.passwd", 0
-    credentials = store.credentials
 
-    async def counted(after: str, limit: int) -> Sequence[tuple[Imei, str]]:
-        nonlocal reads
-        reads += not after
-        return await credentials(after, limit)
+    class Counted:
+        async def page(self, after: str, limit: int) -> Sequence[tuple[Imei, str]]:
+            nonlocal reads
+            reads += not after
+            return await store.credentials.page(after, limit)
 
-    monkeypatch.setattr(store, "credentials", counted)
-    async with writing(path, None, store) as file:
+    async with writing(path, None, Counted()) as file:
         await enrol(store, *IMEIS)
         await asyncio.gather(*(file.publish() for _ in range(100)))
     assert len(path.read_text().splitlines()) == len(IMEIS)
@@ -97,7 +94,7 @@ async def test_the_file_is_written_page_by_page(
 ) -> None:
     monkeypatch.setattr("broker_bridge.adapters.mqtt.credentials.PAGE", 3)
     path = tmp_path / "phones.passwd"
-    async with writing(path, None, store) as file:
+    async with writing(path, None, store.credentials) as file:
         await enrol(store, *IMEIS)
         await file.publish()
     assert [line.partition(":")[0] for line in path.read_text().splitlines()] == sorted(IMEIS)
@@ -105,7 +102,7 @@ async def test_the_file_is_written_page_by_page(
 
 async def test_a_broker_that_does_not_run_is_no_reason_to_fail(tmp_path: Path, store: SqlStore) -> None:
     path = tmp_path / "phones.passwd"
-    async with writing(path, tmp_path / "no.pid", store) as file:
+    async with writing(path, tmp_path / "no.pid", store.credentials) as file:
         await enrol(store, IMEIS[0])
         await file.publish()
         assert file.log.events("warning") == ["broker_not_reloaded"] * len(file.log.entries)  # type: ignore[attr-defined]
@@ -116,7 +113,7 @@ async def test_a_broker_that_does_not_run_is_no_reason_to_fail(tmp_path: Path, s
 async def test_a_pid_file_that_holds_none_is_no_reason_to_end(tmp_path: Path, store: SqlStore, content: str) -> None:
     pid_file = tmp_path / "odd.pid"
     pid_file.write_text(content)
-    async with writing(tmp_path / "phones.passwd", pid_file, store) as file:
+    async with writing(tmp_path / "phones.passwd", pid_file, store.credentials) as file:
         async with asyncio.timeout(5):
             await file.publish()
 
@@ -135,7 +132,7 @@ async def test_a_broker_of_another_account_is_said_so_and_tried_again_without_wr
     path, pid_file, log = tmp_path / "phones.passwd", tmp_path / "mosquitto.pid", KeptLog()
     pid_file.write_text("4711\n", encoding="ascii")
     await enrol(store, IMEIS[0])
-    async with writing(path, pid_file, store, log) as file, asyncio.timeout(10):
+    async with writing(path, pid_file, store.credentials, log) as file, asyncio.timeout(10):
         with pytest.raises(CredentialsError, match="cannot be told"):
             await file.publish()
         assert IMEIS[0] in path.read_text()
@@ -149,7 +146,7 @@ async def test_a_broker_of_another_account_is_said_so_and_tried_again_without_wr
 
 async def test_a_file_that_cannot_be_written_is_said_so_and_tried_again(tmp_path: Path, store: SqlStore) -> None:
     directory = tmp_path / "broker"
-    async with writing(directory / "phones.passwd", None, store) as file:
+    async with writing(directory / "phones.passwd", None, store.credentials) as file:
         with pytest.raises(CredentialsError, match="cannot be told"):
             await file.publish()
         directory.mkdir()
@@ -163,7 +160,7 @@ async def test_a_file_that_could_not_be_written_is_written_later_although_nobody
     monkeypatch.setattr("broker_bridge.adapters.mqtt.credentials.FIRST_PAUSE_S", 0.01)
     directory, log = tmp_path / "broker", KeptLog()
     await enrol(store, IMEIS[0])
-    async with writing(directory / "phones.passwd", None, store, log), asyncio.timeout(10):
+    async with writing(directory / "phones.passwd", None, store.credentials, log), asyncio.timeout(10):
         await log.repeated("credentials_not_written", 2)
         directory.mkdir()
         await log.repeated("credentials_in_force", 1)
@@ -171,21 +168,24 @@ async def test_a_file_that_could_not_be_written_is_written_later_although_nobody
         assert log.events("info") == ["credentials_in_force"]
 
 
-async def test_a_database_that_is_away_is_said_so_and_asked_again(
-    tmp_path: Path, store: SqlStore, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def away(_: str, __: int) -> Sequence[tuple[Imei, str]]:
-        raise StoreUnavailableError("away")
+async def test_a_database_that_is_away_is_said_so_and_asked_again(tmp_path: Path) -> None:
+    class Away:
+        is_away = True
 
-    path = tmp_path / "phones.passwd"
+        async def page(self, after: str, limit: int) -> Sequence[tuple[Imei, str]]:
+            del after, limit
+            if self.is_away:
+                raise StoreUnavailableError("away")
+            return []
+
+    path, credentials = tmp_path / "phones.passwd", Away()
     path.write_text("what it held before", encoding="ascii")
-    monkeypatch.setattr(store, "credentials", away)
-    async with writing(path, None, store) as file:
+    async with writing(path, None, credentials) as file:
         async with asyncio.timeout(5):
             with pytest.raises(CredentialsError, match="cannot be told"):
                 await file.publish()
         assert path.read_text(encoding="ascii") == "what it held before"
-        monkeypatch.undo()
+        credentials.is_away = False
         await file.publish()
     assert path.read_bytes() == b""
     assert not path.with_name(".phones.passwd.new").exists()
@@ -195,12 +195,11 @@ async def test_a_credential_that_cannot_be_read_locks_out_its_own_phone_alone(tm
     good, bad = IMEIS[:2]
 
     class Rows:
-        async def credentials(self, after: str, limit: int) -> Sequence[tuple[Imei, str]]:
+        async def page(self, after: str, limit: int) -> Sequence[tuple[Imei, str]]:
             del limit
             return [] if after else [(good, CREDENTIAL), (bad, "rubbish")]
 
-    rows: Any = Rows()
     path = tmp_path / "phones.passwd"
-    async with writing(path, None, rows) as file, asyncio.timeout(10):
+    async with writing(path, None, Rows()) as file, asyncio.timeout(10):
         await file.publish()
         assert [line.partition(":")[0] for line in path.read_text().splitlines()] == [good]

@@ -78,8 +78,8 @@ class Api:
 
     async def judge_what_is_due(self) -> None:
         """Let the scheduler look until it finds nothing more."""
-        scheduler = Scheduler(self.store, self.gateway.reconsider, KeptLog())
-        while await scheduler.look() or await self.store.to_judge(self.clock.now(), 1):
+        scheduler = Scheduler(self.store, self.store.schedule, self.gateway.reconsider, KeptLog())
+        while await scheduler.look() or await self.store.schedule.due(self.clock.now(), 1):
             pass
 
     async def enrol(self, imei: object = IMEI, **fields: Any) -> httpx.Response:
@@ -129,7 +129,7 @@ async def running_api(
     async with SqlStore(database) as store:
         for lender, key in KEYS.items():
             await store.lenders.add(lender, api_key_hash(key), at=1)
-        credentials = PasswordFile(passwords, None, store, parts.log)
+        credentials = PasswordFile(passwords, None, store.credentials, parts.log)
         imports = import_worker(
             store=store,
             imports=store.imports,
@@ -146,6 +146,7 @@ async def running_api(
             decisions=store.decisions,
             lenders=store.lenders,
             keys=store.keys,
+            ping=store.ping,
             reconsider=office.reconsider,
             key_conflicts=office.key_conflicts,
             policies=PolicyDesk(

@@ -13,6 +13,7 @@ from broker_bridge.adapters.metrics.metrics import AGES_KEPT_S
 from broker_bridge.adapters.mqtt.intake import REFUSALS, Intake
 from broker_bridge.adapters.mqtt.lenders_link import LendersLink
 from broker_bridge.adapters.mqtt.link import Link
+from broker_bridge.adapters.store.backlog import SqlBacklog
 from broker_bridge.adapters.store.transaction import SharedTransaction
 from broker_bridge.app.confirm import Ack, Judge, MarkSent
 from broker_bridge.app.deliver import Deliverer
@@ -80,6 +81,8 @@ class Watched:
         self.judge = Judge(office.queue, office.clock, self.log)
         self.deliverer = Deliverer(
             store=store,
+            states=store.outgoing,
+            canaries=store.canaries,
             outbox=Outbox(window=2, lane_limit=10),
             topics=TOPICS,
             judge=self.judge,
@@ -224,10 +227,10 @@ async def test_only_the_metrics_that_are_named_are_shown(watched: Watched) -> No
 async def test_the_metrics_are_shown_without_a_database_but_for_the_ages(
     watched: Watched, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    async def gone() -> None:
+    async def gone(_: SqlBacklog) -> None:
         raise StoreUnavailableError("gone")
 
-    monkeypatch.setattr(watched.api.store, "backlog", gone)
+    monkeypatch.setattr(SqlBacklog, "read", gone)
     values = await watched.values()
     assert values['paylatch_outbox_depth{lane="opening"}'] == 0
     assert not [name for name in values if name.startswith(("paylatch_command_", "paylatch_scheduler_"))]

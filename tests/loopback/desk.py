@@ -119,7 +119,7 @@ class Desk:
 
     def look(self) -> None:
         """Let the scheduler look until it finds nothing more."""
-        scheduler = Scheduler(self.store, self.office.reconsider, self.log)
+        scheduler = Scheduler(self.store, self.store.schedule, self.office.reconsider, self.log)
         while self.loop.run(scheduler.look()):
             pass
 

@@ -480,7 +480,7 @@ def test_a_refused_opening_is_signed_anew_after_a_pause_that_grows_and_somebody_
     world.pass_time(302)
     assert phone.shown == OPEN
     assert world.row(IMEI).refused_openings == 0
-    backlog = world.loop.run(world.store.backlog())
+    backlog = world.loop.run(world.store.backlog.read())
     assert [oldest.due_since for oldest in backlog.commands.values()] == [None] * len(Lane)
 
 

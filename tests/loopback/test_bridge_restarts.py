@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import update
 
+from broker_bridge.adapters.store.outgoing import SqlOutgoing
 from broker_bridge.adapters.store.tables import commands, phones
 from broker_bridge.app.ports.store import StoreUnavailableError
 from broker_bridge.app.records import AuditEntry, Outgoing
@@ -272,10 +273,12 @@ def test_a_lane_that_runs_over_while_it_is_being_filled_is_filled_again(
         world.connect(imei)
     world.pass_time(5)
     world.cut_bridge()
-    claim = world.store.claim
+    claim = SqlOutgoing.claim
 
-    async def claim_and_be_overtaken(lane: Lane, now: int, limit: int, *, put_off: bool = False) -> list[Outgoing]:
-        found = list(await claim(lane, now, limit, put_off=put_off))
+    async def claim_and_be_overtaken(
+        states: SqlOutgoing, lane: Lane, now: int, limit: int, *, put_off: bool = False
+    ) -> list[Outgoing]:
+        found = list(await claim(states, lane, now, limit, put_off=put_off))
         if lane is Lane.CLOSING and late:
             world.pubacks.clear()
             for imei in late:
@@ -284,7 +287,7 @@ def test_a_lane_that_runs_over_while_it_is_being_filled_is_filled_again(
         return found
 
     late = list(many)
-    monkeypatch.setattr(world.store, "claim", claim_and_be_overtaken)
+    monkeypatch.setattr(SqlOutgoing, "claim", claim_and_be_overtaken)
     world.deliverer.outbox.overflowed.add(Lane.CLOSING)
     world.connect_bridge()
     assert late == []

@@ -223,13 +223,15 @@ class World:
         judge = Judge(self.office.queue, self.clock, self.log)
         self.deliverer = Deliverer(
             store=self.store,
+            states=self.store.outgoing,
+            canaries=self.store.canaries,
             outbox=Outbox(window=WINDOW, lane_limit=LANE_LIMIT),
             topics=TOPICS,
             judge=judge,
             clock=self.clock,
             log=self.log,
             new_token=lambda: f"token-{next(self._names)}",
-            numbers=PublishNumbers(self.loop.run(self.store.newest_publish_number())),
+            numbers=PublishNumbers(self.loop.run(self.store.canaries.newest_publish_number())),
         )
         self.store.commits.on_committed(self._offer)
         self.store.commits.on_doubt(self.deliverer.look_again)
@@ -248,7 +250,7 @@ class World:
 
     async def _session(self, connection: Connection) -> None:
         token = decode_canary(self.retained.get(TOPICS.canary, b""))
-        phones = PhonesSession(self.store, self.deliverer, self.listener, roots=())
+        phones = PhonesSession(self.store.canaries, self.deliverer, self.listener, roots=())
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(phones.run(connection, connection.incoming, token))

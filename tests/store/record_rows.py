@@ -43,7 +43,7 @@ async def history(store: SqlStore, office: Office) -> None:
         phone = await store.commit(office.enrol(imei))
         if imei != NEW:
             await _live(store, office, judge, phone, Event.APPLIED, number)
-    await store.store_canary("a token", 4)
+    await store.canaries.put("a token", 4)
     office.clock.advance(3600)
     lives = (
         (overdue(20, at=1_000, imei=LOCKED), Event.APPLIED),
@@ -59,7 +59,7 @@ async def history(store: SqlStore, office: Office) -> None:
         if event is not None:
             await _live(store, office, judge, phone, event, number)
         office.clock.advance(60)
-    await store.fact("mqtt_client_id", "paylatch-0123456789abcdef")
+    await store.facts.one("mqtt_client_id", "paylatch-0123456789abcdef")
 
 
 async def _live(store: SqlStore, office: Office, judge: Judge, phone: Phone, event: Event, number: int) -> None:

@@ -158,7 +158,7 @@ async def test_a_commit_that_was_made_although_its_answer_was_lost_is_found_by_w
         with pytest.raises(StoreUnavailableError, match="the connection ended"):
             await store.commit(office.decide(overdue(90, at=1, imei=IMEI)))
         assert (published, len(doubts)) == ([], 1)
-        assert [one.order for one in await store.claim(Lane.CLOSING, office.clock.now(), 10)] == [(1, 2)]
+        assert [one.order for one in await store.outgoing.claim(Lane.CLOSING, office.clock.now(), 10)] == [(1, 2)]
         again = await store.commit(office.decide(overdue(90, at=1, imei=IMEI)))
     assert (again.repeated, again.level) == (True, Level.LOCKED)
 

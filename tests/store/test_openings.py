@@ -125,12 +125,12 @@ async def test_an_opening_is_due_although_the_clock_was_set_back(
     for decision in (overdue(90, at=1, imei=IMEI), payment(at=2, imei=IMEI)):
         await store.commit(office.decide(decision))
     now = office.clock.now() - behind_s
-    (due,) = await store.claim(Lane.OPENING, now, 10)
+    (due,) = await store.outgoing.claim(Lane.OPENING, now, 10)
     await store.commit(MarkSent([Ack(IMEI, due.order, 9)], office.clock))  # and now it is put off, to be repeated
-    assert [one.order for one in await store.claim(Lane.OPENING, now, 10, put_off=True)] == [due.order]
+    assert [one.order for one in await store.outgoing.claim(Lane.OPENING, now, 10, put_off=True)] == [due.order]
     later = office.clock.now() + RESEND_AFTER_S[0]
-    assert await store.claim(Lane.OPENING, later - 1, 10) == []
-    assert len(await store.claim(Lane.OPENING, later, 10)) == 1
+    assert await store.outgoing.claim(Lane.OPENING, later - 1, 10) == []
+    assert len(await store.outgoing.claim(Lane.OPENING, later, 10)) == 1
 
 
 async def test_a_clock_that_jumps_is_noticed_whoever_has_signed_last(store: SqlStore) -> None:
@@ -197,6 +197,8 @@ class Retained:
 def deliverer(store: SqlStore, office: Office, log: KeptLog) -> Deliverer:
     made = Deliverer(
         store=store,
+        states=store.outgoing,
+        canaries=store.canaries,
         outbox=Outbox(window=10, lane_limit=100),
         topics=Topics(),
         judge=Judge(office.queue, office.clock, KeptLog()),
@@ -233,7 +235,7 @@ async def test_a_bridge_that_takes_over_publishes_no_lock_that_another_has_opene
             await first.commit(office.decide(payment(at=at, imei=IMEI)))
             await broker.has(3)
             await proven(first, office)
-        known = await first.newest_publish_number() if canary_is_known else None
+        known = await first.canaries.newest_publish_number() if canary_is_known else None
         broker.states.clear()
         async with connected(other, broker, known):
             await broker.has(3)

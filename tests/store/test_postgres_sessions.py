@@ -55,8 +55,8 @@ async def test_a_server_that_may_lose_what_it_committed_is_refused(monkeypatch: 
 async def test_a_connection_that_the_server_ended_is_replaced_before_anybody_notices(postgres: PostgresProcess) -> None:
     url = postgres.create("ended")
     async with SqlStore(url) as store:
-        await store.fact("name", "value")
+        await store.facts.one("name", "value")
         await store.ping()
         administered(postgres, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = 'ended'")
         await store.ping()
-        assert await store.fact("name", "another") == "value"
+        assert await store.facts.one("name", "another") == "value"

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 from sqlalchemy import event
 
-from broker_bridge.adapters.store.store import CANARIES_KEPT, SqlStore
+from broker_bridge.adapters.store.canaries import KEPT
+from broker_bridge.adapters.store.store import SqlStore
 from broker_bridge.app.confirm import Ack, MarkSent
 from broker_bridge.app.ports.store import StoreUnavailableError
 from broker_bridge.domain.lanes import Lane
@@ -40,30 +41,30 @@ async def test_what_is_due_is_claimed_by_lane_the_longest_waiting_first(store: S
     await enrolled(store, office)
     office.clock.advance(10)
     await store.commit(office.decide(overdue(90, at=1, imei=A)))
-    due = await store.claim(Lane.KEEPING, office.clock.now(), 10)
+    due = await store.outgoing.claim(Lane.KEEPING, office.clock.now(), 10)
     assert {one.imei for one in due} == {B, C, D}
-    assert [one.imei for one in await store.claim(Lane.CLOSING, office.clock.now(), 10)] == [A]
+    assert [one.imei for one in await store.outgoing.claim(Lane.CLOSING, office.clock.now(), 10)] == [A]
 
 
 async def test_only_the_newest_version_of_a_phone_is_claimed(store: SqlStore, office: Office) -> None:
     await store.commit(office.enrol(A))
     await store.commit(office.decide(overdue(90, at=1, imei=A)))
     await store.commit(office.decide(payment(at=2, imei=A)))
-    claimed = [one.order for lane in Lane for one in await store.claim(lane, office.clock.now(), 10)]
+    claimed = [one.order for lane in Lane for one in await store.outgoing.claim(lane, office.clock.now(), 10)]
     assert claimed == [(1, 3)]
 
 
 async def test_a_claim_takes_no_more_than_it_is_told(store: SqlStore, office: Office) -> None:
     await enrolled(store, office)
-    assert len(await store.claim(Lane.KEEPING, office.clock.now(), 3)) == 3
+    assert len(await store.outgoing.claim(Lane.KEEPING, office.clock.now(), 3)) == 3
 
 
 async def test_what_is_due_at_once_was_not_put_off(store: SqlStore, office: Office) -> None:
     await store.commit(office.enrol(A))
     await store.commit(office.decide(overdue(90, at=1, imei=A)))
     await store.commit(office.decide(payment(at=2, imei=A)))
-    assert len(await store.claim(Lane.OPENING, office.clock.now(), 10)) == 1
-    assert await store.claim(Lane.OPENING, office.clock.now(), 10, put_off=True) == []
+    assert len(await store.outgoing.claim(Lane.OPENING, office.clock.now(), 10)) == 1
+    assert await store.outgoing.claim(Lane.OPENING, office.clock.now(), 10, put_off=True) == []
 
 
 async def test_a_published_opening_is_due_again_after_5_then_30_then_300_seconds(
@@ -76,23 +77,24 @@ async def test_a_published_opening_is_due_again_after_5_then_30_then_300_seconds
     for number, wait in enumerate((5, 30, 300), 1):
         await published(store, office, phone, first_number=number)
         office.clock.advance(wait - 1)
-        assert await store.claim(Lane.OPENING, office.clock.now(), 10) == []
+        assert await store.outgoing.claim(Lane.OPENING, office.clock.now(), 10) == []
         office.clock.advance(1)
-        assert [one.imei for one in await store.claim(Lane.OPENING, office.clock.now(), 10, put_off=True)] == [A]
+        put_off = await store.outgoing.claim(Lane.OPENING, office.clock.now(), 10, put_off=True)
+        assert [one.imei for one in put_off] == [A]
     await published(store, office, phone, first_number=4)
     office.clock.advance(10**6)
-    assert await store.claim(Lane.OPENING, office.clock.now(), 10) == []
+    assert await store.outgoing.claim(Lane.OPENING, office.clock.now(), 10) == []
 
 
 async def test_a_first_state_is_no_opening_and_not_due_again(store: SqlStore, office: Office) -> None:
     """A whole book that is being enrolled neither stands before payers nor is repeated for phones in their boxes."""
     phone = await store.commit(office.enrol(A))
-    assert await store.claim(Lane.OPENING, office.clock.now(), 10) == []
-    assert [one.imei for one in await store.claim(Lane.KEEPING, office.clock.now(), 10)] == [A]
+    assert await store.outgoing.claim(Lane.OPENING, office.clock.now(), 10) == []
+    assert [one.imei for one in await store.outgoing.claim(Lane.KEEPING, office.clock.now(), 10)] == [A]
     await published(store, office, phone)
     office.clock.advance(10**6)
     for lane in Lane:
-        assert await store.claim(lane, office.clock.now(), 10) == []
+        assert await store.outgoing.claim(lane, office.clock.now(), 10) == []
 
 
 async def test_a_published_lock_is_not_due_again(store: SqlStore, office: Office) -> None:
@@ -100,7 +102,7 @@ async def test_a_published_lock_is_not_due_again(store: SqlStore, office: Office
     await store.commit(office.decide(overdue(90, at=1, imei=A)))
     await published(store, office, await row(store, A))
     office.clock.advance(10**6)
-    assert await store.claim(Lane.CLOSING, office.clock.now(), 10) == []
+    assert await store.outgoing.claim(Lane.CLOSING, office.clock.now(), 10) == []
 
 
 async def test_a_puback_of_a_version_that_was_replaced_meanwhile_marks_nothing(store: SqlStore, office: Office) -> None:
@@ -108,7 +110,7 @@ async def test_a_puback_of_a_version_that_was_replaced_meanwhile_marks_nothing(s
     await store.commit(office.decide(overdue(90, at=1, imei=A)))
     await published(store, office, replaced, first_number=9)
     assert (await row(store, A)).publish_number == 0
-    assert [one.order for one in await store.claim(Lane.CLOSING, office.clock.now(), 10)] == [(1, 2)]
+    assert [one.order for one in await store.outgoing.claim(Lane.CLOSING, office.clock.now(), 10)] == [(1, 2)]
 
 
 async def test_what_was_published_after_a_number_is_found_openings_and_closings_apart(
@@ -119,7 +121,7 @@ async def test_what_was_published_after_a_number_is_found_openings_and_closings_
     await published(store, office, *[await row(store, imei) for imei in (A, B, C, D)], first_number=1)
 
     async def after(number: int, *, opening: bool) -> list[str]:
-        return [one.imei for one in await store.published_after(number, opening=opening, after=None, limit=10)]
+        return [one.imei for one in await store.outgoing.published_after(number, opening=opening, after=None, limit=10)]
 
     assert await after(0, opening=True) == [A, B, D]
     assert await after(0, opening=False) == [C]
@@ -131,8 +133,8 @@ async def test_what_was_published_after_a_number_is_found_openings_and_closings_
 async def test_what_was_published_after_a_number_comes_in_pages_by_imei(store: SqlStore, office: Office) -> None:
     await enrolled(store, office)
     await published(store, office, *[await row(store, imei) for imei in (D, C, B, A)])
-    first = await store.published_after(0, opening=True, after=None, limit=3)
-    second = await store.published_after(0, opening=True, after=first[-1].imei, limit=3)
+    first = await store.outgoing.published_after(0, opening=True, after=None, limit=3)
+    second = await store.outgoing.published_after(0, opening=True, after=first[-1].imei, limit=3)
     assert [one.imei for one in (*first, *second)] == [A, B, C, D]
 
 
@@ -140,7 +142,8 @@ async def test_a_state_whose_acknowledgement_was_never_committed_may_be_lost_wha
     store: SqlStore, office: Office
 ) -> None:
     await enrolled(store, office)
-    assert [one.imei for one in await store.published_after(7, opening=True, after=None, limit=10)] == [A, B, C, D]
+    states = await store.outgoing.published_after(7, opening=True, after=None, limit=10)
+    assert [one.imei for one in states] == [A, B, C, D]
 
 
 async def test_silent_phones_are_found_by_when_their_command_was_sent(store: SqlStore, office: Office) -> None:
@@ -148,40 +151,40 @@ async def test_silent_phones_are_found_by_when_their_command_was_sent(store: Sql
     await published(store, office, await row(store, A))
     office.clock.advance(100)
     await published(store, office, await row(store, B))
-    assert await store.sent_before(office.clock.now(), 10) == [A]
-    assert set(await store.sent_before(office.clock.now() + 1, 10)) == {A, B}
-    assert len(await store.sent_before(office.clock.now() + 1, 1)) == 1
+    assert await store.outgoing.sent_before(office.clock.now(), 10) == [A]
+    assert set(await store.outgoing.sent_before(office.clock.now() + 1, 10)) == {A, B}
+    assert len(await store.outgoing.sent_before(office.clock.now() + 1, 1)) == 1
 
 
 async def test_a_silent_phone_whose_row_cannot_be_read_is_found_once(store: SqlStore, office: Office) -> None:
     await enrolled(store, office)
     await published(store, office, *[await row(store, imei) for imei in (A, B)])
-    await store.put_timed_out(A, office.clock.now())
-    assert set(await store.sent_before(office.clock.now() + 1, 10)) == {A, B}, "sent since"
-    await store.put_timed_out(A, office.clock.now() + 1)
-    assert await store.sent_before(office.clock.now() + 1, 10) == [B]
+    await store.outgoing.put_timed_out(A, office.clock.now())
+    assert set(await store.outgoing.sent_before(office.clock.now() + 1, 10)) == {A, B}, "sent since"
+    await store.outgoing.put_timed_out(A, office.clock.now() + 1)
+    assert await store.outgoing.sent_before(office.clock.now() + 1, 10) == [B]
 
 
 async def test_publish_numbers_go_on_above_every_publish_and_every_canary(store: SqlStore, office: Office) -> None:
-    assert await store.newest_publish_number() == 0
+    assert await store.canaries.newest_publish_number() == 0
     await published(store, office, await store.commit(office.enrol(A)), first_number=7)
-    assert await store.newest_publish_number() == 7
-    await store.store_canary("token", 12)
-    assert await store.newest_publish_number() == 12
+    assert await store.canaries.newest_publish_number() == 7
+    await store.canaries.put("token", 12)
+    assert await store.canaries.newest_publish_number() == 12
 
 
 async def test_a_canary_is_known_by_its_token_alone(store: SqlStore) -> None:
-    await store.store_canary("one", 5)
-    await store.store_canary("two", 9)
-    assert await store.canary_number("one") == 5
-    assert await store.canary_number("three") is None
+    await store.canaries.put("one", 5)
+    await store.canaries.put("two", 9)
+    assert await store.canaries.number_of("one") == 5
+    assert await store.canaries.number_of("three") is None
 
 
 async def test_only_the_oldest_canaries_are_forgotten(store: SqlStore) -> None:
-    for number in range(1, CANARIES_KEPT + 3):
-        await store.store_canary(f"token {number}", number)
-    known = [number for number in range(1, CANARIES_KEPT + 3) if await store.canary_number(f"token {number}")]
-    assert known == list(range(3, CANARIES_KEPT + 3))
+    for number in range(1, KEPT + 3):
+        await store.canaries.put(f"token {number}", number)
+    known = [number for number in range(1, KEPT + 3) if await store.canaries.number_of(f"token {number}")]
+    assert known == list(range(3, KEPT + 3))
 
 
 async def test_a_lender_sees_its_own_phones_page_by_page(store: SqlStore, office: Office) -> None:
@@ -212,9 +215,9 @@ async def test_phones_under_an_older_delegation_are_found(store: SqlStore, offic
     office.lender.delegation_version = 2
     await store.commit(office.decide(overdue(90, at=1, imei=C)))
     newest = office.signer.delegation(ACME)
-    assert await store.signed_under_older(newest, opening=True, after=None, limit=10) == [A, D]
-    assert await store.signed_under_older(newest, opening=True, after=A, limit=10) == [D]
-    assert await store.signed_under_older(newest, opening=False, after=None, limit=10) == [B]
+    assert await store.signed.under_older(newest, opening=True, after=None, limit=10) == [A, D]
+    assert await store.signed.under_older(newest, opening=True, after=A, limit=10) == [D]
+    assert await store.signed.under_older(newest, opening=False, after=None, limit=10) == [B]
 
 
 async def test_the_newest_signed_time_is_kept(store: SqlStore, office: Office) -> None:
@@ -223,16 +226,16 @@ async def test_the_newest_signed_time_is_kept(store: SqlStore, office: Office) -
 
 
 async def test_a_single_value_is_stored_once(store: SqlStore) -> None:
-    assert await store.fact("name", "drawn first") == "drawn first"
-    assert await store.fact("name", "drawn second") == "drawn first"
+    assert await store.facts.one("name", "drawn first") == "drawn first"
+    assert await store.facts.one("name", "drawn second") == "drawn first"
 
 
 async def test_every_phones_credential_is_told_to_the_broker(store: SqlStore, office: Office) -> None:
     await store.commit(office.enrol(A, credential="one"))
     await store.commit(office.enrol(B, credential="two"))
-    assert await store.credentials("", 10) == [(A, "one"), (B, "two")]
-    assert await store.credentials("", 1) == [(A, "one")]
-    assert await store.credentials(A, 10) == [(B, "two")]
+    assert await store.credentials.page("", 10) == [(A, "one"), (B, "two")]
+    assert await store.credentials.page("", 1) == [(A, "one")]
+    assert await store.credentials.page(A, 10) == [(B, "two")]
 
 
 async def test_a_lender_may_have_several_keys(store: SqlStore) -> None:
@@ -262,12 +265,12 @@ async def test_no_question_of_every_second_reads_all_phones_or_commands(tmp_path
             store._engine, "before_cursor_execute", lambda _, __, text, values, *___: asked.append((text, values))
         )
         for lane in Lane:
-            await store.claim(lane, 1, 1)
-            await store.claim(lane, 1, 1, put_off=True)
-        await store.sent_before(1, 1)
-        await store.to_judge(1, 1)
-        await store.backlog()
-        await store.published_after(1, opening=True, after=None, limit=1)
+            await store.outgoing.claim(lane, 1, 1)
+            await store.outgoing.claim(lane, 1, 1, put_off=True)
+        await store.outgoing.sent_before(1, 1)
+        await store.schedule.due(1, 1)
+        await store.backlog.read()
+        await store.outgoing.published_after(1, opening=True, after=None, limit=1)
         questions = [(text, values) for text, values in asked if text.startswith("SELECT")]
         with store._engine.connect() as connection:
             plans = [
@@ -279,4 +282,4 @@ async def test_no_question_of_every_second_reads_all_phones_or_commands(tmp_path
 
 
 async def test_a_canary_that_no_bridge_has_made_is_unknown_whatever_is_in_it(store: SqlStore) -> None:
-    assert await store.canary_number("a\0b") is None
+    assert await store.canaries.number_of("a\0b") is None

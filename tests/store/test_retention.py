@@ -24,7 +24,9 @@ IMEI, OTHER = simulated_imei(0), simulated_imei(1)
 
 
 def tidying(store: SqlStore, office: Office, log: KeptLog | None = None) -> Retention:
-    return Retention(store, office.clock, log or KeptLog(), keep_s=400 * DAY_S, keep_superseded_s=30 * DAY_S)
+    return Retention(
+        store.finished_commands, office.clock, log or KeptLog(), keep_s=400 * DAY_S, keep_superseded_s=30 * DAY_S
+    )
 
 
 async def settle(store: SqlStore, office: Office, imei: Imei, event: Event) -> CommandId:

@@ -144,8 +144,8 @@ async def test_everything_else_goes_on_from_where_it_was(empty_database: str, of
         key = await store.keys.working(b"k" * 32)
         assert key is not None
         assert key.lender == ACME
-        assert await store.canary_number("a token") == 4
-        assert await store.fact("mqtt_client_id", "another") == "paylatch-0123456789abcdef"
+        assert await store.canaries.number_of("a token") == 4
+        assert await store.facts.one("mqtt_client_id", "another") == "paylatch-0123456789abcdef"
         assert len((await store.phones.all_of(ACME, "", 100)).items) == len(recorded(revision)["phones"])
         repeated = await store.commit(office.decide(LOCK))
         assert (repeated.repeated, repeated.level) == (True, Level.LOCKED)

@@ -17,7 +17,7 @@ PHONES = [simulated_imei(number) for number in range(PAGE + 3)]
 async def scheduler(store: SqlStore, office: Office) -> Scheduler:
     for imei in PHONES:
         await store.commit(office.enrol(imei))
-    return Scheduler(store, office.reconsider, KeptLog())
+    return Scheduler(store, store.schedule, office.reconsider, KeptLog())
 
 
 async def begin(store: SqlStore, office: Office) -> None:
@@ -51,7 +51,7 @@ async def test_a_sweep_judges_every_phone_a_page_at_a_time(
     while await scheduler.look():
         seen.append(await judged(store))
     assert seen == [PAGE, len(PHONES), len(PHONES)]
-    assert await store.sweeps(office.clock.now()) == []
+    assert await store.schedule.sweeps(office.clock.now()) == []
 
 
 async def test_a_sweep_that_begins_while_another_is_under_way_judges_all_again(
@@ -59,11 +59,11 @@ async def test_a_sweep_that_begins_while_another_is_under_way_judges_all_again(
 ) -> None:
     await begin(store, office)
     await scheduler.look()
-    (first,) = await store.sweeps(office.clock.now())
+    (first,) = await store.schedule.sweeps(office.clock.now())
     await begin(store, office)
     office.clock.advance(1)
-    await store.swept(first, None)  # what the first one notes late is not about the second
-    (second,) = await store.sweeps(office.clock.now())
+    await store.schedule.swept(first, None)  # what the first one notes late is not about the second
+    (second,) = await store.schedule.sweeps(office.clock.now())
     assert (second.at, second.after) == (first.at + 1, "0")
     await forget_what_is_wanted(store)
     while await scheduler.look():
@@ -75,7 +75,7 @@ async def test_a_sweep_goes_on_after_a_restart(store: SqlStore, office: Office, 
     await forget_what_is_wanted(store)
     await begin(store, office)
     await scheduler.look()
-    again = Scheduler(store, office.reconsider, KeptLog())
+    again = Scheduler(store, store.schedule, office.reconsider, KeptLog())
     while await again.look():
         pass
     assert await judged(store) == len(PHONES)

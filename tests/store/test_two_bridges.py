@@ -33,7 +33,7 @@ async def stores(database: str) -> AsyncIterator[tuple[SqlStore, SqlStore]]:
 async def test_two_that_start_at_once_on_an_empty_database_both_find_every_table(empty_database: str) -> None:
     async def start() -> int:
         async with SqlStore(empty_database) as store:
-            return await store.newest_publish_number()
+            return await store.canaries.newest_publish_number()
 
     assert set(await asyncio.gather(start(), start())) == {0}
 
@@ -41,7 +41,9 @@ async def test_two_that_start_at_once_on_an_empty_database_both_find_every_table
 async def test_a_value_that_both_draw_is_the_same_for_both(stores: tuple[SqlStore, SqlStore]) -> None:
     first, second = stores
     for number in range(20):
-        drawn = await asyncio.gather(first.fact(f"name {number}", "one"), second.fact(f"name {number}", "two"))
+        drawn = await asyncio.gather(
+            first.facts.one(f"name {number}", "one"), second.facts.one(f"name {number}", "two")
+        )
         assert len(set(drawn)) == 1
 
 

@@ -1,7 +1,7 @@
 """What the routes work with: the use cases and their ports."""
 
 import base64
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
 
 from broker_bridge.adapters.http.access import Caller
@@ -25,7 +25,7 @@ from broker_bridge.app.ports.broker import Link
 from broker_bridge.app.ports.credentials import Credentials
 from broker_bridge.app.ports.metrics import REFUSED, REPEATED, Metrics, Way
 from broker_bridge.app.ports.queries import ApiKeys, Commands, Decisions, Lenders, Phones
-from broker_bridge.app.ports.store import Store
+from broker_bridge.app.ports.store import Commits
 from broker_bridge.app.ports.surroundings import Clock
 from broker_bridge.app.reconsider import Reconsider
 from broker_bridge.app.set_policy import PolicyDesk
@@ -53,12 +53,14 @@ class PhonesBroker:
 class Gateway:
     """What the routes work with."""
 
-    store: Store
+    store: Commits
     phones: Phones
     commands: Commands
     decisions: Decisions
     lenders: Lenders
     keys: ApiKeys
+    ping: Callable[[], Awaitable[None]]
+    """Returns when the database answers, or raises `StoreUnavailableError`."""
     reconsider: Reconsider
     key_conflicts: KeyConflicts
     policies: PolicyDesk

@@ -15,14 +15,14 @@ from broker_bridge.app.import_worker import ImportWorker
 from broker_bridge.app.imports import Intake
 from broker_bridge.app.ports.imports import Imports, Spool, UnreadableFileError
 from broker_bridge.app.ports.metrics import Meters
-from broker_bridge.app.ports.store import Store
+from broker_bridge.app.ports.store import Commits
 from broker_bridge.app.ports.surroundings import Log
 from broker_bridge.app.reconsider import Reconsider
 
 
 def import_worker(
     *,
-    store: Store,
+    store: Commits,
     imports: Imports,
     spool: Spool,
     reconsider: Reconsider,

@@ -28,6 +28,17 @@ class CommitQueue(Protocol):
         """How many submissions wait."""
 
 
+class BacklogQuery(Protocol):
+    """Tells how far the bridge is behind."""
+
+    async def read(self) -> Backlog:
+        """Return how far it is behind now.
+
+        Raises:
+            StoreUnavailableError: the database does not answer.
+        """
+
+
 class Database(Protocol):
     """The store, as far as it is looked at."""
 
@@ -39,12 +50,9 @@ class Database(Protocol):
     def commits(self) -> CommitQueue:
         """Its commits."""
 
-    async def backlog(self) -> Backlog:
-        """Return how far the bridge is behind.
-
-        Raises:
-            StoreUnavailableError: the database does not answer.
-        """
+    @property
+    def backlog(self) -> BacklogQuery:
+        """How far the bridge is behind."""
 
 
 class Refusing(Protocol):

@@ -62,6 +62,6 @@ class Metrics:
             return
         self._asked_at = now
         try:
-            self._backlog = await self._parts.store.backlog()
+            self._backlog = await self._parts.store.backlog.read()
         except StoreUnavailableError:
             self._backlog = None

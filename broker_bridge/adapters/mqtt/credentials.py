@@ -17,7 +17,8 @@ from broker_bridge.adapters.mqtt.passwords import (
 )
 from broker_bridge.app.pauses import pauses
 from broker_bridge.app.ports.credentials import CredentialsError
-from broker_bridge.app.ports.store import Store, StoreUnavailableError
+from broker_bridge.app.ports.queries import Credentials
+from broker_bridge.app.ports.store import StoreUnavailableError
 from broker_bridge.app.ports.surroundings import Log
 from lock_protocol.imei import Imei
 
@@ -36,7 +37,7 @@ class PasswordFile:
     path: Path
     pid_file: Path | None
     """Where the broker's process id stands; None where something else tells the broker to reload."""
-    store: Store
+    credentials: Credentials
     log: Log
     _changed: asyncio.Event = field(default_factory=asyncio.Event)
     _behind: bool = False
@@ -107,7 +108,7 @@ class PasswordFile:
         """Write the file page by page: the bridge holds as much of it for a million phones as for a thousand."""
         async with _in_threads(replacing(self.path)) as file:
             after = ""
-            while page := await self.store.credentials(after, PAGE):
+            while page := await self.credentials.page(after, PAGE):
                 await asyncio.to_thread(file.writelines, self._lines(page))
                 after = page[-1][0]
 

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Row, and_, literal, or_, select
+from sqlalchemy import Connection, Row, and_, literal, or_, select, update
 
 from broker_bridge.adapters.store.conditions import ZERO, of_levels
 from broker_bridge.adapters.store.rows import outgoing_of, pending_lane_of
@@ -30,6 +30,7 @@ class SqlOutgoing:
     """The `OutgoingStates` of `broker_bridge.app.ports.queries`."""
 
     _read: Run
+    _write: Run
 
     async def claim(self, lane: Lane, now: int, limit: int, *, put_off: bool = False) -> Sequence[Outgoing]:
         """Return states of this lane whose newest command is due, the longest waiting first.
@@ -77,6 +78,12 @@ class SqlOutgoing:
         """Return phones whose newest command was sent before `at` and is still `sent`."""
         query = select(commands.c.imei).where(commands.c.status == _SENT, commands.c.sent_at < at).limit(limit)
         return await self._read(lambda connection: list(connection.execute(query).scalars()))
+
+    async def put_timed_out(self, imei: Imei, sent_before: int) -> None:
+        """Have what was sent before `sent_before` to a phone whose row cannot be read not hold up the others."""
+        mine = (commands.c.imei == imei, commands.c.status == _SENT, commands.c.sent_at < sent_before)
+        change = update(commands).where(*mine).values(status=Status.TIMED_OUT.value)
+        await self._write(lambda connection: connection.execute(change))
 
     async def published_after(
         self, number: int, *, opening: bool, after: Imei | None, limit: int

@@ -1,4 +1,4 @@
-"""The database, as the use cases need it. Adapters implement this; fakes in tests keep its semantics."""
+"""The database, as jobs need it. Adapters implement this; fakes in tests keep its semantics."""
 
 from collections.abc import Collection, Sequence
 from typing import Protocol, TypeVar
@@ -10,15 +10,12 @@ from broker_bridge.app.records import (
     Outgoing,
     PolicyVersion,
     RecordedDecision,
-    Sweep,
 )
-from broker_bridge.domain.commands import Status
 from broker_bridge.domain.decisions import DecisionId
 from broker_bridge.domain.imports import ImportId, RowResult, SpoolId
-from broker_bridge.domain.lanes import Lane
 from broker_bridge.domain.phones import CommandId, Phone
 from lock_protocol.imei import Imei
-from lock_protocol.messages import Delegation, LenderId
+from lock_protocol.messages import LenderId
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -139,8 +136,8 @@ class AboutNoDecision:
         return ()
 
 
-class Store(Protocol):
-    """The database: the truth."""
+class Commits(Protocol):
+    """The database, as what commits jobs. What else is asked of it stands in `queries.py`."""
 
     async def commit(self, job: Job[T], *, first: bool = False) -> T:
         """Run a job and return its result once it is durable.
@@ -160,77 +157,4 @@ class Store(Protocol):
 
         Raises:
             OverloadedError: nothing happened.
-        """
-
-    async def put_look_at(self, imei: Imei, at: int) -> None:
-        """Have a phone whose row cannot be read judged again later, so that it does not hold up the others."""
-
-    async def sweeps(self, now: int) -> Sequence[Sweep]:
-        """Return the sweeps that are under way at `now` (seconds UTC)."""
-
-    async def imeis_after(self, lender: LenderId, after: str, limit: int) -> Sequence[Imei]:
-        """Return a lender's phones by IMEI, from the one behind `after` on."""
-
-    async def swept(self, sweep: Sweep, upto: Imei | None) -> None:
-        """Note how far a sweep is (None: it is over), unless a new one has begun meanwhile."""
-
-    async def to_judge(self, now: int, limit: int) -> Sequence[Imei]:
-        """Return phones that are to be judged again at `now` (seconds UTC), the longest waiting first."""
-
-    async def credentials(self, after: str, limit: int) -> Sequence[tuple[Imei, str]]:
-        """Return phones with their password hashes by IMEI, from the one behind `after` on."""
-
-    async def claim(self, lane: Lane, now: int, limit: int, *, put_off: bool = False) -> Sequence[Outgoing]:
-        """Return states of this lane whose newest command is due, the longest waiting first.
-
-        With `put_off`, only those that fell due later than they were made: to be published again, or after a refusal.
-        """
-
-    async def newest(self, imeis: Collection[Imei]) -> Sequence[Outgoing]:
-        """Return the newest states of phones, each in its command's lane while that is pending."""
-
-    async def sent_before(self, at: int, limit: int) -> Sequence[Imei]:
-        """Return phones whose newest command was sent before `at` and is still `sent`."""
-
-    async def put_timed_out(self, imei: Imei, sent_before: int) -> None:
-        """Have what was sent before `sent_before` to a phone whose row cannot be read not hold up the others."""
-
-    async def published_after(
-        self, number: int, *, opening: bool, after: Imei | None, limit: int
-    ) -> Sequence[Outgoing]:
-        """Return states published with a number above `number` or with none, by IMEI, of open or of closed levels."""
-
-    async def signed_under_older(
-        self, delegation: Delegation, *, opening: bool, after: Imei | None, limit: int
-    ) -> Sequence[Imei]:
-        """Return, by IMEI, phones of open or of closed levels whose state an older delegation covers."""
-
-    async def newest_delegation(self, lender: LenderId) -> tuple[int, int]:
-        """Return the highest epoch and the highest delegation version that a state of this lender was signed under."""
-
-    async def newest_publish_number(self) -> int:
-        """Return the highest number that any publish was acknowledged with."""
-
-    async def store_canary(self, token: str, number: int) -> None:
-        """Remember a canary before it is published."""
-
-    async def canary_number(self, token: str) -> int | None:
-        """Return the publish number of a canary that this database has stored."""
-
-    async def finished_commands(
-        self, statuses: Collection[Status], *, since: int, before: int, limit: int
-    ) -> Sequence[tuple[int, CommandId]]:
-        """Return when they ended, and the ids, of commands that have one of these statuses and are no phone's newest.
-
-        The oldest first, from those that ended at `since` (above 0) on, up to `before` and without it.
-        """
-
-    async def forget_commands(self, commands: Collection[CommandId]) -> int:
-        """Delete those of these commands that are no phone's newest; return how many they were."""
-
-    async def ping(self) -> None:
-        """Return when the database answers.
-
-        Raises:
-            StoreUnavailableError: it does not.
         """

@@ -61,7 +61,7 @@ class SlowStore:
     async def sent_before(self, *_: object) -> Sequence[object]:
         return ()
 
-    async def store_canary(self, *_: object) -> None:
+    async def put(self, *_: object) -> None:
         return
 
 
@@ -97,6 +97,8 @@ async def connected(deliverer: Deliverer) -> "AsyncIterator[WillingBroker]":
 def delivering(store: Any) -> Deliverer:
     return Deliverer(
         store=store,
+        states=store,
+        canaries=store,
         outbox=Outbox(window=2, lane_limit=2),
         topics=Topics(),
         judge=None,  # type: ignore[arg-type]  # nothing times out here

@@ -41,7 +41,15 @@ class SlowStore:
 def listener_with(store: Any) -> Listener:
     unused: Any = None
     deliverer = Deliverer(
-        store=store, outbox=unused, topics=TOPICS, judge=unused, clock=unused, log=unused, new_token=unused
+        store=store,
+        states=unused,
+        canaries=unused,
+        outbox=unused,
+        topics=TOPICS,
+        judge=unused,
+        clock=unused,
+        log=unused,
+        new_token=unused,
     )
     return Listener(store, deliverer, unused)
 

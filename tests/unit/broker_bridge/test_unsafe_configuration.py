@@ -312,7 +312,7 @@ async def test_a_delegation_behind_what_states_were_signed_under_is_told(install
     await put_in_database(installed, delegation_version=2)
     async with SqlStore(settings_of(installed).database) as store:
         with pytest.raises(DelegationBehindError, match="install the newest one") as refused:
-            await refuse_older_delegations(store, FileSigner(settings_of(installed).keys, development=False))
+            await refuse_older_delegations(store.signed, FileSigner(settings_of(installed).keys, development=False))
     assert await errors(installed) == f"keys: {refused.value}"
 
 

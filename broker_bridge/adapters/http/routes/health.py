@@ -31,7 +31,7 @@ def routes(gateway: Gateway) -> APIRouter:
     @router.get("/readyz", responses=_NOT_READY, response_model=ReadyzAnswer)
     async def readyz() -> JSONResponse:
         """Tell whether the database and the broker are there."""
-        await gateway.store.ping()
+        await gateway.ping()
         ready = gateway.link.connected
         status = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
         return JSONResponse({"database": "ok", "broker": "ok" if ready else "disconnected"}, status_code=status)

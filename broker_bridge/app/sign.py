@@ -139,13 +139,19 @@ class Queue:
         decision: DecisionId | None = None,
         delay_s: int = 0,
     ) -> tuple[Desired, CommandId]:
+        state = self._state(lender, imei, order, wish, at)
+        state_hash = StateHash(sha256(encode(state)).digest())
+        desired = Desired.signed(state, state_hash, self.signer.sign_state(state))
+        return desired, self._record(tx, state, lane, decision, delay_s)
+
+    def _state(self, lender: LenderId, imei: Imei, order: tuple[int, int], wish: Wish, at: int) -> DesiredState:
+        """Return what is signed: a wish, as far as the lender's delegation allows it now."""
         delegation = self.signer.delegation(lender)
         require_authority(wish, delegation, at)
         wish = within(wish, delegation, at)
         lease = wish.lease
         epoch, version = order
-        command_id = _command_id(at, lender, imei, order)
-        state = DesiredState(
+        return DesiredState(
             lender=lender,
             imei=imei,
             epoch=epoch,
@@ -158,21 +164,24 @@ class Queue:
             lease_then=wish.level if lease is None else lease.then,
             warn_s=0 if lease is None else lease.warn_s,
             remind_s=wish.remind_s,
-            command_id=command_id,
+            command_id=_command_id(at, lender, imei, order),
             notice=wish.notice,
         )
-        state_hash = StateHash(sha256(encode(state)).digest())
-        desired = Desired.signed(state, state_hash, self.signer.sign_state(state))
-        now = self.clock.now()
+
+    def _record(
+        self, tx: Transaction, state: DesiredState, lane: Lane, decision: DecisionId | None, delay_s: int
+    ) -> CommandId:
+        """Put down that a state is queued, and return its command's id."""
+        now, command_id = self.clock.now(), CommandId(state.command_id)
         tx.put_command(
             Command(
                 command_id=command_id,
-                lender=lender,
-                imei=imei,
-                epoch=epoch,
-                version=version,
-                level=wish.level,
-                reason=wish.reason,
+                lender=state.lender,
+                imei=state.imei,
+                epoch=state.epoch,
+                version=state.version,
+                level=state.level,
+                reason=state.reason,
                 lane=lane,
                 status=Status.QUEUED,
                 decision_id=decision,
@@ -181,9 +190,9 @@ class Queue:
                 due_at=now + delay_s,
             )
         )
-        detail = f"{epoch}.{version} {wish.level.name.lower()}"
-        tx.audit(AuditEntry(at=now, lender=lender, imei=imei, event="queued", detail=detail))
-        return desired, command_id
+        detail = f"{state.epoch}.{state.version} {state.level.name.lower()}"
+        tx.audit(AuditEntry(at=now, lender=state.lender, imei=state.imei, event="queued", detail=detail))
+        return command_id
 
     def _lane(self, tx: Transaction, phone: Phone, level: Level) -> Lane:
         """Return the lane of a phone's next state."""

@@ -10,6 +10,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 from random import Random
@@ -39,10 +40,11 @@ from broker_bridge.app.canary import PublishNumbers
 from broker_bridge.app.confirm import Judge
 from broker_bridge.app.deliver import Deliverer
 from broker_bridge.app.hear import Listener
+from broker_bridge.app.import_worker import ImportWorker
 from broker_bridge.app.key_conflicts import KeyConflicts
 from broker_bridge.app.outbox import Outbox
 from broker_bridge.app.policies import Policies, refuse_unusable_policies
-from broker_bridge.app.ports.surroundings import Log
+from broker_bridge.app.ports.surroundings import Clock, Log
 from broker_bridge.app.reconsider import Reconsider
 from broker_bridge.app.resign import refuse_older_delegations, sign_all_again
 from broker_bridge.app.results import Results
@@ -99,130 +101,207 @@ async def run(settings: Settings) -> None:
     """
     log = _structured_log()
     signer = FileSigner(settings.keys, development=settings.development)
-    topics, clock = Topics(settings.topic_prefix), SystemClock()
     policies = Policies(profile(settings.policy), read_policy)
     async with SqlStore(settings.database) as store, _spool(settings.imports, log) as spool:
-        queue = Queue(signer, SigningClock(clock), clock)
-        reconsider = Reconsider(policies, queue, clock)
-        judge = Judge(queue, clock, log)
-        deliverer = Deliverer(
-            store=store,
-            states=store.outgoing,
-            canaries=store.canaries,
-            outbox=Outbox(window=settings.broker.window, lane_limit=LANE_LIMIT),
-            topics=topics,
-            judge=judge,
-            clock=clock,
-            log=log,
-            new_token=lambda: secrets.token_hex(16),
-            numbers=PublishNumbers(await store.canaries.newest_publish_number()),
-        )
-        store.commits.on_committed(deliverer.offer)
-        metrics = Metrics(clock)
-        store.commits.on_commit(metrics.meters.committed)
-        store.on_asked(metrics.meters.asked)
-        store.commits.on_doubt(deliverer.look_again)
-        signer.load_at_start_only(await store.lenders.with_phones())
-        await refuse_unusable_policies(store.lenders, read_policy, development=settings.development)
-        await refuse_older_delegations(store.signed, signer)
-        await sign_all_again(store, store.signed, signer, queue, log)
-        address = await _broker_address(settings.broker, store)
-        link = Link(address, topics, random=Random(), log=log)  # noqa: S311 - jitter
-        credentials = PasswordFile(settings.broker.phones_passwords, settings.broker.pid_file, store.credentials, log)
-        imports = import_worker(
-            store=store,
-            imports=store.imports,
-            spool=spool,
-            reconsider=reconsider,
-            meters=metrics.meters,
-            log=log,
-            keep_s=settings.imports.results_days * DAY_S,
-        )
-        key_conflicts = KeyConflicts(log)
-        gateway = Gateway(
-            store=store,
-            phones=store.phones,
-            commands=store.commands,
-            decisions=store.decisions,
-            lenders=store.lenders,
-            keys=store.keys,
-            ping=store.ping,
-            reconsider=reconsider,
-            key_conflicts=key_conflicts,
-            policies=PolicyDesk(
-                store=store,
-                versions=store.policies,
-                lenders=store.lenders,
-                phones=store.phones,
-                reconsider=reconsider,
-                signer=signer,
-                root=signer.root,
-                default_document=profile_document(settings.policy),
-                development=settings.development,
-            ),
-            clock=clock,
-            credentials=credentials,
-            link=link,
-            broker=PhonesBroker(
-                host=settings.broker.phones_host,
-                port=settings.broker.phones_port,
-                tls=settings.broker.phones_tls,
-                ca=phones_ca(settings.broker),
-                topic_prefix=settings.topic_prefix,
-                root_envelope=signer.roots[-1].envelope,
-            ),
-            metrics=metrics,
-            imports=imports,
-        )
-        access = Access(store.keys, clock, log)
-        listener = Listener(store, deliverer, judge)
-        retention = Retention(
-            store.finished_commands,
-            clock,
-            log,
-            keep_s=settings.retention.commands_days * DAY_S,
-            keep_superseded_s=settings.retention.superseded_days * DAY_S,
-        )
-        results = Results(topics, log)
-        intake = Intake(topics, store.commands, partial(gateway.decide, way="mqtt"), results, clock, log)
-        store.commits.on_step(intake.tell)
-        lenders = LendersLink(address, topics, random=Random(), log=log)  # noqa: S311 - jitter
-        parts = Parts(
-            store=store,
-            deliverer=deliverer,
-            listener=listener,
-            link=link,
-            lenders=lenders,
-            intake=intake,
-            intake_refuses=REFUSALS,
-            results=results,
-            key_conflicts=key_conflicts,
-        )
-        metrics.watch(parts, version("paylatch"))
-
-        scheduler = Scheduler(store, store.schedule, reconsider, log)
-        phones = PhonesSession(store.canaries, deliverer, listener, signer.roots)
+        core = await _core(settings, store, signer, policies, log)
+        await _refuse_what_cannot_run(core, development=settings.development)
+        await sign_all_again(store, store.signed, signer, core.reconsider.queue, log)
+        outside = _interfaces(settings, core, spool, await _broker_address(settings.broker, store))
+        _watch(core, outside)
         if settings.development:
             log.warning(
                 "development_mode", policy=policies.default.name, note="for this machine alone, never for real phones"
             )
         _spare_what_stays()
         with listening_socket(settings.http) as listening:
-            server = _HttpServer(_http_config(gateway, access, settings.http))
-            await _run_until_told_to_stop(
-                server,
-                listening,
-                mqtt=link.run(phones.run),
-                credentials=credentials.run(),
-                retention=retention.run(),
-                lenders=lenders.run(intake.receive, results.session),
-                intake=intake.run(),
-                schedule=scheduler.run(),
-                access=access.run(),
-                imports=imports.run(),
-            )
-        await access.write_uses()
+            server = _HttpServer(_http_config(outside.gateway, outside.access, settings.http))
+            await _run_until_told_to_stop(server, listening, **_services(settings, core, outside))
+        await outside.access.write_uses()
         log.info("stopped")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Core:
+    """What decides, delivers and hears, on one database."""
+
+    store: SqlStore
+    signer: FileSigner
+    reconsider: Reconsider
+    deliverer: Deliverer
+    listener: Listener
+    metrics: Metrics
+    topics: Topics
+    clock: Clock
+    log: Log
+
+
+async def _core(settings: Settings, store: SqlStore, signer: FileSigner, policies: Policies, log: Log) -> _Core:
+    """Make the core, and have the store tell it of what is committed from now on."""
+    topics, clock = Topics(settings.topic_prefix), SystemClock()
+    queue = Queue(signer, SigningClock(clock), clock)
+    judge = Judge(queue, clock, log)
+    deliverer = Deliverer(
+        store=store,
+        states=store.outgoing,
+        canaries=store.canaries,
+        outbox=Outbox(window=settings.broker.window, lane_limit=LANE_LIMIT),
+        topics=topics,
+        judge=judge,
+        clock=clock,
+        log=log,
+        new_token=lambda: secrets.token_hex(16),
+        numbers=PublishNumbers(await store.canaries.newest_publish_number()),
+    )
+    metrics = Metrics(clock)
+    store.commits.on_committed(deliverer.offer)
+    store.commits.on_commit(metrics.meters.committed)
+    store.commits.on_doubt(deliverer.look_again)
+    store.on_asked(metrics.meters.asked)
+    return _Core(
+        store=store,
+        signer=signer,
+        reconsider=Reconsider(policies, queue, clock),
+        deliverer=deliverer,
+        listener=Listener(store, deliverer, judge),
+        metrics=metrics,
+        topics=topics,
+        clock=clock,
+        log=log,
+    )
+
+
+async def _refuse_what_cannot_run(core: _Core, *, development: bool) -> None:
+    """Hold the keys and the stored policies against what the database says of phones.
+
+    Raises:
+        KeyFileError, DelegationBehindError, PolicyError, StoreUnavailableError: it cannot start.
+    """
+    store, signer = core.store, core.signer
+    signer.load_at_start_only(await store.lenders.with_phones())
+    await refuse_unusable_policies(store.lenders, read_policy, development=development)
+    await refuse_older_delegations(store.signed, signer)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Interfaces:
+    """What the core is reached by, and reaches others by."""
+
+    link: Link
+    credentials: PasswordFile
+    imports: ImportWorker
+    gateway: Gateway
+    access: Access
+    lenders: LendersLink
+    intake: Intake
+    results: Results
+
+
+def _interfaces(settings: Settings, core: _Core, spool: DirectorySpool, address: BrokerAddress) -> _Interfaces:
+    """Make the interfaces, and have the store tell lenders of what becomes of their decisions."""
+    store, topics, log = core.store, core.topics, core.log
+    link = Link(address, topics, random=Random(), log=log)  # noqa: S311 - jitter
+    credentials = PasswordFile(settings.broker.phones_passwords, settings.broker.pid_file, store.credentials, log)
+    imports = import_worker(
+        store=store,
+        imports=store.imports,
+        spool=spool,
+        reconsider=core.reconsider,
+        meters=core.metrics.meters,
+        log=log,
+        keep_s=settings.imports.results_days * DAY_S,
+    )
+    gateway = _gateway(settings, core, link, credentials, imports)
+    results = Results(topics, log)
+    intake = Intake(topics, store.commands, partial(gateway.decide, way="mqtt"), results, core.clock, log)
+    store.commits.on_step(intake.tell)
+    return _Interfaces(
+        link=link,
+        credentials=credentials,
+        imports=imports,
+        gateway=gateway,
+        access=Access(store.keys, core.clock, log),
+        lenders=LendersLink(address, topics, random=Random(), log=log),  # noqa: S311 - jitter
+        intake=intake,
+        results=results,
+    )
+
+
+def _gateway(settings: Settings, core: _Core, link: Link, credentials: PasswordFile, imports: ImportWorker) -> Gateway:
+    store = core.store
+    return Gateway(
+        store=store,
+        phones=store.phones,
+        commands=store.commands,
+        decisions=store.decisions,
+        lenders=store.lenders,
+        keys=store.keys,
+        ping=store.ping,
+        reconsider=core.reconsider,
+        key_conflicts=KeyConflicts(core.log),
+        policies=PolicyDesk(
+            store=store,
+            versions=store.policies,
+            lenders=store.lenders,
+            phones=store.phones,
+            reconsider=core.reconsider,
+            signer=core.signer,
+            root=core.signer.root,
+            default_document=profile_document(settings.policy),
+            development=settings.development,
+        ),
+        clock=core.clock,
+        credentials=credentials,
+        link=link,
+        broker=PhonesBroker(
+            host=settings.broker.phones_host,
+            port=settings.broker.phones_port,
+            tls=settings.broker.phones_tls,
+            ca=phones_ca(settings.broker),
+            topic_prefix=settings.topic_prefix,
+            root_envelope=core.signer.roots[-1].envelope,
+        ),
+        metrics=core.metrics,
+        imports=imports,
+    )
+
+
+def _watch(core: _Core, outside: _Interfaces) -> None:
+    """Have the metrics tell how all parts are doing."""
+    parts = Parts(
+        store=core.store,
+        deliverer=core.deliverer,
+        listener=core.listener,
+        link=outside.link,
+        lenders=outside.lenders,
+        intake=outside.intake,
+        intake_refuses=REFUSALS,
+        results=outside.results,
+        key_conflicts=outside.gateway.key_conflicts,
+    )
+    core.metrics.watch(parts, version("paylatch"))
+
+
+def _services(settings: Settings, core: _Core, outside: _Interfaces) -> dict[str, Coroutine[None, None, None]]:
+    """Return what runs beside the HTTP server, by the names of its tasks."""
+    store = core.store
+    retention = Retention(
+        store.finished_commands,
+        core.clock,
+        core.log,
+        keep_s=settings.retention.commands_days * DAY_S,
+        keep_superseded_s=settings.retention.superseded_days * DAY_S,
+    )
+    phones = PhonesSession(store.canaries, core.deliverer, core.listener, core.signer.roots)
+    return {
+        "mqtt": outside.link.run(phones.run),
+        "credentials": outside.credentials.run(),
+        "retention": retention.run(),
+        "lenders": outside.lenders.run(outside.intake.receive, outside.results.session),
+        "intake": outside.intake.run(),
+        "schedule": Scheduler(store, store.schedule, core.reconsider, core.log).run(),
+        "access": outside.access.run(),
+        "imports": outside.imports.run(),
+    }
 
 
 def _spare_what_stays() -> None:

@@ -160,6 +160,8 @@ class _Rig:
         for phone in phones:
             phone.power_on()
             phone.opened(_Wire(phone.imei, self.deliverer.topics, self.said))
+            # Its first hello would wait for a state, which is not retained yet, or an alarm, which nobody sets here.
+            phone.press_check()
         async with (
             beside(self.deliverer.session(self.tap, _ALL)),
             beside(self.listener.session(self.tap, self.incoming)),

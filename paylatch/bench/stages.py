@@ -11,8 +11,7 @@ import asyncio
 import secrets
 import statistics
 from collections import Counter
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from itertools import islice
@@ -199,12 +198,6 @@ class _Rig:
         with self.watch.process(HEAR):
             self._say()
             await self.seen.until(Status.SUCCEEDED, proven)
-
-    @asynccontextmanager
-    async def _connected(self) -> AsyncIterator[None]:
-        listening = self.listener.session(self.tap, self.incoming)
-        async with beside(self.deliverer.session(self.tap, _ALL)), beside(listening):
-            yield
 
     def _arrive(self, topic: PhoneTopic, phones: Iterable[SimulatedPhone]) -> None:
         """Hand phones what they were sent last."""

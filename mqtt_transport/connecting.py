@@ -4,7 +4,7 @@ import asyncio
 import ssl
 from functools import partial
 
-from mqtt_transport.connection import Connection, Receiver
+from mqtt_transport.connection import READ_AT_ONCE, Connection, Receiver
 from mqtt_transport.errors import ConnectionEndedError
 from mqtt_transport.keep_alive import Wheel
 from mqtt_transport.options import Login
@@ -14,7 +14,7 @@ CONNECT_TIMEOUT_S = 10.0
 
 
 class Connector:
-    """Makes connections to one server. They share their timers.
+    """Makes connections to one server. They share their timers and what they read into, so one event loop has them.
 
     Args:
         host: a name or an address.
@@ -27,6 +27,8 @@ class Connector:
         self._port = port
         self._tls = tls
         self._wheels: dict[float, Wheel] = {}
+        # One for all: whatever each of ten thousand phones keeps for its reads, a fleet has ten thousand times.
+        self._buffer = memoryview(bytearray(READ_AT_ONCE))
 
     async def connect(self, login: Login, receiver: Receiver) -> Connection:
         """Connect, and return when the server has accepted.
@@ -35,7 +37,7 @@ class Connector:
             ConnectRefusedError: it has refused.
             ConnectionEndedError: it cannot be reached, or did not answer within `CONNECT_TIMEOUT_S`.
         """
-        make = partial(Connection, login, receiver, self._wheel)
+        make = partial(Connection, login, receiver, self._wheel, self._buffer)
         loop = asyncio.get_running_loop()
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT_S):

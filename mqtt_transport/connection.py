@@ -25,8 +25,6 @@ A flood of small messages is thousands of them in as much, and everything else t
 an HTTP request's way through it has a dozen turns.
 """
 
-_EMPTY = memoryview(b"")
-
 WheelOf = Callable[[float], Wheel]
 """Returns the wheel of a period in seconds."""
 
@@ -49,6 +47,7 @@ class Connection(asyncio.BufferedProtocol):
         login: who this is.
         receiver: what hears what comes.
         wheel_of: where the timers are.
+        buffer: what is read into; as nothing stays there, all connections of one loop may have the same.
     """
 
     __slots__ = (
@@ -65,7 +64,7 @@ class Connection(asyncio.BufferedProtocol):
         "_wheel_of",
     )
 
-    def __init__(self, login: Login, receiver: Receiver, wheel_of: WheelOf) -> None:
+    def __init__(self, login: Login, receiver: Receiver, wheel_of: WheelOf, buffer: memoryview) -> None:
         self._loop = asyncio.get_running_loop()
         self._session = Session(login, receiver.received)
         self._receiver = receiver
@@ -74,7 +73,7 @@ class Connection(asyncio.BufferedProtocol):
         self._over: asyncio.Future[None] | None = None
         self._transport: asyncio.Transport | None = None
         self._reason: ConnectionEndedError | None = None
-        self._buffer = _EMPTY
+        self._buffer = buffer
         self._due = False
         self._slot = 0
 
@@ -187,17 +186,16 @@ class Connection(asyncio.BufferedProtocol):
         self._flush()
 
     def get_buffer(self, sizehint: int) -> memoryview:
-        """Return where to put what the server has sent: anew each time, as thousands of connections read seldom.
+        """Return where to put what the server has sent.
 
         A view, as asyncio's TLS goes on with a slice when a record has not filled it: a `bytearray`'s is a copy.
         """
         del sizehint
-        self._buffer = memoryview(bytearray(READ_AT_ONCE))
         return self._buffer
 
     def buffer_updated(self, nbytes: int) -> None:
         """Take what the server has sent, and send what came of it, at once."""
-        data, self._buffer = bytes(self._buffer[:nbytes]), _EMPTY
+        data = bytes(self._buffer[:nbytes])
         self._due = True
         try:
             self._session.receive(data)

@@ -10,13 +10,18 @@ from pathlib import Path
 from device_sim.fleet.shards import ShardedControl
 from device_sim.identities import FleetLine, read_fleet, write_fleet
 from paylatch.bench.gauges import rss_bytes
-from paylatch.bench.options import BenchError
-from paylatch.local.phones import BrokerAddress, Knocking, RunningPhones, phones_running
+from paylatch.local.phones import (
+    BrokerAddress,
+    Knocking,
+    RunningPhones,
+    confirm_all,
+    connect_all,
+    patience_for,
+    phones_running,
+)
 
 CONNECTS_PER_S = 4000
 """Attempts a second of each process: more than it can make."""
-_CONNECT_S = 30.0
-_CONNECT_S_PER_PHONE = 0.02
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,20 +54,17 @@ async def fleet_of(file: Path, shards: int, directory: Path, port: int) -> Async
         port: the broker's listener for phones.
 
     Raises:
-        BenchError, LocalRunError: a process did not start, or phones did not connect.
+        LocalRunError: a process did not start, or phones did not connect.
     """
     count, nobody = len(read_fleet(file)), directory / "nobody.jsonl"
     write_fleet(nobody, [])
     async with _running(nobody, 1, directory / "nobody", port) as none:
         empty = sum(rss_bytes(process.pid) for process in none.processes)
     async with _running(file, shards, directory / "phones", port) as phones:
-        control = phones.control
-        patience = _CONNECT_S + count * _CONNECT_S_PER_PHONE
-        if absent := await control.await_connected(patience):
-            raise BenchError(f"{len(absent)} phones did not connect within {patience:g} s, {absent[0]} the first")
+        control, patience = phones.control, patience_for(count)
+        await connect_all(control, patience)
         took = time.monotonic() - phones.began_s
-        if absent := await control.await_settled(patience):
-            raise BenchError(f"{len(absent)} phones were not confirmed within {patience:g} s, {absent[0]} the first")
+        await confirm_all(control, patience)
         yield Fleet(
             control=control,
             pids=[process.pid for process in phones.processes],

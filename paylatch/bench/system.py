@@ -68,7 +68,7 @@ async def system_of(site: Site, broker: MosquittoProcess, shards: int, steps: St
         steps: show what happens.
 
     Raises:
-        BenchError, LocalRunError: something did not start, or phones did not connect.
+        LocalRunError: something did not start, or phones did not connect.
     """
     async with AsyncExitStack() as stack:
         steps.step("starting the bridge")

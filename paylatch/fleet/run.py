@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from random import Random
 from typing import Any, NoReturn
 
-from device_sim.fleet.control_client import FleetControl
 from device_sim.fleet.control_messages import CountersDump
 from lock_protocol.imei import Imei
 from paylatch.client import Bridge
@@ -25,18 +24,14 @@ from paylatch.fleet.scenario import Replay, Scenario, Step
 from paylatch.fleet.sources import Source, source
 from paylatch.fleet.tally import Sample, Tally
 from paylatch.fleet.view import Moment, View
-from paylatch.local.errors import LocalRunError
 from paylatch.local.files import directory_of
-from paylatch.local.phones import Knocking, RunningPhones, phones_running
+from paylatch.local.phones import Knocking, RunningPhones, confirm_all, connect_all, patience_for, phones_running
 from paylatch.local.processes import watched
 
 _FOLLOW_S = 0.1
 _SAMPLE_S = 0.5
 _RATE_OVER = 4
 """Samples over which a present rate is told."""
-# A fleet that connects needs some 6 ms a phone, and may have to share the machine.
-_CONNECTS_IN_S = 60.0
-_PHONE_CONNECTS_IN_S = 0.03
 
 
 async def run(options: Options, view: View) -> Result:
@@ -75,11 +70,10 @@ async def run(options: Options, view: View) -> Result:
 async def _assembled(scenario: Scenario, there: Source, phones: RunningPhones, tally: Tally, view: View) -> Cast:
     """Wait until all phones are connected and confirmed, and return all who take part."""
     view.step(f"connecting {scenario.phones} phones in {len(phones.processes)} processes")
-    patience = _CONNECTS_IN_S + scenario.phones * _PHONE_CONNECTS_IN_S
+    patience = patience_for(scenario.phones)
     await connect_all(phones.control, patience)
     tally.first_connected_s = time.monotonic() - phones.began_s
-    if lacking := await phones.control.await_settled(patience):
-        raise LocalRunError(f"{len(lacking)} phones were not confirmed within {patience:g} s, {lacking[0]} the first")
+    await confirm_all(phones.control, patience)
     await phones.control.news()
     imeis = [phone.imei for phone in await phones.control.dump()]
     book = await book_of(there.bridge, imeis)
@@ -105,18 +99,6 @@ async def book_of(bridge: Bridge, imeis: Sequence[Imei]) -> Book:
     if others := len(imeis) - len(book.imeis):
         raise FleetUsageError(f"{others} of {len(imeis)} phones are not this lender's; use the key that enrolled them")
     return book
-
-
-async def connect_all(fleet: FleetControl, patience_s: float) -> None:
-    """Wait until all phones are connected.
-
-    Raises:
-        LocalRunError: some were not in time; the message says why the first of them was not.
-    """
-    if lacking := await fleet.await_connected(patience_s):
-        (first,) = await fleet.dump(lacking[:1])
-        told = f"{len(lacking)} phones were not connected within {patience_s:g} s, {first.imei} the first"
-        raise LocalRunError(f"{told}: {first.why_not or 'no attempt has ended yet'}")
 
 
 def _sayer(tally: Tally, view: View) -> Any:

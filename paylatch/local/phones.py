@@ -8,14 +8,19 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from device_sim.fleet.control_client import FleetControl
 from device_sim.fleet.process import allow_files
 from device_sim.fleet.shards import ShardedControl, shards_for, split
 from device_sim.identities import ToldBroker, read_fleet, split_fleet
 from lock_protocol.topics import DEFAULT_PREFIX
+from paylatch.local.errors import LocalRunError
 from paylatch.local.ports import LOOPBACK
 from paylatch.local.processes import ChildProcess, running
 
 _ALL_FILES = 1_048_576
+# A fleet that connects needs some 6 ms a phone, and may have to share the machine.
+_STARTS_IN_S = 60.0
+_PHONE_CONNECTS_IN_S = 0.03
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +70,33 @@ class RunningPhones:
     processes: Sequence[ChildProcess]
     began_s: float
     """When the first of them was started, by `time.monotonic`: no phone has tried to connect before."""
+
+
+def patience_for(phones: int) -> float:
+    """Return how long so many phones may take until they are connected, and again until they are confirmed, seconds."""
+    return _STARTS_IN_S + phones * _PHONE_CONNECTS_IN_S
+
+
+async def connect_all(fleet: FleetControl, patience_s: float) -> None:
+    """Wait until all phones are connected.
+
+    Raises:
+        LocalRunError: some were not in time; the message says why the first of them was not.
+    """
+    if lacking := await fleet.await_connected(patience_s):
+        (first,) = await fleet.dump(lacking[:1])
+        told = f"{len(lacking)} phones were not connected within {patience_s:g} s, {first.imei} the first"
+        raise LocalRunError(f"{told}: {first.why_not or 'no attempt has ended yet'}")
+
+
+async def confirm_all(fleet: FleetControl, patience_s: float) -> None:
+    """Wait until each phone's own hello has been answered, on a connection that it may still have to make.
+
+    Raises:
+        LocalRunError: some had no answer in time.
+    """
+    if lacking := await fleet.await_settled(patience_s):
+        raise LocalRunError(f"{len(lacking)} phones were not confirmed within {patience_s:g} s, {lacking[0]} the first")
 
 
 @asynccontextmanager

@@ -13,18 +13,13 @@ from paylatch.client import Bridge
 from paylatch.facts import Borrower
 from paylatch.local.broker_config import BRIDGE
 from paylatch.local.broker_process import MosquittoProcess
-from paylatch.local.errors import LocalRunError
 from paylatch.local.files import Files
 from paylatch.local.lender import enrol_fleet
-from paylatch.local.phones import BrokerAddress, Knocking, RunningPhones, phones_running
+from paylatch.local.phones import BrokerAddress, Knocking, RunningPhones, confirm_all, patience_for, phones_running
 from paylatch.local.ports import LOOPBACK
 from paylatch.local.processes import ChildProcess
 from paylatch.local.site import AUDITOR, LENDER, ServiceAccess, Site, bridge_running, broker_running, new_site
 from paylatch.steps import Announcer
-
-# A fleet that connects needs some 6 ms a phone, and may have to share the machine.
-_FLEET_STARTS_IN_S = 60.0
-_PHONE_CONNECTS_IN_S = 0.03
 
 # After the broker's death a phone tries again after a random part of this at most; the default is for fleets that
 # nobody watches.
@@ -94,8 +89,5 @@ async def _phones(stack: AsyncExitStack, site: Site, topics: Topics, count: int)
     files, broker = site.files, BrokerAddress(host=LOOPBACK, port=site.ports.phones, prefix=topics.prefix)
     knocking = Knocking(backoff_cap_s=_RECONNECT_BACKOFF_S)
     phones = await stack.enter_async_context(phones_running(files.fleet_phones, files.directory, broker, knocking))
-    patience = _FLEET_STARTS_IN_S + count * _PHONE_CONNECTS_IN_S
-    silent = await phones.control.await_settled(patience)
-    if silent:
-        raise LocalRunError(f"{len(silent)} phones were not confirmed within {patience:g} s, {silent[0]} the first")
+    await confirm_all(phones.control, patience_for(count))
     return phones

@@ -1,7 +1,6 @@
 """A fleet in several processes, directed as one; and one that connects by TLS."""
 
 import asyncio
-import shutil
 import subprocess
 import sys
 import time
@@ -16,15 +15,12 @@ from device_sim.fleet.journal import DOWN, UP
 from device_sim.fleet.shards import ShardedControl
 from device_sim.identities import FleetLine, new_device_seed, simulated_imei, split_fleet, write_fleet
 from lock_protocol.levels import Level
-from paylatch.fleet.run import connect_all
-from paylatch.local.broker_process import MosquittoProcess
 from paylatch.local.errors import LocalRunError
-from paylatch.local.phones import BrokerAddress, Knocking, RunningPhones, phones_running
-from paylatch.local.ports import LOOPBACK, free_ports
-from tests.broker import tls_rig
+from paylatch.local.phones import BrokerAddress, Knocking, RunningPhones, connect_all, phones_running
 from tests.broker.fleet_rig import TOPICS, StandIn, stand_in
+from tests.broker.tls_rig import TlsBroker, tls_broker
 from tests.certificates import DAY
-from tests.conftest import RealBroker, new_broker
+from tests.conftest import RealBroker
 from tests.loopback.lender import Lender
 
 IMEIS = [simulated_imei(number) for number in range(9)]
@@ -129,73 +125,46 @@ def test_more_phones_than_files_are_refused_at_once(own_broker: RealBroker, tmp_
 # --- TLS ---
 
 
-@dataclass
-class TlsBroker:
-    broker: RealBroker
-    port: int
-    cafile: Path
-
-
 @pytest.fixture
-def tls_broker(tmp_path: Path) -> Iterator[TlsBroker]:
-    """A broker with a third listener, for phones by TLS, whose certificate is its own authority's."""
-    if shutil.which("openssl") is None:
-        pytest.skip("openssl is not installed: nothing here can make a certificate")
-    broker, (port,) = new_broker(tmp_path / "broker"), free_ports(1)
-    directory = broker.process.files.directory
-    subprocess.run(
-        [
-            *("openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=test"),
-            *("-addext", f"subjectAltName=IP:{LOOPBACK}", "-keyout", "tls.key", "-out", "tls.crt"),
-        ],
-        cwd=directory,
-        check=True,
-        capture_output=True,
-    )
-    for name in ("tls.key", "tls.crt"):
-        (directory / name).chmod(0o644)
-    conf = broker.process.files.conf
-    listener = (
-        f"listener {port} {LOOPBACK}\nuse_username_as_clientid true\nallow_anonymous false\n"
-        "password_file ./phones.passwd\nacl_file ./phones.acl\ncertfile ./tls.crt\nkeyfile ./tls.key\n"
-    )
-    before, first, after = conf.read_text().partition("\nlistener ")
-    # Before the others: the broker is known to be up when the last of those listens.
-    conf.write_text(f"{before}\n{listener}{first}{after}")
-    with MosquittoProcess(directory, broker.phones_port, broker.services_port) as process:
-        yield TlsBroker(RealBroker(process, broker.services), port, directory / "tls.crt")
+def secured(tmp_path: Path) -> Iterator[TlsBroker]:
+    """A broker whose phones come by TLS."""
+    with tls_broker(tmp_path / "secured", services_too=False) as running:
+        yield running
 
 
-async def test_phones_connect_by_tls(tls_broker: TlsBroker, tmp_path: Path) -> None:
+def by_tls(secured: TlsBroker, *, cafile: Path | None) -> BrokerAddress:
+    return BrokerAddress(port=secured.broker.phones_port, prefix=TOPICS.prefix, tls=True, cafile=cafile)
+
+
+async def test_phones_connect_by_tls(secured: TlsBroker, tmp_path: Path) -> None:
     lender = Lender()
-    file = write_phones(tmp_path / "all.jsonl", tls_broker.broker, lender)
-    address = BrokerAddress(port=tls_broker.port, prefix=TOPICS.prefix, tls=True, cafile=tls_broker.cafile)
+    file = write_phones(tmp_path / "all.jsonl", secured.broker, lender)
+    address = by_tls(secured, cafile=secured.authority.cafile)
     async with (
-        stand_in(tls_broker.broker, lender) as bridge,
+        stand_in(secured.broker, lender) as bridge,
         phones_running(file, tmp_path, address, Knocking()) as phones,
     ):
         await bridge.order(IMEIS, Level.LOCKED)
         assert await phones.control.await_levels(dict.fromkeys(IMEIS, Level.LOCKED), PATIENCE_S) == []
 
 
-async def test_a_certificate_of_nobody_known_is_refused(tls_broker: TlsBroker, tmp_path: Path) -> None:
-    file = write_phones(tmp_path / "all.jsonl", tls_broker.broker, Lender())
-    address = BrokerAddress(port=tls_broker.port, prefix=TOPICS.prefix, tls=True)
-    async with phones_running(file, tmp_path, address, Knocking()) as phones:
+async def test_a_certificate_of_nobody_known_is_refused(secured: TlsBroker, tmp_path: Path) -> None:
+    file = write_phones(tmp_path / "all.jsonl", secured.broker, Lender())
+    async with phones_running(file, tmp_path, by_tls(secured, cafile=None), Knocking()) as phones:
         with pytest.raises(LocalRunError, match=f"{IMEIS[0]} the first: .* certificate is signed by an unknown CA"):
             await connect_all(phones.control, 2)
 
 
-async def test_an_expired_certificate_is_what_a_fleet_says_it_could_not_connect_for(tmp_path: Path) -> None:
-    with tls_rig.tls_broker(tmp_path / "secured") as secured:
-        file = write_phones(tmp_path / "all.jsonl", secured.broker, Lender())
-        secured.authority.issue(secured.certfile, begins=-2 * DAY, ends=-DAY)
-        secured.broker.reload()
-        cafile = secured.authority.cafile
-        address = BrokerAddress(port=secured.broker.phones_port, prefix=TOPICS.prefix, tls=True, cafile=cafile)
-        async with phones_running(file, tmp_path, address, Knocking()) as phones:
-            with pytest.raises(LocalRunError, match=f"{IMEIS[0]} the first: .* certificate has expired"):
-                await connect_all(phones.control, 2)
+async def test_an_expired_certificate_is_what_a_fleet_says_it_could_not_connect_for(
+    secured: TlsBroker, tmp_path: Path
+) -> None:
+    file = write_phones(tmp_path / "all.jsonl", secured.broker, Lender())
+    secured.authority.issue(secured.certfile, begins=-2 * DAY, ends=-DAY)
+    secured.broker.reload()
+    address = by_tls(secured, cafile=secured.authority.cafile)
+    async with phones_running(file, tmp_path, address, Knocking()) as phones:
+        with pytest.raises(LocalRunError, match=f"{IMEIS[0]} the first: .* certificate has expired"):
+            await connect_all(phones.control, 2)
 
 
 async def test_time_runs_from_before_any_phone_could_connect(own_broker: RealBroker, tmp_path: Path) -> None:

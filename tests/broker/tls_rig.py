@@ -31,14 +31,18 @@ class TlsBroker:
 
 
 @contextmanager
-def tls_broker(directory: Path) -> Iterator[TlsBroker]:
-    """Run a broker with its commented TLS lines in force on both listeners, and nothing else changed but paths."""
+def tls_broker(directory: Path, *, services_too: bool = True) -> Iterator[TlsBroker]:
+    """Run a broker with its commented TLS lines in force on its listeners, and nothing else changed but paths.
+
+    Without `services_too`, on the first of them alone, which is the phones'.
+    """
     directory.mkdir()
     made = TlsBroker(new_broker(directory / "broker"), new_authority(directory / "ca"))
     made.authority.issue(made.certfile)
     conf = made.broker.process.files.conf
     text = conf.read_text(encoding="utf-8")
     lines = "".join(f"\n{option} ./{name}" for option, name in _COMMENTED.findall(text))
-    conf.write_text(_LISTENER.sub(lambda listener: listener[0] + lines, text), encoding="utf-8")
+    listeners = 0 if services_too else 1
+    conf.write_text(_LISTENER.sub(lambda listener: listener[0] + lines, text, count=listeners), encoding="utf-8")
     with made.broker.process:
         yield made

@@ -185,13 +185,18 @@ async def turns() -> None:
         await asyncio.sleep(0)
 
 
+def fill_with_locks(deliverer: Deliverer) -> None:
+    """Give it a small outbox, whose lane of locks is full."""
+    deliverer.outbox = Outbox(window=4, lane_limit=8)
+    for number in range(10, 18):
+        deliverer.offer(replace(LOCK, imei=simulated_imei(number), envelope=b"other lock"))
+
+
 async def test_what_has_waited_for_room_is_looked_at_again_before_it_goes_out() -> None:
     """A lane is full while the broker gets everything again, and the phone that would have to wait is paid for."""
     store: Any = OnePhone()
     deliverer, broker = delivering(store), SlowWithLocks()
-    deliverer.outbox = Outbox(window=4, lane_limit=8)
-    for number in range(10, 18):
-        deliverer.offer(replace(LOCK, imei=simulated_imei(number), envelope=b"other lock"))
+    fill_with_locks(deliverer)
     session = asyncio.create_task(deliverer.session(broker, None))
     await turns()
     store.is_paid = True
@@ -210,9 +215,7 @@ async def test_an_opening_is_published_again_however_many_locks_wait() -> None:
     store: Any = OnePhone()
     store.is_paid = True
     deliverer, broker = delivering(store), SlowWithLocks()
-    deliverer.outbox = Outbox(window=4, lane_limit=8)
-    for number in range(10, 18):
-        deliverer.offer(replace(LOCK, imei=simulated_imei(number), envelope=b"other lock"))
+    fill_with_locks(deliverer)
     session = asyncio.create_task(deliverer.session(broker, None))
     await turns()
     session.cancel()

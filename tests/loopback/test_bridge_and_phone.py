@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from broker_bridge.app.deliver import LOOK_ROUND
+from broker_bridge.app.deliver import LOOK_EVERYWHERE, LOOK_ROUND
 from broker_bridge.app.hear import ANSWER_STANDS_S, MAX_OF_ONE_PHONE
 from broker_bridge.app.sign import ClockSuspectError
 from broker_bridge.domain.commands import Status
@@ -546,6 +546,17 @@ def test_an_opening_that_another_bridge_has_committed_goes_out_all_the_same(worl
     world.run(LOOK_ROUND + 1)
     world.exchange()
     assert phone.shown == OPEN
+
+
+def test_a_lock_that_another_bridge_has_committed_goes_out_within_a_minute(world: World, phone: LinkedHandset) -> None:
+    """It has no connection, as in the test above, and has none for longer than any phone should wait for its lock."""
+    world.run(1)
+    other = InlineStore(f"sqlite:///{world.database}")
+    world.loop.run(other.commit(world.office.decide(overdue(90, at=1))))
+    other.close()
+    world.run(LOOK_EVERYWHERE + 1)
+    world.exchange()
+    assert phone.shown == LOCKED
 
 
 def test_a_phone_in_a_loop_does_not_make_others_wait_nor_fill_the_log(world: World, phone: LinkedHandset) -> None:

@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 from broker_bridge.app.deliver import LOOK_EVERYWHERE, LOOK_ROUND
-from broker_bridge.app.hear import ANSWER_STANDS_S, MAX_OF_ONE_PHONE
+from broker_bridge.app.hear import ANSWER_STANDS_S, LONGEST_PAUSE_S, MAX_OF_ONE_PHONE, MOST_TRIES
 from broker_bridge.app.sign import ClockSuspectError
 from broker_bridge.domain.commands import Status
 from broker_bridge.domain.lanes import Lane
 from broker_bridge.domain.phones import PhoneStatus
 from device_sim.identities import simulated_imei
+from device_sim.phone.hello import CLOSED_EVERY_S
 from lock_protocol.acceptance.floor import MAX_VERSION_JUMP
 from lock_protocol.envelope import HELLO, REPORTED, seal
 from lock_protocol.keys import SigningKey
@@ -533,6 +534,32 @@ def test_a_store_that_is_away_for_a_while_loses_no_acknowledgement(world: World,
     assert world.command(lock).status is Status.SENT
     world.exchange()
     assert phone.shown == LOCKED
+
+
+def test_what_a_phone_says_while_the_store_is_away_counts_when_it_is_back(world: World, phone: LinkedHandset) -> None:
+    """It says once that it has locked, and nothing more for a quarter of an hour."""
+    lock = world.tell(overdue(90, at=1))
+    world.store.commits.available = False
+    world.exchange()
+    assert phone.shown == LOCKED
+    world.run(60)
+    assert world.command(lock).status is Status.QUEUED
+    world.store.commits.available = True
+    world.run(LONGEST_PAUSE_S + 1)
+    assert world.command(lock).status is Status.SUCCEEDED
+
+
+def test_what_the_store_does_not_take_for_a_quarter_of_an_hour_is_dropped(world: World, phone: LinkedHandset) -> None:
+    lock = world.tell(overdue(90, at=1))
+    world.store.commits.available = False
+    world.exchange()
+    world.run(MOST_TRIES * LONGEST_PAUSE_S)
+    assert world.log.events("warning").count("message_dropped") == 1
+    world.store.commits.available = True
+    world.run(5)
+    assert world.command(lock).status is Status.SENT
+    world.pass_time(CLOSED_EVERY_S + 5)
+    assert (phone.shown, world.command(lock).status) == (LOCKED, Status.SUCCEEDED)
 
 
 def test_an_opening_that_another_bridge_has_committed_goes_out_all_the_same(world: World, phone: LinkedHandset) -> None:

@@ -297,7 +297,7 @@ def test_no_phone_fills_the_log_while_the_database_is_away(world: World, phone: 
     world.store.commits.available = False
     for _ in range(10):
         complain(world, phone)
-    assert world.log.events("warning").count("message_dropped") == 1
+    assert world.log.events("warning").count("message_delayed") == 1
 
 
 def test_no_phone_fills_the_log_while_the_broker_refuses_its_state(world: World, phone: LinkedHandset) -> None:

@@ -444,6 +444,29 @@ def test_a_phone_that_claims_a_version_nobody_gave_gets_one_above_it_and_somebod
     assert world.row(IMEI).desired.state.version == 51
 
 
+@pytest.mark.parametrize(("theirs", "decided"), [(Level.UNLOCKED, LOCKED), (Level.LOCKED, OPEN)])
+def test_a_phone_that_holds_another_state_under_the_same_version_gets_one_above_it_and_somebody_is_told(
+    world: World, phone: LinkedHandset, theirs: Level, decided: tuple[Level, Condition]
+) -> None:
+    """A key is stolen, or the database is an older one: whatever has this version, the phone refuses."""
+    if decided == OPEN:
+        world.tell(overdue(90, at=1))
+        world.exchange()
+    version = world.row(IMEI).desired.state.version + 1
+    stolen = world.office.lender.sign(world.office.lender.state(IMEI, theirs, version=version))
+    world.pass_time(1)
+    world.cut_bridge()
+    world.intrude(IMEI, stolen)
+    world.exchange()
+    world.tell(payment(at=2) if decided == OPEN else overdue(90, at=2))
+    assert world.row(IMEI).desired.state.version == version
+    world.connect_bridge()
+    world.exchange()
+    assert "version_not_ours" in world.log.events("critical")
+    assert phone.shown == decided
+    assert world.row(IMEI).desired.state.version == version + 1
+
+
 @pytest.mark.parametrize("claimed", [MAX_INTEGER, MAX_INTEGER - 1, MAX_INTEGER - MAX_VERSION_JUMP])
 def test_a_phone_that_claims_the_last_versions_leaves_enough_to_lock_and_open_it(
     world: World, phone: LinkedHandset, claimed: int

@@ -36,7 +36,6 @@ from broker_bridge.adapters.policies.profiles import profile, profile_document
 from broker_bridge.adapters.policies.reading import read_policy
 from broker_bridge.adapters.signing.keys import FileSigner
 from broker_bridge.adapters.store.store import SqlStore
-from broker_bridge.app.canary import PublishNumbers
 from broker_bridge.app.confirm import Judge
 from broker_bridge.app.deliver import Deliverer
 from broker_bridge.app.hear import Listener
@@ -103,7 +102,7 @@ async def run(settings: Settings) -> None:
     signer = FileSigner(settings.keys, development=settings.development)
     policies = Policies(profile(settings.policy), read_policy)
     async with SqlStore(settings.database) as store, _spool(settings.imports, log) as spool:
-        core = await _core(settings, store, signer, policies, log)
+        core = _core(settings, store, signer, policies, log)
         await _refuse_what_cannot_run(core, development=settings.development)
         await sign_all_again(store, store.signed, signer, core.reconsider.queue, log)
         outside = _interfaces(settings, core, spool, await _broker_address(settings.broker, store))
@@ -135,7 +134,7 @@ class _Core:
     log: Log
 
 
-async def _core(settings: Settings, store: SqlStore, signer: FileSigner, policies: Policies, log: Log) -> _Core:
+def _core(settings: Settings, store: SqlStore, signer: FileSigner, policies: Policies, log: Log) -> _Core:
     """Make the core, and have the store tell it of what is committed from now on."""
     topics, clock = Topics(settings.topic_prefix), SystemClock()
     queue = Queue(signer, SigningClock(clock), clock)
@@ -150,7 +149,6 @@ async def _core(settings: Settings, store: SqlStore, signer: FileSigner, policie
         clock=clock,
         log=log,
         new_token=lambda: secrets.token_hex(16),
-        numbers=PublishNumbers(await store.canaries.newest_publish_number()),
     )
     metrics = Metrics(clock)
     store.commits.on_committed(deliverer.offer)

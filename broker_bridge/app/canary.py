@@ -3,6 +3,9 @@
 A broker that was killed may come back with older retained states, every one of which it had acknowledged. So publishes
 are numbered, and once all up to `n` are acknowledged, a pair `(token, n)` is stored and then published, retained. What
 the broker restores is a picture of one moment: when the pair is in it, every publish up to `n` is in it as well.
+
+Several bridges may share a database and have the connection by turns. Each goes on above the highest number that the
+database knows: below the canary of another, its publishes would count as kept by a broker that has lost them.
 """
 
 from dataclasses import dataclass, field
@@ -22,6 +25,10 @@ class PublishNumbers:
         self.last += 1
         self._open[self.last] = None
         return self.last
+
+    def go_on_from(self, number: int) -> None:
+        """Give out none up to this number any more."""
+        self.last = max(self.last, number)
 
     def settle(self, number: int) -> None:
         """Note that a publish was acknowledged, or will be made again under another number."""

@@ -94,7 +94,9 @@ class Judge:
             # Only a newer delegation raises the epoch, and this bridge does not have it: a person has to look.
             self._tell_of(phone, self.log.critical, "epoch_above_ours", claimed=said.epoch, ours=epoch)
         if said.epoch == epoch and said.version > version:
-            return self._climb_above(tx, heard)
+            return self._climb_above(tx, heard, "version_above_ours")
+        if said.forks(phone.desired):
+            return self._climb_above(tx, heard, "version_not_ours")
         return heard
 
     def settle(self, tx: Transaction, phone: Phone, event: Event, detail: str = "") -> Phone:
@@ -176,12 +178,12 @@ class Judge:
     def _tell_of(self, phone: Phone, write: Callable[..., object], event: str, /, **fields: object) -> None:
         self.tell(write, event, phone.imei, imei=phone.imei, lender=phone.lender, **fields)
 
-    def _climb_above(self, tx: Transaction, phone: Phone) -> Phone:
+    def _climb_above(self, tx: Transaction, phone: Phone, event: str) -> Phone:
         """Go on above a version that this database never gave: it is older than it should be, or a key is stolen."""
         said = phone.said
         claimed = said.version if said is not None else 0
         fields = {"claimed": claimed, "ours": phone.desired.order[1]}
-        self._tell_of(phone, self.log.critical, "version_above_ours", **fields)
+        self._tell_of(phone, self.log.critical, event, **fields)
         if claimed > HIGHEST_BELIEVED:
             return phone
         warned = changed_phone(phone, seen_version=max(claimed, phone.seen_version))

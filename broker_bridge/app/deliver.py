@@ -32,6 +32,8 @@ ItemT = TypeVar("ItemT", Ack, Imei)
 SWEEP_S = 1.0
 LOOK_ROUND = 5
 """Every so many sweeps, one looks for all openings that wait, and for what else is to be published once more."""
+LOOK_EVERYWHERE = 60
+"""Every so many, one looks for all that waits, in whichever lane."""
 TIMED_OUT_S = 900
 """A command whose phone has said nothing for so long after the PUBACK is shown as timed out."""
 CANARY_S = 0.25
@@ -121,6 +123,8 @@ class Deliverer:
         # is asked what to publish again.
         while acks := self.acknowledged.due(math.inf, MARK_BATCH):
             await self._commit_acks(acks)
+        # Another bridge on the same database may have had the connection, and numbered what it published.
+        self.numbers.go_on_from(await self.canaries.newest_publish_number())
         await self._catch_up()
         try:
             async with asyncio.TaskGroup() as tasks:
@@ -263,10 +267,13 @@ class Deliverer:
 
         A lane that overflowed is filled again once it is half empty: what is asked for is all that waits, and most of a
         full lane is known. Without that, only states can be missing that were put off, to be published again; and,
-        looked for less often, openings that another bridge on the same database has committed and cannot publish.
+        looked for less often, openings that another bridge on the same database has committed and cannot publish, and
+        locks of the same kind more seldom still.
         """
         for sweep in itertools.count():
-            if sweep % LOOK_ROUND == 0:
+            if sweep % LOOK_EVERYWHERE == 0:
+                self.look_again()
+            elif sweep % LOOK_ROUND == 0:
                 self.outbox.overflowed.add(Lane.OPENING)
             for lane in Lane:
                 if lane in self.outbox.overflowed:

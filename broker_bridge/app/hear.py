@@ -7,10 +7,12 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import NamedTuple
 
 from broker_bridge.app.confirm import HearHello, HearReport, HelloAnswer, Judge, OnePhone, UnknownDeviceError
 from broker_bridge.app.deliver import Deliverer
+from broker_bridge.app.pauses import pauses
 from broker_bridge.app.ports.broker import Broker, BrokerUnavailableError, PublishRefusedError
 from broker_bridge.app.ports.store import Commits, Job, OverloadedError, StoreUnavailableError, Transaction
 from broker_bridge.app.records import outgoing
@@ -36,6 +38,13 @@ MAX_OF_ONE_PHONE = 8
 
 A phone that is in its senses never has so many, and one that is not shall not make all others wait.
 """
+
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 30.0
+"""How long what the database does not take waits until it is tried again. Longer each time: where somebody holds a
+phone's row, each try has all others wait."""
+
+MOST_TRIES = 35
+"""In a quarter of an hour; then it is dropped. A closed phone has said hello once more by then, which says the same."""
 
 ANSWERS_REMEMBERED = 50_000
 """How many answers are remembered while the bridge is behind; then they are forgotten, and repetitions answered."""
@@ -90,6 +99,9 @@ class SeeForeignState(OnePhone):
         if phone is not None and phone.desired.envelope != self.payload:
             self.judge.cover(tx, phone, size=len(self.payload))
 
+
+_NOT_NOW = (StoreUnavailableError, OverloadedError)
+"""What is no fault of a message, and passes."""
 
 _Heard = tuple[Received, Job[HelloAnswer | Reported | None]]
 
@@ -198,14 +210,30 @@ class Listener:
         return heard
 
     async def _hear(self, hearing: _Hearing, heard: Sequence[_Heard]) -> None:
-        """Commit what was heard, acknowledge it, and answer it."""
+        """Commit what was heard, acknowledge it, and answer it.
+
+        What the database does not take keeps its place: no phone says twice that it has locked.
+        """
+        for pause in islice(pauses(FIRST_PAUSE_S, LONGEST_PAUSE_S), MOST_TRIES):
+            heard = await self._try(hearing, heard)
+            if not heard:
+                return
+            await asyncio.sleep(pause)
+        self._give_up(hearing, heard)
+
+    async def _try(self, hearing: _Hearing, heard: Sequence[_Heard]) -> Sequence[_Heard]:
+        """Commit what was heard, and acknowledge and answer what is; return what the database did not take."""
         try:
             outcomes = await self.store.commit_each([job for _, job in heard])
         except OverloadedError as error:
             outcomes = [error for _ in heard]
-        hearing.judging -= len(heard)
+        delayed: list[_Heard] = []
         over = 0
         for (received, job), outcome in zip(heard, outcomes, strict=True):
+            if isinstance(outcome, _NOT_NOW):
+                self._tell(self.judge.log.warning, "message_delayed", received, type(outcome).__name__, str(outcome))
+                delayed.append((received, job))
+                continue
             received.acknowledge()
             if isinstance(outcome, HelloAnswer):
                 hearing.tasks.create_task(self._answer(hearing, received, outcome), name=f"hear.{received.topic}")
@@ -216,7 +244,18 @@ class Listener:
                 self._note(job, outcome)
             hearing.leave(received.topic)
             over += 1
+        hearing.judging -= len(heard) - len(delayed)
         hearing.places.give_back(over)
+        return delayed
+
+    def _give_up(self, hearing: _Hearing, heard: Sequence[_Heard]) -> None:
+        """Drop what the database has not taken for long."""
+        for received, _ in heard:
+            received.acknowledge()
+            self._tell(self.judge.log.warning, "message_dropped", received, "MostTries", f"after {MOST_TRIES} tries")
+            hearing.leave(received.topic)
+        hearing.judging -= len(heard)
+        hearing.places.give_back(len(heard))
 
     def _note(self, job: HearReport, report: Reported) -> None:
         """Take note of a report that has been acted on."""
@@ -274,8 +313,8 @@ class Listener:
                 self._refuse(received, error.name, detail)
             case UnknownDeviceError():
                 self._refuse(received, _UNKNOWN_DEVICE, detail)
-            case StoreUnavailableError() | OverloadedError() | PublishRefusedError():
-                # The phone repeats its hello, and an unproven state is published again: nothing has to be kept here.
+            case OverloadedError() | PublishRefusedError():
+                # Its hello has been judged, and waits for an answer only: the phone repeats it.
                 self._tell(log.warning, "message_dropped", received, name, detail)
             case _:  # a row that cannot be read, a state that must not be signed now
                 self._tell(log.critical, "message_failed", received, name, detail)

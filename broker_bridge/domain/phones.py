@@ -12,7 +12,7 @@ from lock_protocol.envelope import read_envelope
 from lock_protocol.imei import Imei
 from lock_protocol.keys import PublicKey
 from lock_protocol.levels import Condition, Level, Reason, Signals
-from lock_protocol.messages import DesiredState, Hello, LenderId, Reported, StateHash
+from lock_protocol.messages import NO_HASH, DesiredState, Hello, LenderId, Reported, StateHash
 
 from broker_bridge.domain.decisions import DecisionId
 from broker_bridge.domain.episode import Episode
@@ -92,6 +92,14 @@ class Said:
     def holds(self, desired: Desired) -> bool:
         """Return whether the phone says it holds exactly this state."""
         return (self.epoch, self.version, self.state_hash) == (*desired.order, desired.state_hash)
+
+    def forks(self, desired: Desired) -> bool:
+        """Return whether the phone says it holds another state of the same order, and so takes this one never.
+
+        After an offline code it holds none of that order yet.
+        """
+        same = (self.epoch, self.version) == desired.order
+        return same and self.state_hash not in (desired.state_hash, NO_HASH)
 
 
 @quick

@@ -22,7 +22,6 @@ from broker_bridge.adapters.mqtt.client import BrokerAddress
 from broker_bridge.adapters.mqtt.link import Link
 from broker_bridge.adapters.signing.keys import FileSigner
 from broker_bridge.adapters.store.store import SqlStore
-from broker_bridge.app.canary import PublishNumbers
 from broker_bridge.app.confirm import Judge
 from broker_bridge.app.deliver import Deliverer
 from broker_bridge.app.hear import Listener, Received
@@ -239,7 +238,6 @@ async def measure_stages(database: str, files: Files, ports: Ports, lender: Lend
             clock=clock,
             log=log,
             new_token=lambda: secrets.token_hex(16),
-            numbers=PublishNumbers(await store.canaries.newest_publish_number()),
         )
         seen, said, committed = _Seen(), list[Received](), list[Outgoing]()
         store.commits.on_commit(seen.commit)

@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
-from broker_bridge.app.deliver import LOOK_ROUND
-from broker_bridge.app.hear import ANSWER_STANDS_S, MAX_OF_ONE_PHONE
+from broker_bridge.app.deliver import LOOK_EVERYWHERE, LOOK_ROUND
+from broker_bridge.app.hear import ANSWER_STANDS_S, LONGEST_PAUSE_S, MAX_OF_ONE_PHONE, MOST_TRIES
 from broker_bridge.app.sign import ClockSuspectError
 from broker_bridge.domain.commands import Status
 from broker_bridge.domain.lanes import Lane
 from broker_bridge.domain.phones import PhoneStatus
 from device_sim.identities import simulated_imei
+from device_sim.phone.hello import CLOSED_EVERY_S
 from lock_protocol.acceptance.floor import MAX_VERSION_JUMP
 from lock_protocol.envelope import HELLO, REPORTED, seal
 from lock_protocol.keys import SigningKey
@@ -443,6 +444,29 @@ def test_a_phone_that_claims_a_version_nobody_gave_gets_one_above_it_and_somebod
     assert world.row(IMEI).desired.state.version == 51
 
 
+@pytest.mark.parametrize(("theirs", "decided"), [(Level.UNLOCKED, LOCKED), (Level.LOCKED, OPEN)])
+def test_a_phone_that_holds_another_state_under_the_same_version_gets_one_above_it_and_somebody_is_told(
+    world: World, phone: LinkedHandset, theirs: Level, decided: tuple[Level, Condition]
+) -> None:
+    """A key is stolen, or the database is an older one: whatever has this version, the phone refuses."""
+    if decided == OPEN:
+        world.tell(overdue(90, at=1))
+        world.exchange()
+    version = world.row(IMEI).desired.state.version + 1
+    stolen = world.office.lender.sign(world.office.lender.state(IMEI, theirs, version=version))
+    world.pass_time(1)
+    world.cut_bridge()
+    world.intrude(IMEI, stolen)
+    world.exchange()
+    world.tell(payment(at=2) if decided == OPEN else overdue(90, at=2))
+    assert world.row(IMEI).desired.state.version == version
+    world.connect_bridge()
+    world.exchange()
+    assert "version_not_ours" in world.log.events("critical")
+    assert phone.shown == decided
+    assert world.row(IMEI).desired.state.version == version + 1
+
+
 @pytest.mark.parametrize("claimed", [MAX_INTEGER, MAX_INTEGER - 1, MAX_INTEGER - MAX_VERSION_JUMP])
 def test_a_phone_that_claims_the_last_versions_leaves_enough_to_lock_and_open_it(
     world: World, phone: LinkedHandset, claimed: int
@@ -535,6 +559,32 @@ def test_a_store_that_is_away_for_a_while_loses_no_acknowledgement(world: World,
     assert phone.shown == LOCKED
 
 
+def test_what_a_phone_says_while_the_store_is_away_counts_when_it_is_back(world: World, phone: LinkedHandset) -> None:
+    """It says once that it has locked, and nothing more for a quarter of an hour."""
+    lock = world.tell(overdue(90, at=1))
+    world.store.commits.available = False
+    world.exchange()
+    assert phone.shown == LOCKED
+    world.run(60)
+    assert world.command(lock).status is Status.QUEUED
+    world.store.commits.available = True
+    world.run(LONGEST_PAUSE_S + 1)
+    assert world.command(lock).status is Status.SUCCEEDED
+
+
+def test_what_the_store_does_not_take_for_a_quarter_of_an_hour_is_dropped(world: World, phone: LinkedHandset) -> None:
+    lock = world.tell(overdue(90, at=1))
+    world.store.commits.available = False
+    world.exchange()
+    world.run(MOST_TRIES * LONGEST_PAUSE_S)
+    assert world.log.events("warning").count("message_dropped") == 1
+    world.store.commits.available = True
+    world.run(5)
+    assert world.command(lock).status is Status.SENT
+    world.pass_time(CLOSED_EVERY_S + 5)
+    assert (phone.shown, world.command(lock).status) == (LOCKED, Status.SUCCEEDED)
+
+
 def test_an_opening_that_another_bridge_has_committed_goes_out_all_the_same(world: World, phone: LinkedHandset) -> None:
     """It has no connection: this bridge has taken its client id."""
     world.tell(overdue(90, at=1))
@@ -546,6 +596,17 @@ def test_an_opening_that_another_bridge_has_committed_goes_out_all_the_same(worl
     world.run(LOOK_ROUND + 1)
     world.exchange()
     assert phone.shown == OPEN
+
+
+def test_a_lock_that_another_bridge_has_committed_goes_out_within_a_minute(world: World, phone: LinkedHandset) -> None:
+    """It has no connection, as in the test above, and has none for longer than any phone should wait for its lock."""
+    world.run(1)
+    other = InlineStore(f"sqlite:///{world.database}")
+    world.loop.run(other.commit(world.office.decide(overdue(90, at=1))))
+    other.close()
+    world.run(LOOK_EVERYWHERE + 1)
+    world.exchange()
+    assert phone.shown == LOCKED
 
 
 def test_a_phone_in_a_loop_does_not_make_others_wait_nor_fill_the_log(world: World, phone: LinkedHandset) -> None:

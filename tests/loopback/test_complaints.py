@@ -233,8 +233,9 @@ def test_an_opening_that_its_phone_proves_and_refuses_in_turns_is_signed_anew_ev
 
 
 def claim(world: World, phone: LinkedHandset, version: int) -> None:
-    """Have a phone say that it holds a version, in its newest state's epoch."""
-    said = replace(phone.said, sequence=next(sequences), epoch=world.row(IMEI).desired.order[0], version=version)
+    """Have a phone say that it holds a state of this version that nobody gave it, in its newest state's epoch."""
+    epoch = world.row(IMEI).desired.order[0]
+    said = replace(phone.said, sequence=next(sequences), epoch=epoch, version=version, state_hash=FOREIGN)
     world.deliver_up((IMEI, PhoneTopic.HELLO, seal(HELLO, said, [DEVICE])))
     world.run(0.1)
 
@@ -253,6 +254,19 @@ def test_a_phone_that_claims_ever_higher_versions_has_one_signed_every_five_minu
     assert world.row(IMEI).desired.order[1] == 19_001
     claim(world, phone, 20_000)
     assert world.row(IMEI).desired.order[1] == 19_001
+
+
+def test_a_phone_that_claims_another_state_of_each_version_has_one_signed_every_five_minutes(
+    world: World, phone: LinkedHandset
+) -> None:
+    world.disconnect(IMEI)
+    first = world.row(IMEI).desired.order[1]
+    for _ in range(10):
+        claim(world, phone, world.row(IMEI).desired.order[1])
+    assert world.row(IMEI).desired.order[1] == first + 1
+    world.run(CLIMB_AGAIN_S)
+    claim(world, phone, first + 1)
+    assert world.row(IMEI).desired.order[1] == first + 2
 
 
 def test_a_decision_goes_above_what_its_phone_claims_at_once(world: World, phone: LinkedHandset) -> None:
@@ -297,7 +311,7 @@ def test_no_phone_fills_the_log_while_the_database_is_away(world: World, phone: 
     world.store.commits.available = False
     for _ in range(10):
         complain(world, phone)
-    assert world.log.events("warning").count("message_dropped") == 1
+    assert world.log.events("warning").count("message_delayed") == 1
 
 
 def test_no_phone_fills_the_log_while_the_broker_refuses_its_state(world: World, phone: LinkedHandset) -> None:

@@ -19,7 +19,7 @@ from broker_bridge.adapters.store.group_commit import GroupCommit, Submission, S
 from broker_bridge.adapters.store.migrate import upgrade
 from broker_bridge.adapters.store.short import in_transaction
 from broker_bridge.adapters.store.store import SqlStore
-from broker_bridge.app.canary import PublishNumbers, decode_canary
+from broker_bridge.app.canary import decode_canary
 from broker_bridge.app.confirm import Judge
 from broker_bridge.app.decide import Decided
 from broker_bridge.app.deliver import Deliverer
@@ -231,7 +231,6 @@ class World:
             clock=self.clock,
             log=self.log,
             new_token=lambda: f"token-{next(self._names)}",
-            numbers=PublishNumbers(self.loop.run(self.store.canaries.newest_publish_number())),
         )
         self.store.commits.on_committed(self._offer)
         self.store.commits.on_doubt(self.deliverer.look_again)

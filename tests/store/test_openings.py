@@ -1,6 +1,7 @@
 """Payers never wait: not behind other lanes, not for a clock, not for what another bridge has done meanwhile."""
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -204,7 +205,7 @@ def deliverer(store: SqlStore, office: Office, log: KeptLog) -> Deliverer:
         judge=Judge(office.queue, office.clock, KeptLog()),
         clock=office.clock,
         log=log,
-        new_token=lambda: "t" * 32,
+        new_token=lambda: secrets.token_hex(16),
     )
     store.commits.on_committed(made.offer)
     return made
@@ -246,6 +247,27 @@ async def test_a_bridge_that_takes_over_publishes_no_lock_that_another_has_opene
             await second.commit(office.decide(overdue(90, at=at, imei=SECOND)))
             await broker.has(2, SECOND)
         assert {state.level for state in broker.states if state.imei == IMEI} == {Level.UNLOCKED}
+
+
+async def test_what_is_published_after_another_bridges_canary_is_lost_with_whatever_comes_after_it(
+    database: str, office: Office
+) -> None:
+    async with SqlStore(database) as store:
+        await store.lenders.add(ACME, b"k" * 32, at=1)
+        broker, delivering = Retained(), deliverer(store, office, KeptLog())
+        async with connected(delivering, broker, None):
+            await store.commit(office.enrol(IMEI))
+            await store.commit(office.enrol(SECOND))
+            await broker.has(1)
+            await broker.has(1, SECOND)
+        await store.canaries.put("of another", 40)
+        async with connected(delivering, broker, 40):
+            await store.commit(office.decide(overdue(90, at=1, imei=IMEI)))
+            await broker.has(2)
+        broker.states.clear()
+        async with connected(delivering, broker, 40):
+            await broker.has(2)
+        assert {state.imei for state in broker.states} == {IMEI}
 
 
 async def test_a_row_that_another_bridge_inserts_meanwhile_is_found_the_second_time(

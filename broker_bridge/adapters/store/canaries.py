@@ -13,7 +13,7 @@ KEPT = 1000
 
 @dataclass(frozen=True, slots=True)
 class SqlCanaries:
-    """The `Canaries` of `broker_bridge.app.ports.queries`, and the number that a bridge goes on from."""
+    """The `Canaries` of `broker_bridge.app.ports.queries`."""
 
     _read: Run
     _write: Run

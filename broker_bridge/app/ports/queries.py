@@ -133,6 +133,9 @@ class Canaries(Protocol):
     async def number_of(self, token: str) -> int | None:
         """Return the publish number of a canary that this database has stored."""
 
+    async def newest_publish_number(self) -> int:
+        """Return the highest number that any publish was acknowledged with, or that a canary was made for."""
+
 
 class SignedStates(Protocol):
     """Under which delegations states were signed."""

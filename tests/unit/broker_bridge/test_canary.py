@@ -22,6 +22,17 @@ def test_an_open_number_holds_back_all_above_it() -> None:
     assert numbers.settled == 3
 
 
+def test_numbers_go_on_above_what_another_bridge_has_given_out_and_never_back() -> None:
+    numbers = PublishNumbers()
+    before = numbers.take()
+    numbers.go_on_from(40)
+    assert (numbers.take(), numbers.settled) == (41, 0)
+    numbers.settle(before)
+    assert numbers.settled == 40
+    numbers.go_on_from(7)
+    assert numbers.take() == 42
+
+
 def test_a_number_is_settled_once() -> None:
     numbers = PublishNumbers()
     number = numbers.take()

@@ -64,6 +64,9 @@ class SlowStore:
     async def put(self, *_: object) -> None:
         return
 
+    async def newest_publish_number(self) -> int:
+        return 0
+
 
 class WillingBroker:
     """A broker that acknowledges everything at once."""

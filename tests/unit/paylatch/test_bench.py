@@ -151,7 +151,7 @@ def shown(imei: Imei, level: Level) -> PhoneDump:
         version=2,
         connected=True,
         wanted=True,
-        why_not="",
+        last_failure=None,
         confirmed=True,
         settled=True,
         last_transition_ns=1,

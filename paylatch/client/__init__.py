@@ -61,6 +61,7 @@ from paylatch.client.errors import (
     RefusedError,
     UnavailableError,
     UnexpectedAnswerError,
+    UnprovenError,
 )
 from paylatch.client.imports import Imports
 from paylatch.client.mqtt import MqttLender, connect_mqtt
@@ -114,6 +115,7 @@ __all__ = [
     "Step",
     "UnavailableError",
     "UnexpectedAnswerError",
+    "UnprovenError",
     "WouldChange",
     "connect",
     "connect_mqtt",

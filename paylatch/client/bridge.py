@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import ssl
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -234,6 +235,7 @@ async def connect(
     *,
     patience: Patience = PATIENT,
     timeout_s: float = TIMEOUT_S,
+    tls: ssl.SSLContext | None = None,
     transport: httpx.AsyncBaseTransport | None = None,
 ) -> AsyncIterator[Bridge]:
     """Give the bridge at this address to the holder of this key.
@@ -243,12 +245,16 @@ async def connect(
         api_key: `pl_…`; read it from a file or a secret store.
         patience: how long what is safe to repeat is tried again.
         timeout_s: how long one try may take.
-        transport: other connections than httpx's own.
+        tls: like `ssl.create_default_context(cafile=…)`; None where the bridge's certificate is of a public CA, or of
+            one that the system knows.
+        transport: other connections than httpx's own, with what they know of TLS.
 
     Raises:
         ValueError: no such address or key can be.
     """
-    async with connected(url, api_key, patience=patience, timeout_s=timeout_s, transport=transport) as requests:
+    async with connected(
+        url, api_key, patience=patience, timeout_s=timeout_s, tls=tls, transport=transport
+    ) as requests:
         yield Bridge(requests)
 
 

@@ -143,7 +143,7 @@ async def _own(options: Options, files: Files, view: Announcer) -> AsyncIterator
 @asynccontextmanager
 async def _there(options: Options, access: BridgeAccess, files: Files, view: Announcer) -> AsyncIterator[Source]:
     phones = options.scenario.phones
-    async with connected(access.url, access.api_key) as bridge:
+    async with connected(access.url, access.api_key, access.tls) as bridge:
         if options.fleet_file is None:
             with create_fleet(files.fleet_phones) as new:
                 told: ToldBroker | None = await enrol(bridge, phones, options.first, new, view)

@@ -149,10 +149,11 @@ def test_phones_that_are_enrolled_already_are_not_taken_over(bridge: list[str]) 
         (("payday", "--local", "--host", "broker"), "phones of its own: it goes without --host"),
         (("payday", "--local", "--first", "0", "--key-file", "k"), "it goes without --first, --key-file"),
         (("payday", "--local", "--url", "http://bridge"), "it goes without --url"),
+        (("payday", "--local", "--cafile", "ca.pem"), "it goes without --cafile"),
         (("payday", "--fleet", "fleet.jsonl", "--first", "3"), "--first numbers phones that are newly enrolled"),
         (("payday", "--port", "65536"), "Invalid value for '--port'"),
-        (("payday", "--cafile", "/nowhere/ca.pem"), "'/nowhere/ca.pem' does not exist"),
-        (("payday", "--cafile", __file__, "--no-tls"), "it goes without --no-tls"),
+        (("payday", "--phones-cafile", "/nowhere/ca.pem"), "'/nowhere/ca.pem' does not exist"),
+        (("payday", "--phones-cafile", __file__, "--no-tls"), "it goes without --no-tls"),
         (
             ("payday", "--local", "--json", "/nowhere/run", "--csv", "/nowhere/../nowhere/run"),
             "/nowhere/run cannot be two files",

@@ -227,3 +227,10 @@ def test_numbers_are_written_as_people_read_them() -> None:
         "12,346",
     ]
     assert [told_ms(one) for one in (3.21, 9_999, 22_904.8)] == ["3.21 ms", "9,999 ms", "22.9 s"]
+
+
+def test_steps_that_begin_together_share_a_number() -> None:
+    counted = Series("counted", [(0.0, 1.0), (10.0, 2.0)])
+    svg = ET.fromstring(line_chart("t", "u", [counted], [0.0, 0.0, 0.1, 5.0, 10.0]).partition("<p class")[0])  # noqa: S314 - made here
+    assert [one.text for one in svg.iter("text") if one.get("class") == "mark"] == ["1-3", "4", "5"]
+    assert len([one for one in svg.iter("line") if one.get("class") == "mark"]) == 5

@@ -12,7 +12,6 @@ from paylatch.bench.audit import Audit, audit
 from paylatch.bench.ceiling import Ceiling
 from paylatch.bench.gauges import require_proc
 from paylatch.bench.lender import Lender
-from paylatch.bench.limits import raise_open_files
 from paylatch.bench.machine import machine
 from paylatch.bench.options import Options
 from paylatch.bench.phones import write_spread
@@ -26,6 +25,7 @@ from paylatch.latency import Latency
 from paylatch.local.database import database_of
 from paylatch.local.enrolment import enrol_in
 from paylatch.local.files import Files, directory_of
+from paylatch.local.open_files import require_files
 from paylatch.local.processes import output_of
 from paylatch.local.site import LENDER, Site, broker_running, new_site
 from paylatch.steps import Steps
@@ -64,7 +64,7 @@ async def run(options: Options, steps: Steps) -> Result:
     """
     started = time.monotonic()
     require_proc()
-    raise_open_files(options.phones)
+    require_files(options.phones)
     imeis = [simulated_imei(number) for number in range(options.phones)]
     async with (
         directory_of(options.keep) as files,

@@ -18,7 +18,8 @@ _LABEL = 34
 _BAR = 26
 _NAMES = 250
 _MARKED = (50, 95, 99)
-_CHARACTER = 7.2
+_CHARACTER = 8.0
+"""What a character of a label is wide, on average, in the widest of the style sheet's fonts."""
 _GAP = 10
 
 

@@ -214,6 +214,7 @@ def test_ticks_are_round_numbers_within_the_axis() -> None:
     assert from_zero([87.0], 0, 100).ticks(4) == [0, 25, 50, 75, 100]
     assert Axis(0, 53.8, 0, 100).ticks(10) == [0, 10, 20, 30, 40, 50]
     assert Axis(3.0, 700.0, 0, 100, log=True).ticks(0) == pytest.approx([5, 10, 20, 50, 100, 200, 500])
+    assert Axis(320.0, 750.0, 0, 100, log=True).ticks(0) == [400, 500, 600, 700]
     assert (decades([3.0, 700.0], 0, 1).low, decades([3.0, 700.0], 0, 1).high) == (1.0, 1000.0)
 
 

@@ -34,7 +34,8 @@ from paylatch.client.answers import (
     WouldChange,
     to_json,
 )
-from paylatch.client.bridge import Bridge, Outcome, connect
+from paylatch.client.bridge import Bridge, Outcome
+from paylatch.client.connecting import connect
 from paylatch.client.decisions import (
     Decision,
     DecisionLike,

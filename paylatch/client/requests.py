@@ -1,8 +1,6 @@
 """Single requests to the bridge, and what their answers mean."""
 
-import ssl
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -18,13 +16,9 @@ from paylatch.client.errors import (
     problem_in,
 )
 from paylatch.client.patience import PATIENT, Patience
-from paylatch.client.tls import fault_of_certificate, proof_of_bridge
+from paylatch.client.tls import fault_of_certificate
 
 T = TypeVar("T")
-
-TIMEOUT_S = 10.0
-CONNECTIONS = 128
-_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,43 +86,6 @@ def refusal(response: httpx.Response) -> PaylatchError:
             return UnavailableError(f"{response.url}: answered {response.status_code}", None, _retry_after_s(response))
         return UnexpectedAnswerError(f"{response.url}: answered {response.status_code}, and not as a bridge does")
     return error_of(problem, _retry_after_s(response))
-
-
-@asynccontextmanager
-async def connected(
-    url: str,
-    api_key: str,
-    *,
-    patience: Patience = PATIENT,
-    timeout_s: float = TIMEOUT_S,
-    tls: ssl.SSLContext | None = None,
-    transport: httpx.AsyncBaseTransport | None = None,
-) -> AsyncIterator[Requests]:
-    """Give what asks the bridge at this address, over connections that are kept open: httpx's, or those of `transport`.
-
-    Raises:
-        ValueError: the address is none of HTTP, or the key has characters that no key has.
-    """
-    address = httpx.URL(url)
-    if address.scheme not in ("http", "https") or not address.host:
-        raise ValueError(f"{url!r} is no address of a bridge: expected one like https://paylatch.example")
-    if not api_key.isascii() or not api_key.isprintable() or not api_key:
-        raise ValueError("the API key is empty, or holds what no API key holds")
-    async with httpx.AsyncClient(
-        base_url=address,
-        headers={"Authorization": f"Bearer {api_key}"},
-        timeout=timeout_s,
-        verify=tls or _proof_for(address),
-        transport=transport,
-        limits=httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS),
-        trust_env=address.host not in _LOOPBACK,  # a proxy from the environment has no business there
-    ) as http:
-        yield Requests(http, patience)
-
-
-def _proof_for(address: httpx.URL) -> ssl.SSLContext:
-    """Return how the bridge there proves itself. In the clear nobody does, and looking the CAs up costs 0.1 s."""
-    return proof_of_bridge() if address.scheme == "https" else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 def _json(response: httpx.Response) -> Any:

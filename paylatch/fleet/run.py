@@ -19,7 +19,7 @@ from paylatch.fleet.cast import Cast, StepError
 from paylatch.fleet.histories import require_accounts
 from paylatch.fleet.lender import Lender
 from paylatch.fleet.options import FleetUsageError, Options
-from paylatch.fleet.result import Result, environment, judge
+from paylatch.fleet.result import Result, judge
 from paylatch.fleet.scenario import Replay, Scenario, Step
 from paylatch.fleet.sources import Source, source
 from paylatch.fleet.tally import Sample, Tally
@@ -27,6 +27,7 @@ from paylatch.fleet.view import Moment, View
 from paylatch.local.files import directory_of
 from paylatch.local.phones import Knocking, RunningPhones, confirm_all, connect_all, patience_for, phones_running
 from paylatch.local.processes import watched
+from paylatch.machine import machine
 
 _FOLLOW_S = 0.1
 _SAMPLE_S = 0.5
@@ -191,7 +192,7 @@ def _result(
             "processes": shards,
             "bridge": "its own" if options.bridge is None else options.bridge.url,
         },
-        environment=environment(),
+        environment=machine(),
         figures=figures,
         trends=trends,
         refusals=dict(sorted(counters.refusals.items())),

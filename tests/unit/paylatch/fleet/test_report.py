@@ -16,10 +16,11 @@ from paylatch.fleet.metrics import TRENDS
 from paylatch.fleet.report.axes import Axis, decades, from_zero, told_ms, written
 from paylatch.fleet.report.charts import HEIGHT, WIDTH, Series, histogram_chart, line_chart
 from paylatch.fleet.report.page import page
-from paylatch.fleet.result import Judged, Result, environment
+from paylatch.fleet.result import Judged, Result
 from paylatch.fleet.summary import summary_of
 from paylatch.fleet.tally import Mark, Sample
 from paylatch.fleet.thresholds import threshold_of
+from paylatch.machine import machine
 
 
 def histogram_of(*ms: float) -> Histogram:
@@ -51,7 +52,7 @@ RESULT = Result(
     about="Locks & payments",
     began=datetime(2026, 11, 25, 18, 0, tzinfo=UTC),
     parameters={"phones": 40, "rate": 20.0, "network": {"connects_per_s": 1000.0}},
-    environment=environment(),
+    environment=machine(),
     figures={
         "phones": 40,
         "decisions": 30,

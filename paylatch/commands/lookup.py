@@ -14,12 +14,6 @@ decision_app = typer.Typer(help="Decisions that were reported.", no_args_is_help
 command_app = typer.Typer(help="Changes on their way to phones.", no_args_is_help=True, rich_markup_mode=None)
 
 
-@decision_app.callback()
-@command_app.callback()
-def _group() -> None:
-    """Keep `show` a command of its own name, though it is the only one."""
-
-
 @decision_app.command("show", epilog="Example: paylatch decision show 2026-01-0001 --key-file acme.key")
 @asks_bridge
 def show_decision(

@@ -68,7 +68,7 @@ class Access:
         return key
 
     def tls(self) -> "ssl.SSLContext | None":
-        """Return how the bridge has to prove itself, None as bridges do; or end because its CA's file is none."""
+        """Return by which CA the bridge is known, None if by one that is known anyway; or end because that is none."""
         import ssl  # noqa: PLC0415 - see the package's docstring
 
         if self.cafile is None:

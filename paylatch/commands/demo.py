@@ -9,7 +9,7 @@ import typer
 
 from paylatch import resources
 from paylatch.commands.files import create, prepare, require_distinct, write_all
-from paylatch.commands.options import KeepOption
+from paylatch.commands.options import EmptyDatabaseOption, KeepOption
 from paylatch.commands.outcome import FAILED, finish
 
 EXAMPLE = "Example: paylatch demo --phones 100 --months 2 --json figures.json --audit audit.csv"
@@ -31,15 +31,7 @@ def demo(
     ] = None,
     quiet: Annotated[bool, typer.Option("--quiet", help="Show violations and errors only.")] = False,
     seed: Annotated[int, typer.Option(metavar="N", help="Chooses who is reset or offline, and when.")] = 0,
-    database: Annotated[
-        str | None,
-        typer.Option(
-            metavar="URL",
-            help="An empty database for the bridge, postgresql://user@host:port/name (its password may be in "
-            "PGPASSWORD), or just `postgresql` for a server of the demo's own.",
-            show_default="a SQLite file",
-        ),
-    ] = None,
+    database: EmptyDatabaseOption = None,
     keep: KeepOption = None,
 ) -> None:
     """Play real repayment histories to simulated phones on a real broker, and audit every phone every month.

@@ -37,7 +37,7 @@ from paylatch.commands.fleet_options import (
     TlsOption,
 )
 from paylatch.commands.options import JsonOption, KeepOption, given
-from paylatch.commands.outcome import FAILED, TOO_SLOW, USAGE, fail, finish
+from paylatch.commands.outcome import FAILED, INTERRUPTED, TOO_SLOW, USAGE, fail, finish
 from paylatch.commands.show import show_json, show_table
 
 if TYPE_CHECKING:
@@ -276,6 +276,8 @@ def _tell(result: "Result") -> None:
 
 def _end(result: "Result") -> None:
     """End with the exit code that says what was found."""
+    if result.interrupted and not result.findings:
+        raise typer.Exit(INTERRUPTED)
     if not result.is_right:
         raise typer.Exit(FAILED)
     if not result.is_fast:

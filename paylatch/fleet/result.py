@@ -54,6 +54,8 @@ class Result:
     findings: Sequence[Finding]
     stopped_by: str | None = None
     """Why it did not come to its end; what was measured until then counts."""
+    interrupted: bool = False
+    """Whether whoever runs it has wanted it to end there."""
 
     @property
     def is_right(self) -> bool:

@@ -17,6 +17,7 @@ from paylatch.fleet.audit import Finding, audit, known_phones
 from paylatch.fleet.book import Book
 from paylatch.fleet.cast import Cast, StepError
 from paylatch.fleet.histories import require_accounts
+from paylatch.fleet.interrupting import first_interrupt
 from paylatch.fleet.lender import Lender
 from paylatch.fleet.options import FleetUsageError, Options
 from paylatch.fleet.result import Result, judge
@@ -121,10 +122,11 @@ async def _played(cast: Cast, view: View) -> tuple[str | None, list[Finding]]:
             tasks.create_task(_sample(cast, view), name="sample"),
         ]
         try:
-            for group in cast.scenario.groups():
-                await _together(cast, group)
+            await _play_steps(cast)
         except* StepError as errors:
             stopped_by = str(errors.exceptions[0])
+        if cast.stopping.is_set() and stopped_by is None:
+            stopped_by = "interrupted"
         cast.say("auditing every phone" if stopped_by is None else f"{stopped_by}; auditing every phone")
         findings = await audit(cast, cast.scenario.audit_within)
         for task in watching:
@@ -133,6 +135,19 @@ async def _played(cast: Cast, view: View) -> tuple[str | None, list[Finding]]:
     cast.tally.sample_last(**await _phones_now(cast))
     cast.tally.end()
     return stopped_by, findings
+
+
+async def _play_steps(cast: Cast) -> None:
+    """Play one step after the other, those together that belong together, until the last or the first Ctrl-C."""
+
+    def interrupted() -> None:
+        cast.say("interrupted: finishing what is under way; Ctrl-C again leaves at once, without an outcome")
+        cast.stopping.set()
+
+    with first_interrupt(interrupted):
+        for group in cast.scenario.groups():
+            if not cast.stopping.is_set():
+                await _together(cast, group)
 
 
 async def _together(cast: Cast, steps: Sequence[Step]) -> None:
@@ -203,6 +218,7 @@ def _result(
         marks=tally.marks,
         findings=findings,
         stopped_by=stopped_by,
+        interrupted=cast.stopping.is_set(),
     )
 
 

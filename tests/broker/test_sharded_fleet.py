@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -164,21 +165,24 @@ async def test_phones_connect_by_tls_whatever_the_dates_of_a_certificate(
         assert await phones.control.await_levels(dict.fromkeys(IMEIS, Level.LOCKED), PATIENCE_S) == []
 
 
-async def test_a_certificate_of_nobody_known_is_refused_at_once(secured: TlsBroker, tmp_path: Path) -> None:
-    file = write_phones(tmp_path / "all.jsonl", secured.broker, Lender())
-    async with phones_running(file, tmp_path, by_tls(secured, cafile=None), Knocking()) as phones:
-        with pytest.raises(LocalRunError, match=f"{IMEIS[0]} the first: .* certificate is signed by an unknown CA"):
-            await asyncio.wait_for(connect_all(phones.control, NO_END_S), PATIENCE_S)
+NO_GOOD: dict[str, tuple[dict[str, Any], bool, str]] = {
+    "unknown CA": ({}, False, "is signed by an unknown CA"),
+    "another host": ({"name": "DNS:broker.example"}, True, "is not for this host"),
+    "another host, and expired": ({"name": "IP:192.0.2.1", "begins": -2 * DAY, "ends": -DAY}, True, "is not for this"),
+}
+"""What a certificate is issued with, whether phones know its CA, and what is wrong with it."""
 
 
-async def test_a_certificate_of_another_host_is_refused_at_once(secured: TlsBroker, tmp_path: Path) -> None:
-    """Also one whose dates would have hidden that, if they were looked at."""
+@pytest.mark.parametrize(("certificate", "is_known", "fault"), NO_GOOD.values(), ids=NO_GOOD)
+async def test_a_certificate_that_is_no_good_is_refused_at_once(
+    secured: TlsBroker, tmp_path: Path, *, certificate: dict[str, Any], is_known: bool, fault: str
+) -> None:
     file = write_phones(tmp_path / "all.jsonl", secured.broker, Lender())
-    secured.authority.issue(secured.certfile, name="DNS:broker.example", begins=-2 * DAY, ends=-DAY)
+    secured.authority.issue(secured.certfile, **certificate)
     secured.broker.reload()
-    address = by_tls(secured, cafile=secured.authority.cafile)
+    address = by_tls(secured, cafile=secured.authority.cafile if is_known else None)
     async with phones_running(file, tmp_path, address, Knocking()) as phones:
-        with pytest.raises(LocalRunError, match=f"{IMEIS[0]} the first: .* certificate is not for this host"):
+        with pytest.raises(LocalRunError, match=f"{IMEIS[0]} the first: .* certificate {fault}"):
             await asyncio.wait_for(connect_all(phones.control, NO_END_S), PATIENCE_S)
 
 

@@ -33,7 +33,6 @@ from device_sim.identities import simulated_imei
 from paylatch.bench.audit import audit
 from paylatch.bench.gauges import require_proc, rss_bytes
 from paylatch.bench.lender import Lender
-from paylatch.bench.limits import raise_open_files
 from paylatch.bench.options import BenchError
 from paylatch.bench.phones import write_spread
 from paylatch.bench.plan import Book
@@ -42,6 +41,7 @@ from paylatch.bench.system import System, bridge_of, system_of
 from paylatch.bench.throughput import Throughput, compared, measure_throughput
 from paylatch.local.enrolment import enrol_in, replaying
 from paylatch.local.files import Files
+from paylatch.local.open_files import require_files
 from paylatch.local.quiet_log import quiet_log
 from paylatch.local.site import LENDER, Ports, Site, broker_running, new_site
 from paylatch.steps import PlainSteps
@@ -271,7 +271,7 @@ def main() -> None:
     if not 0 < options.connected <= min(options.phones):
         parser.error("more phones cannot be connected than are enrolled, nor fewer than one")
     require_proc()
-    raise_open_files(options.connected)
+    require_files(options.connected)
     if options.directory is not None:
         asyncio.run(measure_all(options.directory.resolve(), options))
         return

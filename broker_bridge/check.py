@@ -36,7 +36,7 @@ from lock_protocol.messages import Delegation, LenderId
 
 SOON_S = 30 * 86_400
 """A delegation that ends so soon is told: a new one needs people with root keys to meet."""
-_OF_CLIENTS = frozenset({"PAYLATCH_URL", "PAYLATCH_KEY", "PAYLATCH_KEY_FILE"})
+_OF_CLIENTS = frozenset({"PAYLATCH_URL", "PAYLATCH_KEY", "PAYLATCH_KEY_FILE", "PAYLATCH_CAFILE"})
 
 
 class Severity(StrEnum):

@@ -1,10 +1,12 @@
 #!/bin/sh
-# Makes sure that the Mosquitto broker and its command-line clients are on this machine, by its own package manager.
+# Makes sure that the Mosquitto broker, its command-line clients and the openssl command, which makes its certificates,
+# are on this machine, by its own package manager.
 #
 # Only the binaries are wanted: Paylatch starts brokers itself. A service that already runs is left alone, and on
-# Debian the package is kept from starting a new one. The clients (mosquitto_pub, mosquitto_sub) are for docs/mqtt.md
-# and the test of what it says; everything else runs without them. Exits 0 when a broker that is new enough is there,
-# 1 with advice when it cannot be put there. One that is too old is not upgraded: whoever runs it has to know.
+# Debian the package is kept from starting a new one. The clients (mosquitto_pub, mosquitto_sub) are for docs/mqtt.md,
+# openssl for docs/access.md, and both for tests; everything else runs without them. Exits 0 when a broker that is new
+# enough is there, 1 with advice when it cannot be put there. One that is too old is not upgraded: whoever runs it has
+# to know.
 
 set -eu
 
@@ -18,6 +20,8 @@ say() { printf '%s\n' "install-mosquitto: $*" >&2; }
 broker_found() { command -v mosquitto >/dev/null 2>&1; }
 
 clients_found() { command -v mosquitto_pub >/dev/null 2>&1 && command -v mosquitto_sub >/dev/null 2>&1; }
+
+openssl_found() { command -v openssl >/dev/null 2>&1; }
 
 # What the broker says it is, like 2.0.11.
 broker_version() { mosquitto -h 2>/dev/null | sed -n 's/^mosquitto version \([0-9][0-9.]*\).*/\1/p'; }
@@ -33,12 +37,12 @@ require_new_enough() {
 
 give_up() {
     say "$1"
-    say "Paylatch needs the Mosquitto broker, version $oldest.0 or later, and the test of docs/mqtt.md its command-line clients."
+    say "Paylatch needs the Mosquitto broker, version $oldest.0 or later, and its tests the command-line clients and openssl."
     say "Install them and run the command again:"
-    say "  Debian, Ubuntu   apt-get install mosquitto mosquitto-clients"
-    say "  Alpine           apk add mosquitto mosquitto-clients"
-    say "  Fedora           dnf install mosquitto          Arch     pacman -S mosquitto"
-    say "  macOS            brew install mosquitto         others   see mosquitto.org/download"
+    say "  Debian, Ubuntu   apt-get install mosquitto mosquitto-clients openssl"
+    say "  Alpine           apk add mosquitto mosquitto-clients openssl"
+    say "  Fedora           dnf install mosquitto openssl  Arch     pacman -S mosquitto openssl"
+    say "  macOS            brew install mosquitto openssl others   see mosquitto.org/download"
     if broker_found && broker_new_enough; then
         exit 0
     fi
@@ -79,27 +83,28 @@ apt_install_broker() {
     fi
 }
 
-# A broker that is there already is neither upgraded nor touched for the sake of its clients.
+# A broker that is there already is neither upgraded nor touched for the sake of the others.
 install_with_apt() {
     as_root apt-get update -q || say "package lists could not be refreshed; trying with the ones that are there"
     broker_found || apt_install_broker || return 1
-    clients_found || apt_install mosquitto-clients
+    clients_found || apt_install mosquitto-clients || return 1
+    openssl_found || apt_install openssl
 }
 
 install_by_package_manager() {
     if command -v brew >/dev/null 2>&1; then # Homebrew refuses to run as root and starts no service.
-        brew install mosquitto
+        brew install mosquitto openssl
         return
     fi
     may_be_root || give_up "something is missing, and installing it needs root (neither root nor passwordless sudo here)."
     if command -v apt-get >/dev/null 2>&1; then
         install_with_apt
     elif command -v dnf >/dev/null 2>&1; then
-        as_root dnf install -y mosquitto
+        as_root dnf install -y mosquitto openssl
     elif command -v pacman >/dev/null 2>&1; then
-        as_root pacman -Sy --needed --noconfirm mosquitto
+        as_root pacman -Sy --needed --noconfirm mosquitto openssl
     elif command -v apk >/dev/null 2>&1; then
-        as_root apk add --no-cache mosquitto mosquitto-clients
+        as_root apk add --no-cache mosquitto mosquitto-clients openssl
     else
         give_up "something is missing, and no package manager that this script knows is here."
     fi
@@ -107,13 +112,14 @@ install_by_package_manager() {
 
 if broker_found; then
     require_new_enough
-    if clients_found; then
+    if clients_found && openssl_found; then
         exit 0
     fi
 fi
-say "the Mosquitto broker or its command-line clients are missing; installing with the system's package manager"
+say "the Mosquitto broker, its command-line clients or openssl is missing; installing with the system's package manager"
 install_by_package_manager >&2 || give_up "the package manager could not install them."
 broker_found || give_up "the package manager reported success, yet there is no mosquitto on $PATH."
 require_new_enough
 clients_found || give_up "the package manager reported success, yet there is no mosquitto_pub or mosquitto_sub on $PATH."
-say "installed $(command -v mosquitto), $(command -v mosquitto_pub)"
+openssl_found || give_up "the package manager reported success, yet there is no openssl on $PATH."
+say "installed $(command -v mosquitto), $(command -v mosquitto_pub), $(command -v openssl)"

@@ -18,9 +18,11 @@ from mqtt_transport.connection import Connection, Receiver
 from mqtt_transport.errors import (
     ConnectionEndedError,
     ConnectRefusedError,
+    LoginRefusedError,
     ProtocolError,
     RefusedError,
     TransportError,
+    UnprovenServerError,
 )
 from mqtt_transport.options import Login, Subscription, Will
 from mqtt_transport.tls import why_unconnected
@@ -31,11 +33,13 @@ __all__ = [
     "ConnectionEndedError",
     "Connector",
     "Login",
+    "LoginRefusedError",
     "ProtocolError",
     "Receiver",
     "RefusedError",
     "Subscription",
     "TransportError",
+    "UnprovenServerError",
     "Will",
     "why_unconnected",
 ]

@@ -5,7 +5,7 @@ import ssl
 from functools import partial
 
 from mqtt_transport.connection import READ_AT_ONCE, Connection, Receiver
-from mqtt_transport.errors import ConnectionEndedError
+from mqtt_transport.errors import ConnectionEndedError, UnprovenServerError
 from mqtt_transport.keep_alive import Wheel
 from mqtt_transport.options import Login
 from mqtt_transport.tls import why_unconnected
@@ -34,7 +34,8 @@ class Connector:
         """Connect, and return when the server has accepted.
 
         Raises:
-            ConnectRefusedError: it has refused.
+            ConnectRefusedError: it has refused; a `LoginRefusedError`, because of who this is.
+            UnprovenServerError: its certificate is no good.
             ConnectionEndedError: it cannot be reached, or did not answer within `CONNECT_TIMEOUT_S`.
         """
         make = partial(Connection, login, receiver, self._wheel, self._buffer)
@@ -50,7 +51,9 @@ class Connector:
         except TimeoutError:
             raise ConnectionEndedError(f"no connection within {CONNECT_TIMEOUT_S:g} s") from None
         except OSError as error:
-            raise ConnectionEndedError(f"no connection: {why_unconnected(error)}") from error
+            unproven = isinstance(error, ssl.SSLCertVerificationError)
+            kind = UnprovenServerError if unproven else ConnectionEndedError
+            raise kind(f"no connection: {why_unconnected(error)}") from error
         return connection
 
     def _wheel(self, period_s: float) -> Wheel:

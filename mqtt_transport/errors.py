@@ -4,7 +4,9 @@
 TransportError
 ├── RefusedError              one request was refused; the connection goes on
 └── ConnectionEndedError      the connection is over, or was never made; what had no answer may have arrived
+    ├── UnprovenServerError   the server's certificate is no good
     ├── ConnectRefusedError   the server does not let this client in
+    │   └── LoginRefusedError because of its name or its password
     └── ProtocolError         the server has sent what MQTT does not allow
 ```
 """
@@ -22,8 +24,16 @@ class ConnectionEndedError(TransportError):
     """The connection could not be made, or is over. What it left unanswered may have arrived, or not."""
 
 
+class UnprovenServerError(ConnectionEndedError):
+    """The server has not proven by its certificate who it is. Nothing was said to it."""
+
+
 class ConnectRefusedError(ConnectionEndedError):
     """The server refused the connection, by the reason in the message."""
+
+
+class LoginRefusedError(ConnectRefusedError):
+    """The server does not take this user name and password."""
 
 
 class ProtocolError(ConnectionEndedError):

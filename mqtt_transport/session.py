@@ -10,7 +10,13 @@ from typing import Protocol
 
 import mqtt5
 
-from mqtt_transport.errors import ConnectionEndedError, ConnectRefusedError, ProtocolError, RefusedError
+from mqtt_transport.errors import (
+    ConnectionEndedError,
+    ConnectRefusedError,
+    LoginRefusedError,
+    ProtocolError,
+    RefusedError,
+)
 from mqtt_transport.framing import Frames
 from mqtt_transport.options import Login, Subscription
 
@@ -28,6 +34,7 @@ _MAX_PACKET_ID = 65_535
 _MAX_WINDOW = _MAX_PACKET_ID - MAX_ASKED - 1
 """Leaves a packet identifier free whatever waits: publishes and subscriptions share them (MQTT 5, 2.2.1)."""
 _FAILURE = 128
+_WRONG_LOGIN = (mqtt5.ConnAckReasonCode.BAD_USER_NAME_OR_PASSWORD, mqtt5.ConnAckReasonCode.NOT_AUTHORIZED)
 _LARGEST_PACKET = 268_435_460
 """Bytes; what the Remaining Length can say (MQTT 5, 1.5.5), and its header."""
 
@@ -262,7 +269,8 @@ class Session:
 
     def _connected(self, packet: mqtt5.ConnAckPacket) -> None:
         if packet.reason_code.value >= _FAILURE:
-            raise ConnectRefusedError(f"the server refuses the connection: {_words(packet.reason_code.name)}")
+            kind = LoginRefusedError if packet.reason_code in _WRONG_LOGIN else ConnectRefusedError
+            raise kind(f"the server refuses the connection: {_words(packet.reason_code.name)}")
         if packet.session_present:
             raise ProtocolError("the server went on with a session that was to start clean")
         if packet.max_qos.value < _QOS_1.value or not packet.retain_available:

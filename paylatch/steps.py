@@ -44,11 +44,8 @@ class Steps(Announcer, Protocol):
         """Show a table of what was found."""
 
 
-class PlainSteps:
-    """A line for each step, with the seconds since the start."""
-
-    def __init__(self) -> None:
-        self._start = time.monotonic()
+class QuietSteps:
+    """Nothing."""
 
     def __enter__(self) -> Self:
         return self
@@ -57,6 +54,16 @@ class PlainSteps:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Nothing was taken."""
+
+    def step(self, text: str) -> None:
+        """Say nothing."""
+
+
+class PlainSteps(QuietSteps):
+    """A line for each step, with the seconds since the start."""
+
+    def __init__(self) -> None:
+        self._start = time.monotonic()
 
     def step(self, text: str) -> None:
         """Show it with the seconds since the start."""

@@ -4,11 +4,21 @@ import asyncio
 import ssl
 from functools import partial
 
-from device_sim.fleet.link import Arrived, LinkError, Session
+from device_sim.fleet.link import Arrived, LinkError, Obstacle, Session
 from device_sim.identities import FleetPhone
 from lock_protocol.imei import Imei
 from lock_protocol.topics import PhoneTopic, Topics
-from mqtt_transport import Connection, ConnectionEndedError, Connector, Login, RefusedError, Subscription, Will
+from mqtt_transport import (
+    Connection,
+    ConnectionEndedError,
+    Connector,
+    Login,
+    LoginRefusedError,
+    RefusedError,
+    Subscription,
+    UnprovenServerError,
+    Will,
+)
 
 _TIMEOUT_S = 10.0
 _KEEP_ALIVE_S = 120
@@ -44,7 +54,7 @@ class MqttDialler:
             if not link.opened:  # else it was, at the last moment, and its end will be told to the session
                 raise LinkError(f"not connected within {_TIMEOUT_S:g} s") from None
         except (ConnectionEndedError, RefusedError) as error:
-            raise LinkError(str(error)) from error
+            raise LinkError(str(error), _obstacle(error)) from error
 
     def _login(self, phone: FleetPhone) -> Login:
         presence = self._topics.phone(phone.imei, PhoneTopic.PRESENCE)
@@ -153,6 +163,15 @@ class _MqttLink:
     async def close(self) -> None:
         """End the connection; it is over when this returns, and its session has been told."""
         await self._connection.close()
+
+
+def _obstacle(error: Exception) -> Obstacle:
+    match error:
+        case UnprovenServerError():
+            return Obstacle.CERTIFICATE
+        case LoginRefusedError():
+            return Obstacle.LOGIN
+    return Obstacle.OTHER
 
 
 def _leave_it(_: RefusedError | ConnectionEndedError | None) -> None:

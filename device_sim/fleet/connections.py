@@ -5,8 +5,9 @@ import random
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import NamedTuple
 
-from device_sim.fleet.link import Arrived, Dialler, LinkError, OwnLink
+from device_sim.fleet.link import Arrived, Dialler, LinkError, Obstacle, OwnLink
 from device_sim.fleet.simulated_phone import SimulatedPhone
 from device_sim.phone.storage import StorageError
 from lock_protocol.imei import Imei
@@ -28,6 +29,15 @@ class Pace:
     """The longest wait between one phone's attempts."""
     seed: int = 0
     """Of the jitter."""
+
+
+class Failure(NamedTuple):
+    """An attempt to connect that came to nothing."""
+
+    at_ns: int
+    """When that was known, by CLOCK_MONOTONIC."""
+    obstacle: Obstacle
+    why: str
 
 
 class Connections:
@@ -54,10 +64,10 @@ class Connections:
         """Return whether this phone is to be connected."""
         return phone.imei in self._lines
 
-    def why_not(self, phone: SimulatedPhone) -> str:
-        """Return why this phone's last attempt to connect that failed did; empty while none has."""
+    def last_failure(self, phone: SimulatedPhone) -> Failure | None:
+        """Return this phone's last attempt to connect that failed, since it is wanted; None while none has."""
         line = self._lines.get(phone.imei)
-        return "" if line is None else line.why_not
+        return None if line is None else line.last_failure
 
     def start(self, phones: Iterable[SimulatedPhone]) -> None:
         """Connect these phones and keep them connected; those that are already stay as they are."""
@@ -85,7 +95,7 @@ class Connections:
 class _Line:
     """One phone's line to the broker: being made, or open. The `Session` of its connection."""
 
-    __slots__ = ("_connections", "_cut", "_link", "_phone", "_task", "why_not")
+    __slots__ = ("_connections", "_cut", "_link", "_phone", "_task", "last_failure")
 
     def __init__(self, phone: SimulatedPhone, connections: Connections) -> None:
         self._phone = phone
@@ -93,7 +103,7 @@ class _Line:
         self._link: OwnLink | None = None
         self._task: asyncio.Task[None] | None = None
         self._cut = False
-        self.why_not = ""
+        self.last_failure: Failure | None = None
 
     def connect(self, failures: int = 0) -> None:
         """Begin to connect."""
@@ -137,7 +147,8 @@ class _Line:
                 self._phone.power_on()
                 await self._connections.dialler.dial(self._phone.login, self._phone.next_root, self)
             except (LinkError, StorageError) as error:
-                self.why_not = str(error)
+                obstacle = error.obstacle if isinstance(error, LinkError) else Obstacle.OTHER
+                self.last_failure = Failure(time.monotonic_ns(), obstacle, str(error))
                 self._phone.closed()
                 return False
             return True

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, TypeAdapter
 
+from device_sim.fleet.link import Obstacle
 from lock_protocol.imei import Imei, parse_imei
 from lock_protocol.levels import Condition, Level, Signals
 
@@ -207,6 +208,15 @@ REQUEST: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Field(discriminat
 # --- answers -------------------------------------------------------------------------------------------------------
 
 
+class FailureDump(_Strict):
+    """An attempt to connect that came to nothing."""
+
+    at_ns: int
+    """By CLOCK_MONOTONIC."""
+    obstacle: Obstacle
+    why: str
+
+
 class PhoneDump(_Strict):
     """What one phone is."""
 
@@ -221,8 +231,8 @@ class PhoneDump(_Strict):
     connected: bool
     wanted: bool
     """Whether it is to be connected; false while it is cut."""
-    why_not: str
-    """Why its last attempt to connect that failed did; empty while none has."""
+    last_failure: FailureDump | None
+    """Its last attempt to connect that failed; None while none has."""
     confirmed: bool
     settled: bool
     last_transition_ns: int

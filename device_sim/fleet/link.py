@@ -1,14 +1,31 @@
 """The port to the network: what a simulated phone needs of a connection."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
 
 from device_sim.identities import FleetPhone
 from lock_protocol.topics import PhoneTopic
 
 
+class Obstacle(StrEnum):
+    """What kept a phone from its broker."""
+
+    CERTIFICATE = "certificate"
+    """The broker's, which is no good."""
+    LOGIN = "login"
+    """The broker does not take the phone's name and password."""
+    OTHER = "other"
+    """What may pass by itself: the broker, the network or the phone was not there, say."""
+
+
 class LinkError(Exception):
     """A connection could not be made, broke, or was given up."""
+
+    def __init__(self, why: str, obstacle: Obstacle = Obstacle.OTHER) -> None:
+        """Take why, for people, and what that comes to."""
+        super().__init__(why)
+        self.obstacle = obstacle
 
 
 @dataclass(frozen=True, slots=True)

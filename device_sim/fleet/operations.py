@@ -39,13 +39,18 @@ def _describe(fleet: Fleet, phone: SimulatedPhone) -> ask.PhoneDump:
         version=version,
         connected=phone.online,
         wanted=fleet.connections.wanted(phone),
-        why_not=fleet.connections.why_not(phone),
+        last_failure=_failure(fleet, phone),
         confirmed=phone.confirmed,
         settled=phone.settled,
         last_transition_ns=handset.transitions[-1].at_ns if handset.transitions else 0,
         applies=handset.applies,
         refusals=dict(phone.refusals),
     )
+
+
+def _failure(fleet: Fleet, phone: SimulatedPhone) -> ask.FailureDump | None:
+    failure = fleet.connections.last_failure(phone)
+    return None if failure is None else ask.FailureDump(**failure._asdict())
 
 
 async def _transitions(fleet: Fleet, request: ask.Transitions) -> dict[Imei, list[ask.TransitionDump]]:

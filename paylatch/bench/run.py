@@ -12,8 +12,6 @@ from paylatch.bench.audit import Audit, audit
 from paylatch.bench.ceiling import Ceiling
 from paylatch.bench.gauges import require_proc
 from paylatch.bench.lender import Lender
-from paylatch.bench.limits import raise_open_files
-from paylatch.bench.machine import machine
 from paylatch.bench.options import Options
 from paylatch.bench.phones import write_spread
 from paylatch.bench.plan import Book
@@ -23,11 +21,14 @@ from paylatch.bench.system import System, system_of
 from paylatch.bench.throughput import Throughput, compared, measure_throughput
 from paylatch.bench.unlocks import Unlocks, measure_unlocks
 from paylatch.latency import Latency
+from paylatch.local.broker_process import mosquitto_version
 from paylatch.local.database import database_of
 from paylatch.local.enrolment import enrol_in
 from paylatch.local.files import Files, directory_of
+from paylatch.local.open_files import require_files
 from paylatch.local.processes import output_of
 from paylatch.local.site import LENDER, Site, broker_running, new_site
+from paylatch.machine import machine
 from paylatch.steps import Steps
 
 _BEFORE = timedelta(hours=12)
@@ -64,7 +65,7 @@ async def run(options: Options, steps: Steps) -> Result:
     """
     started = time.monotonic()
     require_proc()
-    raise_open_files(options.phones)
+    require_files(options.phones)
     imeis = [simulated_imei(number) for number in range(options.phones)]
     async with (
         directory_of(options.keep) as files,
@@ -181,7 +182,7 @@ def _result(options: Options, found: Measured, ceilings: list[Ceiling], stages: 
         rss_per_phone_after_bytes=found.rss_per_phone_after,
         shards=options.shards,
         database=(options.database or "sqlite").partition(":")[0],
-        machine=machine(),
+        machine={"date": datetime.now(UTC).date().isoformat(), **machine(), "mosquitto": mosquitto_version()},
         wall_s=round(wall_s, 1),
         faults=tuple(found.audit.faults[:_SHOWN_FAULTS]),
     )

@@ -34,7 +34,8 @@ from paylatch.client.answers import (
     WouldChange,
     to_json,
 )
-from paylatch.client.bridge import Bridge, Outcome, connect
+from paylatch.client.bridge import Bridge, Outcome
+from paylatch.client.connecting import connect
 from paylatch.client.decisions import (
     Decision,
     DecisionLike,
@@ -61,6 +62,7 @@ from paylatch.client.errors import (
     RefusedError,
     UnavailableError,
     UnexpectedAnswerError,
+    UnprovenError,
 )
 from paylatch.client.imports import Imports
 from paylatch.client.mqtt import MqttLender, connect_mqtt
@@ -114,6 +116,7 @@ __all__ = [
     "Step",
     "UnavailableError",
     "UnexpectedAnswerError",
+    "UnprovenError",
     "WouldChange",
     "connect",
     "connect_mqtt",

@@ -4,7 +4,6 @@ import asyncio
 import base64
 import time
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager
 from http import HTTPStatus
 from itertools import islice
 from typing import Any
@@ -27,8 +26,7 @@ from paylatch.client.answers import (
 from paylatch.client.decisions import DecisionLike, body_of
 from paylatch.client.errors import RefusedError, UnavailableError, error_of, problem_in
 from paylatch.client.imports import Imports
-from paylatch.client.patience import PATIENT, Patience
-from paylatch.client.requests import TIMEOUT_S, Requests, connected, items
+from paylatch.client.requests import Requests, items
 
 MAX_LIST = 1000
 """How many decisions go in one request."""
@@ -225,31 +223,6 @@ class Bridge:
             return (await self._requests.http.get("/readyz")).status_code == HTTPStatus.OK
         except httpx.TransportError:
             return False
-
-
-@asynccontextmanager
-async def connect(
-    url: str,
-    api_key: str,
-    *,
-    patience: Patience = PATIENT,
-    timeout_s: float = TIMEOUT_S,
-    transport: httpx.AsyncBaseTransport | None = None,
-) -> AsyncIterator[Bridge]:
-    """Give the bridge at this address to the holder of this key.
-
-    Args:
-        url: like `https://paylatch.example`.
-        api_key: `pl_…`; read it from a file or a secret store.
-        patience: how long what is safe to repeat is tried again.
-        timeout_s: how long one try may take.
-        transport: other connections than httpx's own.
-
-    Raises:
-        ValueError: no such address or key can be.
-    """
-    async with connected(url, api_key, patience=patience, timeout_s=timeout_s, transport=transport) as requests:
-        yield Bridge(requests)
 
 
 def _outcome(result: Mapping[str, Any]) -> Outcome:

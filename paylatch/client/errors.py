@@ -4,6 +4,7 @@
 
     PaylatchError
     ├── UnavailableError        not now: send the same again, it does nothing twice
+    │   └── UnprovenError       what is there has no certificate that proves it; send the same once that is mended
     ├── UnexpectedAnswerError   no bridge, or one of another age
     └── RefusedError            the bridge said no, and will say so again
         ├── NotAllowedError     the key is none, or lacks a scope
@@ -56,6 +57,13 @@ class UnavailableError(PaylatchError):
         """Take what to tell, what the bridge answered (None: nothing), and how long it asks to wait (seconds)."""
         super().__init__(detail)
         self.problem, self.retry_after_s = problem, retry_after_s
+
+
+class UnprovenError(UnavailableError):
+    """What answers at the bridge's address has not proven by its certificate that it is the bridge; nothing was sent.
+
+    This client does not try again by itself, as waiting mends no certificate.
+    """
 
 
 class RefusedError(PaylatchError):

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from itertools import count
 from typing import TypeVar
 
-from paylatch.client.errors import UnavailableError
+from paylatch.client.errors import UnavailableError, UnprovenError
 
 T = TypeVar("T")
 
@@ -28,12 +28,14 @@ class Patience:
         """Return what `ask` gives, asking again as long as it raises `UnavailableError`.
 
         Raises:
-            UnavailableError: the last one.
+            UnavailableError: the last one, or the first `UnprovenError`.
         """
         deadline = time.monotonic() + self.total_s
         for attempt in count():
             try:
                 return await ask()
+            except UnprovenError:
+                raise
             except UnavailableError as error:
                 pause = max(self.pause_s(attempt), error.retry_after_s)
                 if time.monotonic() + pause > deadline:

@@ -1,21 +1,24 @@
 """Single requests to the bridge, and what their answers mean."""
 
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import httpx
 
 from paylatch.client.answers import read
-from paylatch.client.errors import PaylatchError, UnavailableError, UnexpectedAnswerError, error_of, problem_in
+from paylatch.client.errors import (
+    PaylatchError,
+    UnavailableError,
+    UnexpectedAnswerError,
+    UnprovenError,
+    error_of,
+    problem_in,
+)
 from paylatch.client.patience import PATIENT, Patience
+from paylatch.client.tls import fault_of_certificate
 
 T = TypeVar("T")
-
-TIMEOUT_S = 10.0
-CONNECTIONS = 128
-_LOOPBACK = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +59,8 @@ class Requests:
 
     def unreachable(self, error: httpx.TransportError) -> UnavailableError:
         """Return what it means that no answer came."""
+        if fault := fault_of_certificate(error):
+            return UnprovenError(f"{self.http.base_url} has not proven that it is the bridge: {fault}")
         return UnavailableError(f"{self.http.base_url} does not answer: {str(error) or type(error).__name__}")
 
 
@@ -81,36 +86,6 @@ def refusal(response: httpx.Response) -> PaylatchError:
             return UnavailableError(f"{response.url}: answered {response.status_code}", None, _retry_after_s(response))
         return UnexpectedAnswerError(f"{response.url}: answered {response.status_code}, and not as a bridge does")
     return error_of(problem, _retry_after_s(response))
-
-
-@asynccontextmanager
-async def connected(
-    url: str,
-    api_key: str,
-    *,
-    patience: Patience = PATIENT,
-    timeout_s: float = TIMEOUT_S,
-    transport: httpx.AsyncBaseTransport | None = None,
-) -> AsyncIterator[Requests]:
-    """Give what asks the bridge at this address, over connections that are kept open: httpx's, or those of `transport`.
-
-    Raises:
-        ValueError: the address is none of HTTP, or the key has characters that no key has.
-    """
-    address = httpx.URL(url)
-    if address.scheme not in ("http", "https") or not address.host:
-        raise ValueError(f"{url!r} is no address of a bridge: expected one like https://paylatch.example")
-    if not api_key.isascii() or not api_key.isprintable() or not api_key:
-        raise ValueError("the API key is empty, or holds what no API key holds")
-    async with httpx.AsyncClient(
-        base_url=address,
-        headers={"Authorization": f"Bearer {api_key}"},
-        timeout=timeout_s,
-        transport=transport,
-        limits=httpx.Limits(max_connections=CONNECTIONS, max_keepalive_connections=CONNECTIONS),
-        trust_env=address.host not in _LOOPBACK,  # a proxy from the environment has no business there
-    ) as http:
-        yield Requests(http, patience)
 
 
 def _json(response: httpx.Response) -> Any:

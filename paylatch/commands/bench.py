@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from paylatch.commands.files import prepare, write_all
-from paylatch.commands.options import KeepOption
+from paylatch.commands.options import EmptyDatabaseOption, KeepOption
 from paylatch.commands.outcome import FAILED, finish
 
 EXAMPLE = "Example: paylatch bench --phones 10000 --decisions 50000 --json figures.json"
@@ -22,15 +22,7 @@ def bench(
         Path | None, typer.Option("--json", metavar="PATH", help="Write the figures here.", show_default=False)
     ] = None,
     shards: Annotated[int, typer.Option(min=1, metavar="N", help="Over how many processes the phones are spread.")] = 1,
-    database: Annotated[
-        str | None,
-        typer.Option(
-            metavar="URL",
-            help="An empty database for the bridge, postgresql://user@host:port/name (its password may be in "
-            "PGPASSWORD), or just `postgresql` for a server of the benchmark's own.",
-            show_default="a SQLite file",
-        ),
-    ] = None,
+    database: EmptyDatabaseOption = None,
     keep: KeepOption = None,
 ) -> None:
     """Measure whole round trips, unlock latency and memory on a real broker, and what this machine could do at best.

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from paylatch.commands.asking import DEFAULT_URL, KeyFileOption, UrlOption, ask
+from paylatch.commands.asking import Access, ask, asks_bridge
 from paylatch.commands.files import text_of
 from paylatch.commands.options import JsonOption, imei_named
 from paylatch.commands.outcome import FAILED, PARTLY, USAGE, fail
@@ -43,6 +43,7 @@ def _option(name: str, metavar: str, text: str) -> Any:
     return typer.Option(name, metavar=metavar, help=text, show_default=False)
 
 
+@asks_bridge
 def decide(
     kind: Annotated[
         Type | None,
@@ -76,8 +77,7 @@ def decide(
         float | None,
         typer.Option(min=0, metavar="SECONDS", help="Wait until the phone has done it.", show_default="no"),
     ] = None,
-    url: UrlOption = DEFAULT_URL,
-    key_file: KeyFileOption = None,
+    access: Access,
     as_json: JsonOption = False,
 ) -> None:
     """Report a decision, or a file of them. To report the same again, keep its id and its time: it is done once.
@@ -103,23 +103,23 @@ def decide(
     given = {name: value for name, value in said.items() if value is not None}
     source = Path("-") if kind is Type.STDIN else file
     if source is not None:
-        _decide_file(url, key_file, _read(source, kind, given), wait, as_json=as_json)
+        _decide_file(access, _read(source, kind, given), wait, as_json=as_json)
     else:
-        _decide_one(url, key_file, _body(kind, given), wait, as_json=as_json)
+        _decide_one(access, _body(kind, given), wait, as_json=as_json)
 
 
-def _decide_one(url: str, key_file: Path | None, body: Body, wait: float | None, *, as_json: bool) -> None:
+def _decide_one(access: Access, body: Body, wait: float | None, *, as_json: bool) -> None:
     typer.echo(f"decision_id {body['decision_id']}, occurred_at {body['occurred_at']}", err=True)
-    ask(url, key_file, lambda bridge: _report(bridge, body, wait, as_json=as_json))
+    ask(access, lambda bridge: _report(bridge, body, wait, as_json=as_json))
 
 
-def _decide_file(url: str, key_file: Path | None, content: Any, wait: float | None, *, as_json: bool) -> None:
+def _decide_file(access: Access, content: Any, wait: float | None, *, as_json: bool) -> None:
     if isinstance(content, dict):
-        ask(url, key_file, lambda bridge: _report(bridge, content, wait, as_json=as_json))
+        ask(access, lambda bridge: _report(bridge, content, wait, as_json=as_json))
         return
     if wait is not None:
         fail("--wait is for one decision; `paylatch import` waits for many", USAGE)
-    outcomes = ask(url, key_file, lambda bridge: bridge.decide_all(content))
+    outcomes = ask(access, lambda bridge: bridge.decide_all(content))
     _show_all(outcomes, content, as_json=as_json)
 
 

@@ -9,10 +9,9 @@ from typing import IO, TYPE_CHECKING, Any
 
 import typer
 
-from paylatch.commands.asking import DEFAULT_URL, KeyFileOption, UrlOption, api_key
+from paylatch.commands.asking import Access, asks_bridge
 from paylatch.commands.files import prepare, require_distinct, write_all
 from paylatch.commands.fleet_options import (
-    CafileOption,
     CountOption,
     CsvFileOption,
     DurationOption,
@@ -23,6 +22,7 @@ from paylatch.commands.fleet_options import (
     JsonFileOption,
     LocalOption,
     NewFleetOption,
+    PhonesCafileOption,
     PhonesOption,
     PortOption,
     PrefixOption,
@@ -37,7 +37,7 @@ from paylatch.commands.fleet_options import (
     TlsOption,
 )
 from paylatch.commands.options import JsonOption, KeepOption, given
-from paylatch.commands.outcome import FAILED, TOO_SLOW, USAGE, fail, finish
+from paylatch.commands.outcome import FAILED, INTERRUPTED, TOO_SLOW, USAGE, fail, finish
 from paylatch.commands.show import show_json, show_table
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ threshold was not reached. docs/fleet.md tells how scenarios are written and rep
 """
 _ENROL_EXAMPLE = "Example: paylatch fleet enrol --phones 1000 --out fleet.jsonl --key-file acme.key"
 
-_NOT_LOCAL = ("fleet", "first", "url", "key_file", "host", "port", "prefix", "tls", "cafile")
+_NOT_LOCAL = ("fleet", "first", "url", "key_file", "cafile", "host", "port", "prefix", "tls", "phones_cafile")
 
 
 @app.command("scenarios")
@@ -85,13 +85,13 @@ def show(scenario: ScenarioArgument) -> None:
 
 
 @app.command("enrol", epilog=_ENROL_EXAMPLE)
+@asks_bridge
 def enrol(
     *,
     out: NewFleetOption,
     phones: CountOption = 500,
     first: FirstOption = 0,
-    url: UrlOption = DEFAULT_URL,
-    key_file: KeyFileOption = None,
+    access: Access,
 ) -> None:
     """Enrol new simulated phones with a bridge, for runs to come. Their IMEIs are those of no real phone."""
     from device_sim.identities import create_fleet  # noqa: PLC0415 - see the package's docstring
@@ -101,7 +101,7 @@ def enrol(
     from paylatch.fleet.view import PlainView  # noqa: PLC0415
     from paylatch.local.lender import connected  # noqa: PLC0415
 
-    key = api_key(key_file)
+    key, tls = access.api_key(), access.tls()
     try:
         file = create_fleet(out)
     except OSError as error:
@@ -109,7 +109,7 @@ def enrol(
 
     async def enrol_all() -> str:
         with file:
-            async with connected(url, key) as bridge:
+            async with connected(access.url, key, tls) as bridge:
                 address = await enrol_phones(bridge, phones, first, file, PlainView())
         return f"{address.host}:{address.port}{' by TLS' if address.tls else ''}"
 
@@ -132,20 +132,20 @@ def _keep_enrolled(out: Path) -> None:
 
 
 @app.command("run", epilog=_RUN_EXAMPLES)
+@asks_bridge
 def run(
     context: typer.Context,
     scenario: ScenarioArgument,
     *,
     local: LocalOption = False,
-    url: UrlOption = DEFAULT_URL,
-    key_file: KeyFileOption = None,
+    access: Access,
     fleet: FleetOption = None,
     first: FirstOption = 0,
     host: HostOption = None,
     port: PortOption = None,
     prefix: PrefixOption = None,
     tls: TlsOption = None,
-    cafile: CafileOption = None,
+    phones_cafile: PhonesCafileOption = None,
     phones: PhonesOption = None,
     rate: RateOption = None,
     duration: DurationOption = None,
@@ -172,11 +172,12 @@ def run(
         "jitter": jitter,
         "seed": seed,
     }
-    broker = {"host": host, "port": port, "prefix": prefix, "tls": True if cafile else tls, "cafile": cafile}
+    by_tls = True if phones_cafile else tls
+    broker = {"host": host, "port": port, "prefix": prefix, "tls": by_tls, "cafile": phones_cafile}
     options = Options(
         name=scenario,
         scenario=_scenario(scenario, given(numbers), threshold or []),
-        bridge=None if local else BridgeAccess(url=url, api_key=api_key(key_file)),
+        bridge=None if local else BridgeAccess(url=access.url, api_key=access.api_key(), tls=access.tls()),
         fleet_file=fleet,
         first=first,
         broker=given(broker),
@@ -210,8 +211,8 @@ def _require_meaning(context: typer.Context) -> None:
     if "local" in named and (idle := [name for name in _NOT_LOCAL if name in named]):
         flags = ", ".join(_flag(name) for name in idle)
         fail(f"--local has a broker, a bridge and phones of its own: it goes without {flags}", USAGE)
-    if "cafile" in named and context.params["tls"] is False:
-        fail("--cafile says whose certificates count: it goes without --no-tls", USAGE)
+    if "phones_cafile" in named and context.params["tls"] is False:
+        fail("--phones-cafile says whose certificates count: it goes without --no-tls", USAGE)
     if {"fleet", "first"} <= named:
         fail("--first numbers phones that are newly enrolled: it goes without --fleet", USAGE)
 
@@ -275,6 +276,8 @@ def _tell(result: "Result") -> None:
 
 def _end(result: "Result") -> None:
     """End with the exit code that says what was found."""
+    if result.interrupted and not result.findings:
+        raise typer.Exit(INTERRUPTED)
     if not result.is_right:
         raise typer.Exit(FAILED)
     if not result.is_fast:

@@ -56,15 +56,15 @@ TlsOption = Annotated[
         "--tls/--no-tls", help="Connect phones by TLS; certificates are checked.", show_default=_AS_THE_BRIDGE_SAYS
     ),
 ]
-CafileOption = Annotated[
+PhonesCafileOption = Annotated[
     Path | None,
     typer.Option(
-        "--cafile",
+        "--phones-cafile",
         exists=True,
         dir_okay=False,
         readable=True,
         metavar="FILE",
-        help="Whose certificates count, by TLS.",
+        help="The CA of the broker's certificate, PEM.",
         show_default="as the bridge says, or the system's",
     ),
 ]

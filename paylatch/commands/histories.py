@@ -21,11 +21,6 @@ COLUMNS = ("decision_id", "imei", "type", "occurred_at", "days_overdue", "cures"
 app = typer.Typer(help="Real repayment histories, to try things with.", no_args_is_help=True, rich_markup_mode=None)
 
 
-@app.callback()
-def _group() -> None:
-    """Keep `decisions` a command of its own name, though it is the only one."""
-
-
 @app.command(epilog=EXAMPLE)
 def decisions(
     file: Annotated[

@@ -17,7 +17,7 @@ from typing import IO, TYPE_CHECKING, Annotated
 
 import typer
 
-from paylatch.commands.asking import DEFAULT_URL, KeyFileOption, UrlOption, ask
+from paylatch.commands.asking import Access, ask, asks_bridge
 from paylatch.commands.options import JsonOption
 from paylatch.commands.outcome import FAILED, PARTLY, USAGE, fail
 from paylatch.commands.show import show_json
@@ -34,6 +34,7 @@ _PATIENCE_S = 60.0
 """How long a bridge may be away while this waits for it, or go on receiving what a client was sending that is dead."""
 
 
+@asks_bridge
 def import_file(
     file: Annotated[
         Path, typer.Argument(help="CSV or NDJSON; '-' is standard input.", metavar="FILE", show_default=False)
@@ -57,8 +58,7 @@ def import_file(
             metavar="FILE", help="Write the results of all rows here (.ndjson, else CSV).", show_default=False
         ),
     ] = None,
-    url: UrlOption = DEFAULT_URL,
-    key_file: KeyFileOption = None,
+    access: Access,
     as_json: JsonOption = False,
 ) -> None:
     """Import a file of decisions, and tell what became of its rows. Run it again to go on after an interruption.
@@ -79,7 +79,7 @@ def import_file(
                 await work.save(one, failed, outcome="refused")
             return one
 
-        one = ask(url, key_file, whole_import, patience_s=_PATIENCE_S)
+        one = ask(access, whole_import, patience_s=_PATIENCE_S)
     _tell(one, as_json=as_json)
 
 

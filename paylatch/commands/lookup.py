@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from paylatch.commands.asking import DEFAULT_URL, KeyFileOption, UrlOption, ask
+from paylatch.commands.asking import Access, ask, asks_bridge
 from paylatch.commands.decide import show_decided
 from paylatch.commands.options import JsonOption
 from paylatch.commands.show import show_json, show_table
@@ -14,36 +14,30 @@ decision_app = typer.Typer(help="Decisions that were reported.", no_args_is_help
 command_app = typer.Typer(help="Changes on their way to phones.", no_args_is_help=True, rich_markup_mode=None)
 
 
-@decision_app.callback()
-@command_app.callback()
-def _group() -> None:
-    """Keep `show` a command of its own name, though it is the only one."""
-
-
 @decision_app.command("show", epilog="Example: paylatch decision show 2026-01-0001 --key-file acme.key")
+@asks_bridge
 def show_decision(
     decision_id: Annotated[str, typer.Argument(metavar="ID", help="Your name for it.", show_default=False)],
     *,
-    url: UrlOption = DEFAULT_URL,
-    key_file: KeyFileOption = None,
+    access: Access,
     as_json: JsonOption = False,
 ) -> None:
     """Show what became of a decision when it was reported."""
-    show_decided(ask(url, key_file, lambda bridge: bridge.decision(decision_id)), as_json=as_json)
+    show_decided(ask(access, lambda bridge: bridge.decision(decision_id)), as_json=as_json)
 
 
 @command_app.command("show", epilog="Example: paylatch command show cmd_1 --key-file acme.key")
+@asks_bridge
 def show_command(
     command_id: Annotated[str, typer.Argument(metavar="ID", help="Like cmd_….", show_default=False)],
     *,
-    url: UrlOption = DEFAULT_URL,
-    key_file: KeyFileOption = None,
+    access: Access,
     as_json: JsonOption = False,
 ) -> None:
     """Show where a change is on its way to its phone."""
     from paylatch.client import to_json  # noqa: PLC0415 - see the package's docstring
 
-    command = ask(url, key_file, lambda bridge: bridge.command(command_id))
+    command = ask(access, lambda bridge: bridge.command(command_id))
     if as_json:
         show_json(to_json(command))
         return

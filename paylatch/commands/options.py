@@ -17,6 +17,16 @@ ConfigOption = Annotated[
     Path | None, typer.Option("--config", metavar="FILE", help="The bridge's settings, in TOML.", show_default=False)
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Write JSON.")]
+EmptyDatabaseOption = Annotated[
+    str | None,
+    typer.Option(
+        "--database",
+        metavar="URL",
+        help="An empty database for the bridge, postgresql://user@host:port/name (its password may be in PGPASSWORD), "
+        "or just `postgresql` for a server of the run's own.",
+        show_default="a SQLite file",
+    ),
+]
 KeepOption = Annotated[
     Path | None,
     typer.Option("--keep", metavar="DIR", help="Keep all files of the run here (new or empty).", show_default=False),

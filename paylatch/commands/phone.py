@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from paylatch.commands.asking import DEFAULT_URL, KeyFileOption, UrlOption, ask
+from paylatch.commands.asking import Access, ask, asks_bridge
 from paylatch.commands.decide import show_decided
 from paylatch.commands.options import JsonOption, imei_named
 from paylatch.commands.show import show_json, show_table
@@ -23,14 +23,13 @@ _COLOURS = {"unlocked": "green", "notice": "green", "released": "green", "remind
 
 
 @app.command(epilog="Example: paylatch phone show 001017000000003 --key-file acme.key")
-def show(
-    imei: ImeiArgument, *, url: UrlOption = DEFAULT_URL, key_file: KeyFileOption = None, as_json: JsonOption = False
-) -> None:
+@asks_bridge
+def show(imei: ImeiArgument, *, access: Access, as_json: JsonOption = False) -> None:
     """Say what a phone is, what it should be, why, and what it waits for."""
     from paylatch.client import to_json  # noqa: PLC0415 - see the package's docstring
 
     name = imei_named(imei)
-    phone, command = ask(url, key_file, lambda bridge: _phone(bridge, name))
+    phone, command = ask(access, lambda bridge: _phone(bridge, name))
     if as_json:
         show_json({**to_json(phone), "command": to_json(command)})
     else:
@@ -38,17 +37,17 @@ def show(
 
 
 @app.command("list", epilog="Example: paylatch phone list --limit 50 --key-file acme.key")
+@asks_bridge
 def list_all(
     *,
     limit: Annotated[int | None, typer.Option(min=1, metavar="N", help="How many.", show_default="all")] = None,
-    url: UrlOption = DEFAULT_URL,
-    key_file: KeyFileOption = None,
+    access: Access,
     as_json: JsonOption = False,
 ) -> None:
     """List phones by IMEI."""
     from paylatch.client import to_json  # noqa: PLC0415 - see the package's docstring
 
-    phones = ask(url, key_file, lambda bridge: _phones(bridge, limit))
+    phones = ask(access, lambda bridge: _phones(bridge, limit))
     if as_json:
         show_json([to_json(phone) for phone in phones])
     else:
@@ -56,19 +55,19 @@ def list_all(
 
 
 @app.command(epilog="Example: paylatch phone timeline 001017000000003 --limit 20 --key-file acme.key")
+@asks_bridge
 def timeline(
     imei: ImeiArgument,
     *,
     limit: Annotated[int, typer.Option(min=1, metavar="N", help="How many, from the newest.")] = 50,
-    url: UrlOption = DEFAULT_URL,
-    key_file: KeyFileOption = None,
+    access: Access,
     as_json: JsonOption = False,
 ) -> None:
     """Tell what has happened to a phone, the newest first: decisions, changes, its own words."""
     from paylatch.client import to_json  # noqa: PLC0415 - see the package's docstring
 
     name = imei_named(imei)
-    events = ask(url, key_file, lambda bridge: _events(bridge, name, limit))
+    events = ask(access, lambda bridge: _events(bridge, name, limit))
     if as_json:
         show_json([to_json(event) for event in events])
     else:
@@ -76,9 +75,8 @@ def timeline(
 
 
 @app.command(epilog="Example: paylatch phone resend 001017000000003 --key-file acme.key")
-def resend(
-    imei: ImeiArgument, *, url: UrlOption = DEFAULT_URL, key_file: KeyFileOption = None, as_json: JsonOption = False
-) -> None:
+@asks_bridge
+def resend(imei: ImeiArgument, *, access: Access, as_json: JsonOption = False) -> None:
     """Have what a phone should be signed anew and sent again."""
     from paylatch.client import Resend, new_decision_id  # noqa: PLC0415 - see the package's docstring
 
@@ -87,7 +85,7 @@ def resend(
     async def again(bridge: "Bridge") -> "Decided":
         return await bridge.decide(Resend(decision_id=new_decision_id(), imei=name, occurred_at=datetime.now(UTC)))
 
-    show_decided(ask(url, key_file, again), as_json=as_json)
+    show_decided(ask(access, again), as_json=as_json)
 
 
 async def _phone(bridge: "Bridge", imei: str) -> "tuple[Phone, Command]":

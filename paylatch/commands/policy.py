@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from paylatch.commands.asking import DEFAULT_URL, KeyFileOption, UrlOption, ask
+from paylatch.commands.asking import Access, ask, asks_bridge
 from paylatch.commands.files import FileArgument, text_of
 from paylatch.commands.options import JsonOption
 from paylatch.commands.outcome import FAILED, USAGE, fail
@@ -20,21 +20,21 @@ app = typer.Typer(
 
 
 @app.command(epilog="Example: paylatch policy check policy.toml --offline")
+@asks_bridge
 def check(
     file: FileArgument,
     *,
     offline: Annotated[
         bool, typer.Option("--offline", help="Ask no bridge: what it, its root and your delegation allow stays open.")
     ] = False,
-    url: UrlOption = DEFAULT_URL,
-    key_file: KeyFileOption = None,
+    access: Access,
     as_json: JsonOption = False,
 ) -> None:
     """Tell whether a document could be put in force, and if not, what is wrong in which line. Exits with 1 if not."""
     from paylatch.client import to_json  # noqa: PLC0415 - see the package's docstring
 
     document = text_of(file)
-    checked = _read(document) if offline else ask(url, key_file, lambda bridge: bridge.check_policy(document))
+    checked = _read(document) if offline else ask(access, lambda bridge: bridge.check_policy(document))
     if as_json:
         show_json(to_json(checked))
     elif checked.valid:
@@ -46,17 +46,17 @@ def check(
 
 
 @app.command(epilog="Example: paylatch policy show --key-file acme.key > policy.toml")
+@asks_bridge
 def show(
     *,
     version: Annotated[int | None, typer.Option(min=1, metavar="N", help="Which.", show_default="in force")] = None,
-    url: UrlOption = DEFAULT_URL,
-    key_file: KeyFileOption = None,
+    access: Access,
     as_json: JsonOption = False,
 ) -> None:
     """Show the document that is in force, or another version."""
     from paylatch.client import to_json  # noqa: PLC0415 - see the package's docstring
 
-    policy = ask(url, key_file, lambda bridge: bridge.policy(version))
+    policy = ask(access, lambda bridge: bridge.policy(version))
     if as_json:
         show_json(to_json(policy))
         return
@@ -68,11 +68,12 @@ def show(
 
 
 @app.command(epilog="Example: paylatch policy versions --key-file acme.key")
-def versions(*, url: UrlOption = DEFAULT_URL, key_file: KeyFileOption = None, as_json: JsonOption = False) -> None:
+@asks_bridge
+def versions(*, access: Access, as_json: JsonOption = False) -> None:
     """List all versions, the newest, which is in force, first."""
     from paylatch.client import to_json  # noqa: PLC0415 - see the package's docstring
 
-    found = ask(url, key_file, lambda bridge: bridge.policy_versions())
+    found = ask(access, lambda bridge: bridge.policy_versions())
     if as_json:
         show_json([to_json(one) for one in found])
     else:
@@ -80,14 +81,13 @@ def versions(*, url: UrlOption = DEFAULT_URL, key_file: KeyFileOption = None, as
 
 
 @app.command("set", epilog="Example: paylatch policy set policy.toml --key-file acme.key")
-def set_policy(
-    file: FileArgument, *, url: UrlOption = DEFAULT_URL, key_file: KeyFileOption = None, as_json: JsonOption = False
-) -> None:
+@asks_bridge
+def set_policy(file: FileArgument, *, access: Access, as_json: JsonOption = False) -> None:
     """Put a document in force: all phones are judged by it within moments. See first what `dry-run` says."""
     from paylatch.client import to_json  # noqa: PLC0415 - see the package's docstring
 
     document = text_of(file)
-    policy = ask(url, key_file, lambda bridge: bridge.set_policy(document))
+    policy = ask(access, lambda bridge: bridge.set_policy(document))
     if as_json:
         show_json(to_json(policy))
     else:
@@ -95,14 +95,13 @@ def set_policy(
 
 
 @app.command("dry-run", epilog="Example: paylatch policy dry-run policy.toml --key-file acme.key")
-def dry_run(
-    file: FileArgument, *, url: UrlOption = DEFAULT_URL, key_file: KeyFileOption = None, as_json: JsonOption = False
-) -> None:
+@asks_bridge
+def dry_run(file: FileArgument, *, access: Access, as_json: JsonOption = False) -> None:
     """Tell which phones would change if a document came into force now. Nothing is changed."""
     from paylatch.client import to_json  # noqa: PLC0415 - see the package's docstring
 
     document = text_of(file)
-    pages = ask(url, key_file, lambda bridge: _dry_run(bridge, document))
+    pages = ask(access, lambda bridge: _dry_run(bridge, document))
     judged, changes = sum(page.judged for page in pages), [one for page in pages for one in page.would_change]
     if as_json:
         show_json({"judged": judged, "would_change": [to_json(one) for one in changes]})

@@ -12,7 +12,7 @@ from typing import Protocol, Self
 from paylatch.demo.audit import Row
 from paylatch.demo.result import Result, Violation
 from paylatch.demo.summary import LEVELS, summary_of
-from paylatch.steps import Announcer, PlainSteps, RichSteps
+from paylatch.steps import Announcer, PlainSteps, QuietSteps, RichSteps
 
 _SHOWN_VIOLATIONS = 20
 _TITLE = "Paylatch demo"
@@ -39,19 +39,8 @@ class View(Announcer, Protocol):
         """Show what the run has shown."""
 
 
-class QuietView:
+class QuietView(QuietSteps):
     """Shows violations, and nothing else."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Nothing was taken."""
-
-    def step(self, text: str) -> None:
-        """Say nothing."""
 
     def month(self, name: str, rows: Sequence[Row], violations: Sequence[Violation]) -> None:  # noqa: ARG002
         """Show only what is wrong."""

@@ -8,7 +8,7 @@ from types import MappingProxyType
 from typing import Any
 
 from lock_protocol.imei import Imei
-from paylatch.fleet.arrivals import keep_time
+from paylatch.fleet.arrivals import is_set_within, keep_time
 from paylatch.fleet.cast import Cast, StepError
 from paylatch.fleet.histories import months_of
 from paylatch.fleet.lender import Order
@@ -79,7 +79,7 @@ async def _decide_lists(cast: Cast, step: Decide, dice: Random) -> None:
         if imeis := next(lists):
             await cast.lender.report_list(list(_orders(imeis, step.decisions, dice)), due_ns)
 
-    await keep_time(arrivals.times(count, dice), report)
+    await keep_time(arrivals.times(count, dice), report, cast.stopping)
 
 
 def _drawn(cast: Cast, step: Decide, among: Sequence[Imei], dice: Random) -> list[Imei]:
@@ -104,6 +104,8 @@ async def _replay(cast: Cast, step: Replay, dice: Random) -> None:
         else:
             await _replay_lists(cast, step, month.accounts, dice)
         await _settle(cast, step, dice)
+        if cast.stopping.is_set():
+            return
         for imei in month.differing(cast.book):
             raise StepError(f"{month.name}: the decisions do not lead {imei} to where the oracle has it")
 
@@ -115,11 +117,15 @@ async def _replay_each(cast: Cast, step: Replay, accounts: Sequence[Sequence[Ord
         for order in next(waiting):
             await cast.lender.report(order, due_ns)
 
-    await keep_time(cast.arrivals(step.pace).times(len(accounts), dice), report)
+    await keep_time(cast.arrivals(step.pace).times(len(accounts), dice), report, cast.stopping)
 
 
 async def _replay_lists(cast: Cast, step: Replay, accounts: Sequence[Sequence[Order]], dice: Random) -> None:
-    """Report what comes first about each account, and only then what comes after that."""
+    """Report what comes first about each account, and only then what comes after that.
+
+    A month that has begun is finished: what its accounts have to be is known at its end alone.
+    """
+    never = asyncio.Event()
     for turn in range(max(map(len, accounts), default=0)):
         orders = [account[turn] for account in accounts if len(account) > turn]
         lists = iter([orders[start : start + step.list_of] for start in range(0, len(orders), step.list_of)])
@@ -128,7 +134,7 @@ async def _replay_lists(cast: Cast, step: Replay, accounts: Sequence[Sequence[Or
             await cast.lender.report_list(next(lists), due_ns)
 
         count = -(-len(orders) // step.list_of)
-        await keep_time(cast.arrivals(step.pace, step.list_of).times(count, dice), report)
+        await keep_time(cast.arrivals(step.pace, step.list_of).times(count, dice), report, never)
 
 
 # --- the phones' side ---
@@ -212,7 +218,7 @@ async def _each(
         if (imei := next(turns)) is not None:
             await act(imei, due_ns)
 
-    await keep_time(arrivals.times(count, dice), take_turn)
+    await keep_time(arrivals.times(count, dice), take_turn, cast.stopping)
 
 
 def _draw(
@@ -257,8 +263,8 @@ def _require_all(cast: Cast, lacking: Sequence[Imei], within_s: float) -> None:
 
 
 async def _pause(cast: Cast, step: Pause, dice: Random) -> None:
-    del cast, dice
-    await asyncio.sleep(step.time)
+    del dice
+    await is_set_within(cast.stopping, step.time)
 
 
 ACTIONS: Mapping[type[Step], Callable[[Cast, Any, Random], Awaitable[None]]] = MappingProxyType(

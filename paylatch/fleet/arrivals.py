@@ -8,6 +8,7 @@ that they are as many with it as without.
 import asyncio
 import math
 from collections.abc import Awaitable, Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from random import Random
 
@@ -48,13 +49,14 @@ class Arrivals:
         return self.ramp_s + (area - in_ramp) / self.rate
 
 
-async def keep_time(offsets: Iterable[float], act: Callable[[int], Awaitable[None]]) -> None:
+async def keep_time(offsets: Iterable[float], act: Callable[[int], Awaitable[None]], stopping: asyncio.Event) -> None:
     """Begin an action at each of these times from now, without waiting for those before; return when all are done.
 
     Args:
         offsets: in seconds, in order.
         act: told when it was due, in nanoseconds of CLOCK_MONOTONIC: what it measures should begin then, so that a
             generator that comes too late does not make anybody look fast.
+        stopping: once it is set, no more are begun.
     """
     loop = asyncio.get_running_loop()
     start = loop.time()
@@ -69,7 +71,16 @@ async def keep_time(offsets: Iterable[float], act: Callable[[int], Awaitable[Non
     async with asyncio.TaskGroup() as tasks:
         for offset in offsets:
             due = start + offset
-            if (early := due - loop.time()) > 0:
-                await asyncio.sleep(early)
+            if await is_set_within(stopping, due - loop.time()):
+                break
             await places.acquire()
             tasks.create_task(in_its_place(due), name="arrival")
+
+
+async def is_set_within(event: asyncio.Event, seconds: float) -> bool:
+    """Wait for an event, for so long at most; return whether it has come."""
+    if seconds > 0 and not event.is_set():
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await event.wait()
+    return event.is_set()

@@ -3,7 +3,7 @@
 import asyncio
 import math
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from random import Random
 from typing import Literal, Protocol
 
@@ -76,6 +76,8 @@ class Cast:
     """Shows what is being done."""
     dice: Random
     """Choose phones and times; nobody may gain by foreseeing them, so that a seed makes them again."""
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the run is to end: what is under way is finished, and nothing else begun."""
 
     def arrivals(self, pace: Pace, each: int = 1) -> Arrivals:
         """Return how what comes `each` at a time arrives at a step's pace."""

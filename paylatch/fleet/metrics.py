@@ -6,7 +6,7 @@ from types import MappingProxyType
 TRENDS: Mapping[str, str] = MappingProxyType(
     {
         "unlock_ms": "from when a decision was due to be sent until its phone was open, phones that were connected",
-        "lock_ms": "the same for decisions after which phones are more restricted than before",
+        "lock_ms": "from when a decision was due to be sent until its phone was closed, phones that were connected",
         "back_ms": "from when a phone was connected again until it was as it should be, decided while it was away",
         "reset_ms": "from a factory reset until the phone was as it should be again",
         "answer_ms": "from when a decision was due to be sent until the bridge had answered for it",

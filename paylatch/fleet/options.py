@@ -1,5 +1,6 @@
 """What a person may choose about a run, beside its scenario."""
 
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +19,8 @@ class BridgeAccess:
 
     url: str
     api_key: str = field(repr=False)
+    tls: ssl.SSLContext | None = field(default=None, repr=False)
+    """How it proves itself; None where it is known by public CAs or the system's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,13 +1,9 @@
 """What a run has shown: the figures of its JSON and CSV files, its report and its thresholds."""
 
 import csv
-import os
-import platform
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from datetime import datetime
-from importlib.metadata import version
 from typing import IO, Any
 
 from paylatch.fleet.audit import Finding
@@ -58,6 +54,8 @@ class Result:
     findings: Sequence[Finding]
     stopped_by: str | None = None
     """Why it did not come to its end; what was measured until then counts."""
+    interrupted: bool = False
+    """Whether whoever runs it has wanted it to end there."""
 
     @property
     def is_right(self) -> bool:
@@ -122,15 +120,3 @@ def judge(
     for name, histogram in trends.items():
         measured |= {f"{name}.{statistic}": value for statistic, value in statistics_of(histogram).items()}
     return [Judged(threshold=one, value=measured.get(one.metric)) for one in thresholds]
-
-
-def environment() -> dict[str, Any]:
-    """Return where this ran: what figures depend on."""
-    return {
-        "paylatch": version("paylatch"),
-        "python": platform.python_version(),
-        "implementation": sys.implementation.name,
-        "system": f"{platform.system()} {platform.release()}",
-        "machine": platform.machine(),
-        "cores": os.cpu_count(),
-    }

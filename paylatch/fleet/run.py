@@ -17,9 +17,10 @@ from paylatch.fleet.audit import Finding, audit, known_phones
 from paylatch.fleet.book import Book
 from paylatch.fleet.cast import Cast, StepError
 from paylatch.fleet.histories import require_accounts
+from paylatch.fleet.interrupting import first_interrupt
 from paylatch.fleet.lender import Lender
 from paylatch.fleet.options import FleetUsageError, Options
-from paylatch.fleet.result import Result, environment, judge
+from paylatch.fleet.result import Result, judge
 from paylatch.fleet.scenario import Replay, Scenario, Step
 from paylatch.fleet.sources import Source, source
 from paylatch.fleet.tally import Sample, Tally
@@ -27,6 +28,7 @@ from paylatch.fleet.view import Moment, View
 from paylatch.local.files import directory_of
 from paylatch.local.phones import Knocking, RunningPhones, confirm_all, connect_all, patience_for, phones_running
 from paylatch.local.processes import watched
+from paylatch.machine import machine
 
 _FOLLOW_S = 0.1
 _SAMPLE_S = 0.5
@@ -69,7 +71,8 @@ async def run(options: Options, view: View) -> Result:
 
 async def _assembled(scenario: Scenario, there: Source, phones: RunningPhones, tally: Tally, view: View) -> Cast:
     """Wait until all phones are connected and confirmed, and return all who take part."""
-    view.step(f"connecting {scenario.phones} phones in {len(phones.processes)} processes")
+    processes = len(phones.processes)
+    view.step(f"connecting {scenario.phones} phones in {processes} process{'es' if processes > 1 else ''}")
     patience = patience_for(scenario.phones)
     await connect_all(phones.control, patience)
     tally.first_connected_s = time.monotonic() - phones.began_s
@@ -119,10 +122,11 @@ async def _played(cast: Cast, view: View) -> tuple[str | None, list[Finding]]:
             tasks.create_task(_sample(cast, view), name="sample"),
         ]
         try:
-            for group in cast.scenario.groups():
-                await _together(cast, group)
+            await _play_steps(cast)
         except* StepError as errors:
             stopped_by = str(errors.exceptions[0])
+        if cast.stopping.is_set() and stopped_by is None:
+            stopped_by = "interrupted"
         cast.say("auditing every phone" if stopped_by is None else f"{stopped_by}; auditing every phone")
         findings = await audit(cast, cast.scenario.audit_within)
         for task in watching:
@@ -131,6 +135,19 @@ async def _played(cast: Cast, view: View) -> tuple[str | None, list[Finding]]:
     cast.tally.sample_last(**await _phones_now(cast))
     cast.tally.end()
     return stopped_by, findings
+
+
+async def _play_steps(cast: Cast) -> None:
+    """Play one step after the other, those together that belong together, until the last or the first Ctrl-C."""
+
+    def interrupted() -> None:
+        cast.say("interrupted: finishing what is under way; Ctrl-C again leaves at once, without an outcome")
+        cast.stopping.set()
+
+    with first_interrupt(interrupted):
+        for group in cast.scenario.groups():
+            if not cast.stopping.is_set():
+                await _together(cast, group)
 
 
 async def _together(cast: Cast, steps: Sequence[Step]) -> None:
@@ -190,7 +207,7 @@ def _result(
             "processes": shards,
             "bridge": "its own" if options.bridge is None else options.bridge.url,
         },
-        environment=environment(),
+        environment=machine(),
         figures=figures,
         trends=trends,
         refusals=dict(sorted(counters.refusals.items())),
@@ -201,6 +218,7 @@ def _result(
         marks=tally.marks,
         findings=findings,
         stopped_by=stopped_by,
+        interrupted=cast.stopping.is_set(),
     )
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import IO
 
 from device_sim.fleet.control_client import FleetControl
-from device_sim.fleet.process import RESERVED_FILES, allow_files
 from device_sim.identities import (
     MAX_PHONES,
     ToldBroker,
@@ -27,6 +26,7 @@ from paylatch.local.broker_process import MosquittoProcess
 from paylatch.local.enrolment import enrol_in
 from paylatch.local.files import Files
 from paylatch.local.lender import broker_told, connected, enrol_fleet
+from paylatch.local.open_files import require_files
 from paylatch.local.phones import BrokerAddress, address_told
 from paylatch.local.processes import ChildProcess
 from paylatch.local.site import LENDER, bridge_running, broker_running, new_site
@@ -104,7 +104,7 @@ async def source(options: Options, files: Files, view: Announcer) -> AsyncIterat
         view: shows what is done.
 
     Raises:
-        FleetUsageError: phones or files do not suffice, or phones are enrolled already.
+        FleetUsageError, LocalRunUsageError: phones or files do not suffice, or phones are enrolled already.
         LocalRunError, PaylatchError, FleetFileError: something did not start, or is not as it must be.
     """
     if options.bridge is None:
@@ -118,12 +118,7 @@ async def source(options: Options, files: Files, view: Announcer) -> AsyncIterat
 @asynccontextmanager
 async def _own(options: Options, files: Files, view: Announcer) -> AsyncIterator[Source]:
     phones = options.scenario.phones
-    # The broker inherits the limit, and has one process for all connections.
-    if (allowed := allow_files(phones + RESERVED_FILES)) < phones + RESERVED_FILES:
-        raise FleetUsageError(
-            f"{phones} phones, but the broker may have {allowed} open files; raise the limit (ulimit -n), or use a "
-            "broker that is set up for more"
-        )
+    require_files(phones)
     database = f"sqlite:///{files.bridge_database}"
     site = await new_site(files, database)
     view.step(f"enrolling {phones} phones")
@@ -143,7 +138,7 @@ async def _own(options: Options, files: Files, view: Announcer) -> AsyncIterator
 @asynccontextmanager
 async def _there(options: Options, access: BridgeAccess, files: Files, view: Announcer) -> AsyncIterator[Source]:
     phones = options.scenario.phones
-    async with connected(access.url, access.api_key) as bridge:
+    async with connected(access.url, access.api_key, access.tls) as bridge:
         if options.fleet_file is None:
             with create_fleet(files.fleet_phones) as new:
                 told: ToldBroker | None = await enrol(bridge, phones, options.first, new, view)

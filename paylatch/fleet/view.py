@@ -17,7 +17,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from paylatch.fleet.tally import Sample
-from paylatch.steps import Announcer, PlainSteps
+from paylatch.steps import Announcer, PlainSteps, QuietSteps
 
 _PLAIN_EVERY_S = 2.0
 
@@ -39,19 +39,8 @@ class View(Announcer, AbstractContextManager["View"], Protocol):
         """Show how it goes."""
 
 
-class QuietView:
+class QuietView(QuietSteps):
     """Shows nothing."""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Nothing was taken."""
-
-    def step(self, text: str) -> None:
-        """Say nothing."""
 
     def moment(self, moment: Moment) -> None:
         """Say nothing."""

@@ -41,6 +41,16 @@ def find_mosquitto() -> str:
     return found
 
 
+def mosquitto_version() -> str:
+    """Return what the broker calls its version, like 2.0.11.
+
+    Raises:
+        BrokerError: it is not installed.
+    """
+    told = subprocess.run([find_mosquitto(), "-h"], capture_output=True, text=True, check=False).stdout
+    return told.partition("\n")[0].removeprefix("mosquitto version ")
+
+
 class MosquittoProcess:
     """One broker, from `start` to `kill` or `terminate`, as often as wanted, over the same files.
 

@@ -14,6 +14,8 @@ from typing import Any
 
 import httpx
 
+from paylatch.client.tls import proof_of_bridge
+
 CONNECTIONS = 32
 _HTTPS_PORT, _HTTP_PORT = 443, 80
 _MOST_HEADER_BYTES = 64 * 1024
@@ -26,12 +28,15 @@ class KeptConnections(httpx.AsyncBaseTransport):
 
     A request that finds its connection closed by the server, as servers do with idle ones, is sent again on a new one:
     every request that a lender's client makes may be repeated.
+
+    Args:
+        tls: how a server with `https` proves itself; None for what `proof_of_bridge` says.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
+        self._tls = tls
         self._places = asyncio.Semaphore(CONNECTIONS)
         self._idle: list[_Connection] = []
-        self._ssl: ssl.SSLContext | None = None
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Send a request and return its whole answer.
@@ -70,15 +75,15 @@ class KeptConnections(httpx.AsyncBaseTransport):
         try:
             async with asyncio.timeout(_timeout(request, "connect")):
                 streams = await asyncio.open_connection(
-                    request.url.host, port, ssl=self._context() if secure else None, limit=_MOST_HEADER_BYTES
+                    request.url.host, port, ssl=self._proof() if secure else None, limit=_MOST_HEADER_BYTES
                 )
         except (OSError, TimeoutError) as error:
             raise httpx.ConnectError(str(error) or "cannot connect", request=request) from error
         return _Connection(*streams)
 
-    def _context(self) -> ssl.SSLContext:
-        self._ssl = self._ssl or ssl.create_default_context()
-        return self._ssl
+    def _proof(self) -> ssl.SSLContext:
+        self._tls = self._tls or proof_of_bridge()
+        return self._tls
 
 
 @dataclass(frozen=True, slots=True)

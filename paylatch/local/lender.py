@@ -1,6 +1,7 @@
 """The lender's side: its system, talking to the bridge as every lender's may."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import IO
@@ -86,8 +87,8 @@ async def _enrol(bridge: Bridge, borrower: Borrower, device_key: PublicKey) -> E
 
 
 @asynccontextmanager
-async def connected(base_url: str, api_key: str) -> AsyncIterator[Bridge]:
-    """Give the bridge to a lender that does not try again, over connections that cost little."""
-    transport = KeptConnections()
+async def connected(base_url: str, api_key: str, tls: ssl.SSLContext | None = None) -> AsyncIterator[Bridge]:
+    """Give the bridge to a lender that does not try again, over connections that cost little; `tls` as in `connect`."""
+    transport = KeptConnections(tls)
     async with connect(base_url, api_key, patience=_AT_ONCE, timeout_s=_TIMEOUT_S, transport=transport) as bridge:
         yield bridge

@@ -7,8 +7,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import assert_never
 
 from device_sim.fleet.control_client import FleetControl
+from device_sim.fleet.control_messages import PhoneDump
+from device_sim.fleet.link import Obstacle
 from device_sim.fleet.process import allow_files
 from device_sim.fleet.shards import ShardedControl, shards_for, split
 from device_sim.identities import ToldBroker, read_fleet, split_fleet
@@ -21,6 +24,10 @@ _ALL_FILES = 1_048_576
 # A fleet that connects needs some 6 ms a phone, and may have to share the machine.
 _STARTS_IN_S = 60.0
 _PHONE_CONNECTS_IN_S = 0.03
+_LOOK_AGAIN_S = 2.0
+_LOGINS_COUNT_AFTER_S = 10.0
+"""A broker that was told of new phones' passwords has read them by then: who is refused after that will always be."""
+_NS_PER_S = 1_000_000_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,15 +85,36 @@ def patience_for(phones: int) -> float:
 
 
 async def connect_all(fleet: FleetControl, patience_s: float) -> None:
-    """Wait until all phones are connected.
+    """Wait until all phones are connected, unless the first that is not cannot be until somebody mends something.
 
     Raises:
-        LocalRunError: some were not in time; the message says why the first of them was not.
+        LocalRunError: some were not in time, or never will be; the message says why the first of them was not.
     """
-    if lacking := await fleet.await_connected(patience_s):
+    began_s = time.monotonic()
+    left_s = patience_s
+    while lacking := await fleet.await_connected(min(left_s, _LOOK_AGAIN_S)):
         (first,) = await fleet.dump(lacking[:1])
-        told = f"{len(lacking)} phones were not connected within {patience_s:g} s, {first.imei} the first"
-        raise LocalRunError(f"{told}: {first.why_not or 'no attempt has ended yet'}")
+        waited_s = time.monotonic() - began_s
+        left_s = max(patience_s - waited_s, 0)
+        if not left_s or _is_shut_out(first, began_s):
+            why = first.last_failure.why if first.last_failure else "no attempt has ended yet"
+            told = f"{len(lacking)} phones were not connected after {waited_s:.0f} s, {first.imei} the first"
+            raise LocalRunError(f"{told}: {why}")
+
+
+def _is_shut_out(phone: PhoneDump, since_s: float) -> bool:
+    """Return whether trying again will not help a phone that has tried since then (by `time.monotonic`)."""
+    failure = phone.last_failure
+    if phone.connected or failure is None:
+        return False
+    match failure.obstacle:
+        case Obstacle.CERTIFICATE:
+            return True
+        case Obstacle.LOGIN:
+            return failure.at_ns / _NS_PER_S > since_s + _LOGINS_COUNT_AFTER_S
+        case Obstacle.OTHER:
+            return False
+    assert_never(failure.obstacle)
 
 
 async def confirm_all(fleet: FleetControl, patience_s: float) -> None:

@@ -15,7 +15,16 @@ from paylatch.local.broker_config import BRIDGE
 from paylatch.local.broker_process import MosquittoProcess
 from paylatch.local.files import Files
 from paylatch.local.lender import enrol_fleet
-from paylatch.local.phones import BrokerAddress, Knocking, RunningPhones, confirm_all, patience_for, phones_running
+from paylatch.local.open_files import require_files
+from paylatch.local.phones import (
+    BrokerAddress,
+    Knocking,
+    RunningPhones,
+    confirm_all,
+    connect_all,
+    patience_for,
+    phones_running,
+)
 from paylatch.local.ports import LOOPBACK
 from paylatch.local.processes import ChildProcess
 from paylatch.local.site import AUDITOR, LENDER, ServiceAccess, Site, bridge_running, broker_running, new_site
@@ -58,8 +67,10 @@ async def built(files: Files, database: str, borrowers: Sequence[Borrower], view
         view: shows what happens.
 
     Raises:
+        LocalRunUsageError: the system does not allow so many connections.
         LocalRunError: something did not start; the message says what, with the end of its log.
     """
+    require_files(len(borrowers))
     site = await new_site(files, database)
     view.step("starting Mosquitto and the bridge")
     async with broker_running(site) as broker, bridge_running(site) as (process, bridge), AsyncExitStack() as stack:
@@ -85,9 +96,11 @@ async def built(files: Files, database: str, borrowers: Sequence[Borrower], view
 
 
 async def _phones(stack: AsyncExitStack, site: Site, topics: Topics, count: int) -> RunningPhones:
-    """Start the fleet and wait until each phone's own hello has been answered."""
+    """Start the fleet and wait until all phones are connected, and each one's own hello has been answered."""
     files, broker = site.files, BrokerAddress(host=LOOPBACK, port=site.ports.phones, prefix=topics.prefix)
     knocking = Knocking(backoff_cap_s=_RECONNECT_BACKOFF_S)
     phones = await stack.enter_async_context(phones_running(files.fleet_phones, files.directory, broker, knocking))
-    await confirm_all(phones.control, patience_for(count))
+    patience = patience_for(count)
+    await connect_all(phones.control, patience)
+    await confirm_all(phones.control, patience)
     return phones

@@ -6,7 +6,9 @@ import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -25,6 +27,7 @@ from tests.loopback.lender import Lender
 
 IMEIS = [simulated_imei(number) for number in range(9)]
 PATIENCE_S = 30.0
+NO_END_S = 3600.0
 
 
 def write_phones(path: Path, broker: RealBroker, lender: Lender) -> Path:
@@ -136,7 +139,21 @@ def by_tls(secured: TlsBroker, *, cafile: Path | None) -> BrokerAddress:
     return BrokerAddress(port=secured.broker.phones_port, prefix=TOPICS.prefix, tls=True, cafile=cafile)
 
 
-async def test_phones_connect_by_tls(secured: TlsBroker, tmp_path: Path) -> None:
+DATES: dict[str, tuple[timedelta, timedelta]] = {
+    "valid": (-DAY, DAY),
+    "expired": (-2 * DAY, -DAY),
+    "not valid yet": (DAY, 2 * DAY),
+}
+
+
+@pytest.mark.parametrize("dates", DATES)
+async def test_phones_connect_by_tls_whatever_the_dates_of_a_certificate(
+    secured: TlsBroker, tmp_path: Path, dates: str
+) -> None:
+    """As docs/protocol.md asks of an agent."""
+    begins, ends = DATES[dates]
+    secured.authority.issue(secured.certfile, begins=begins, ends=ends)
+    secured.broker.reload()
     lender = Lender()
     file = write_phones(tmp_path / "all.jsonl", secured.broker, lender)
     address = by_tls(secured, cafile=secured.authority.cafile)
@@ -148,23 +165,55 @@ async def test_phones_connect_by_tls(secured: TlsBroker, tmp_path: Path) -> None
         assert await phones.control.await_levels(dict.fromkeys(IMEIS, Level.LOCKED), PATIENCE_S) == []
 
 
-async def test_a_certificate_of_nobody_known_is_refused(secured: TlsBroker, tmp_path: Path) -> None:
-    file = write_phones(tmp_path / "all.jsonl", secured.broker, Lender())
-    async with phones_running(file, tmp_path, by_tls(secured, cafile=None), Knocking()) as phones:
-        with pytest.raises(LocalRunError, match=f"{IMEIS[0]} the first: .* certificate is signed by an unknown CA"):
-            await connect_all(phones.control, 2)
+NO_GOOD: dict[str, tuple[dict[str, Any], bool, str]] = {
+    "unknown CA": ({}, False, "is signed by an unknown CA"),
+    "another host": ({"name": "DNS:broker.example"}, True, "is not for this host"),
+    "another host, and expired": ({"name": "IP:192.0.2.1", "begins": -2 * DAY, "ends": -DAY}, True, "is not for this"),
+}
+"""What a certificate is issued with, whether phones know its CA, and what is wrong with it."""
 
 
-async def test_an_expired_certificate_is_what_a_fleet_says_it_could_not_connect_for(
-    secured: TlsBroker, tmp_path: Path
+@pytest.mark.parametrize(("certificate", "is_known", "fault"), NO_GOOD.values(), ids=NO_GOOD)
+async def test_a_certificate_that_is_no_good_is_refused_at_once(
+    secured: TlsBroker, tmp_path: Path, *, certificate: dict[str, Any], is_known: bool, fault: str
 ) -> None:
     file = write_phones(tmp_path / "all.jsonl", secured.broker, Lender())
-    secured.authority.issue(secured.certfile, begins=-2 * DAY, ends=-DAY)
+    secured.authority.issue(secured.certfile, **certificate)
     secured.broker.reload()
-    address = by_tls(secured, cafile=secured.authority.cafile)
+    address = by_tls(secured, cafile=secured.authority.cafile if is_known else None)
     async with phones_running(file, tmp_path, address, Knocking()) as phones:
-        with pytest.raises(LocalRunError, match=f"{IMEIS[0]} the first: .* certificate has expired"):
-            await connect_all(phones.control, 2)
+        with pytest.raises(LocalRunError, match=f"{IMEIS[0]} the first: .* certificate {fault}"):
+            await asyncio.wait_for(connect_all(phones.control, NO_END_S), PATIENCE_S)
+
+
+# --- phones that never will be connected ---
+
+
+async def test_a_password_that_the_broker_does_not_take_is_told_without_waiting_for_long(
+    own_broker: RealBroker, tmp_path: Path
+) -> None:
+    file = write_phones(tmp_path / "all.jsonl", own_broker, Lender())
+    own_broker.add_phones(*IMEIS)  # with other passwords
+    address = BrokerAddress(port=own_broker.phones_port, prefix=TOPICS.prefix)
+    async with phones_running(file, tmp_path, address, Knocking()) as phones:
+        with pytest.raises(LocalRunError, match=f"9 phones .*, {IMEIS[0]} the first: .* Not authorized"):
+            await asyncio.wait_for(connect_all(phones.control, NO_END_S), PATIENCE_S)
+
+
+async def test_a_password_that_the_broker_takes_in_a_while_is_waited_for(
+    own_broker: RealBroker, tmp_path: Path
+) -> None:
+    file = write_phones(tmp_path / "all.jsonl", own_broker, Lender())
+    right = own_broker.process.files.phones_passwords.read_bytes()
+    own_broker.add_phones(*IMEIS)
+    address = BrokerAddress(port=own_broker.phones_port, prefix=TOPICS.prefix)
+    async with phones_running(file, tmp_path, address, Knocking()) as phones:
+        with pytest.raises(LocalRunError, match="Not authorized"):
+            await connect_all(phones.control, 1)
+        connecting = asyncio.create_task(connect_all(phones.control, PATIENCE_S))
+        own_broker.process.files.phones_passwords.write_bytes(right)
+        own_broker.reload()
+        await connecting
 
 
 async def test_time_runs_from_before_any_phone_could_connect(own_broker: RealBroker, tmp_path: Path) -> None:

@@ -1,6 +1,9 @@
 """Load tests as people run them: each shipped scenario, small, on a real broker and bridge that are there already."""
 
 import json
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -149,10 +152,11 @@ def test_phones_that_are_enrolled_already_are_not_taken_over(bridge: list[str]) 
         (("payday", "--local", "--host", "broker"), "phones of its own: it goes without --host"),
         (("payday", "--local", "--first", "0", "--key-file", "k"), "it goes without --first, --key-file"),
         (("payday", "--local", "--url", "http://bridge"), "it goes without --url"),
+        (("payday", "--local", "--cafile", "ca.pem"), "it goes without --cafile"),
         (("payday", "--fleet", "fleet.jsonl", "--first", "3"), "--first numbers phones that are newly enrolled"),
         (("payday", "--port", "65536"), "Invalid value for '--port'"),
-        (("payday", "--cafile", "/nowhere/ca.pem"), "'/nowhere/ca.pem' does not exist"),
-        (("payday", "--cafile", __file__, "--no-tls"), "it goes without --no-tls"),
+        (("payday", "--phones-cafile", "/nowhere/ca.pem"), "'/nowhere/ca.pem' does not exist"),
+        (("payday", "--phones-cafile", __file__, "--no-tls"), "it goes without --no-tls"),
         (
             ("payday", "--local", "--json", "/nowhere/run", "--csv", "/nowhere/../nowhere/run"),
             "/nowhere/run cannot be two files",
@@ -181,6 +185,26 @@ def test_a_run_that_had_no_phones_for_its_arrivals_has_not_reached_what_it_must(
     assert "FAIL skipped_share < 0.05  (0.9)" in done.stdout
     counted = json.loads(figures.read_text())["figures"]
     assert (counted["skipped"], counted["decisions"]) == (36, 4)
+
+
+@pytest.mark.parametrize("scenario", ["soak", "replay"])
+def test_ctrl_c_ends_a_run_with_its_audit_and_its_files(scenario: str, bridge: list[str], tmp_path: Path) -> None:
+    figures, report = tmp_path / "run.json", tmp_path / "run.html"
+    command = [sys.executable, "-m", "paylatch", "fleet", "run", scenario, *bridge, "--phones", "20", "--rate", "10"]
+    command += ["--first", "3000" if scenario == "soak" else "3100", "--json", str(figures), "--report", str(report)]
+    if scenario == "soak":
+        command += ["--duration", "1h"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as run:
+        assert run.stderr is not None
+        assert any("transitions/s" in line for line in run.stderr), "it began"
+        run.send_signal(signal.SIGINT)
+        said, complained = run.communicate(timeout=120)
+    assert run.returncode == 130, complained
+    assert "FAIL stopped: interrupted" in said
+    assert "every phone is as the decisions require" in said
+    found = json.loads(figures.read_text())
+    assert (found["stopped_by"], found["figures"]["lost"], found["figures"]["unproven"]) == ("interrupted", 0, 0)
+    assert "It did not come to its end; every phone was right in the end" in report.read_text()
 
 
 def test_all_scenarios_are_listed_and_shown() -> None:

@@ -8,7 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mqtt_transport.errors import ConnectionEndedError, ConnectRefusedError, ProtocolError, RefusedError
+from mqtt_transport.errors import (
+    ConnectionEndedError,
+    ConnectRefusedError,
+    LoginRefusedError,
+    ProtocolError,
+    RefusedError,
+)
 from mqtt_transport.options import Subscription, Will
 from mqtt_transport.session import MAX_ASKED, MAX_UNSENT, Session, Stage
 from tests.transport.scripted import HELLO, LOGIN, Inbox, Outcomes, connected, message, packets_of, puback, said
@@ -46,9 +52,16 @@ def test_it_begins_with_a_clean_start_and_what_it_takes() -> None:
 def test_a_refused_connection_says_why() -> None:
     session = Session(LOGIN, Inbox())
     refusal = mqtt5.ConnAckPacket(reason_code=mqtt5.ConnAckReasonCode.BAD_USER_NAME_OR_PASSWORD)
-    with pytest.raises(ConnectRefusedError, match="Bad user name or password"):
+    with pytest.raises(LoginRefusedError, match="Bad user name or password"):
         session.receive(refusal.write())
     assert session.stage is Stage.CONNECTING
+
+
+def test_a_server_that_is_busy_does_not_refuse_who_one_is() -> None:
+    refusal = mqtt5.ConnAckPacket(reason_code=mqtt5.ConnAckReasonCode.SERVER_BUSY)
+    with pytest.raises(ConnectRefusedError) as refused:
+        Session(LOGIN, Inbox()).receive(refusal.write())
+    assert not isinstance(refused.value, LoginRefusedError)
 
 
 def test_the_servers_keep_alive_counts() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mqtt_transport import ConnectionEndedError, Connector
+from mqtt_transport import Connector, UnprovenServerError
 from tests.certificates import new_authority
 from tests.transport.peer import Peer
 from tests.transport.scripted import LOGIN
@@ -27,7 +27,7 @@ async def test_only_a_server_that_proves_itself_is_spoken_to(tmp_path: Path) -> 
         connection = await Connector("localhost", port, proof).connect(LOGIN, ear)
         await connection.publish(TOPIC, b"x" * 50_000, retain=False)
         await connection.close()
-        with pytest.raises(ConnectionEndedError, match="certificate is signed by an unknown CA"):
+        with pytest.raises(UnprovenServerError, match="certificate is signed by an unknown CA"):
             await Connector("localhost", port, ssl.create_default_context()).connect(LOGIN, ear)
         await asyncio.wait_for(peer.until_nobody_is_connected(), 10)
     assert [packet.payload for packet in peer.published()] == [b"x" * 50_000]

@@ -1,6 +1,7 @@
 """The installers look at the version of what is there, and tell what is too old. Nothing is installed here."""
 
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -23,8 +24,8 @@ def install(script: str, *path: Path) -> subprocess.CompletedProcess[str]:
 
 def mosquitto(directory: Path, version: str) -> subprocess.CompletedProcess[str]:
     put_program(directory / "mosquitto", f"mosquitto version {version}")
-    for client in ("mosquitto_pub", "mosquitto_sub"):
-        put_program(directory / client)
+    for beside in ("mosquitto_pub", "mosquitto_sub", "openssl"):
+        put_program(directory / beside)
     return install((_DEPLOY / "install-mosquitto.sh").read_text(encoding="utf-8"), directory)
 
 
@@ -41,6 +42,17 @@ def postgres(directory: Path, *versions: str) -> subprocess.CompletedProcess[str
 def test_a_broker_that_is_new_enough_is_left_as_it_is(tmp_path: Path, version: str) -> None:
     done = mosquitto(tmp_path, version)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_what_only_tests_need_is_told_and_the_demo_goes_on_without_it(tmp_path: Path) -> None:
+    put_program(tmp_path / "mosquitto", "mosquitto version 2.0.11")
+    put_program(tmp_path / "id", "1000")
+    (tmp_path / "sed").symlink_to(shutil.which("sed") or "")
+    environment = {"PATH": str(tmp_path)}  # neither clients nor openssl, nor anything to install them with
+    script = (_DEPLOY / "install-mosquitto.sh").read_text(encoding="utf-8")
+    done = subprocess.run(["/bin/sh", "-c", script], env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0
+    assert "apt-get install mosquitto mosquitto-clients openssl" in done.stderr
 
 
 @pytest.mark.parametrize("version", ["1.6.9", "unknown"])

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 _NICE = (1, 2, 2.5, 5, 10)
 _LOG_NICE = (1, 2, 5)
 _MOST_DECADES_WITH_STEPS = 4
+_FEWEST_TICKS = 3
 _THOUSAND = 1000
 _LONG_MS = 10_000
 _WHOLE = 100
@@ -84,6 +85,10 @@ def _step(least: float) -> float:
 
 def _log_ticks(low: float, high: float) -> list[float]:
     first, last = math.floor(math.log10(low)), math.ceil(math.log10(high))
-    steps = _LOG_NICE if last - first <= _MOST_DECADES_WITH_STEPS else (1,)
-    values = [step * 10.0**decade for decade in range(first, last + 1) for step in steps]
-    return [value for value in values if low * (1 - 1e-9) <= value <= high * (1 + 1e-9)]
+
+    def within(steps: Sequence[int]) -> list[float]:
+        values = [step * 10.0**decade for decade in range(first, last + 1) for step in steps]
+        return [value for value in values if low * (1 - 1e-9) <= value <= high * (1 + 1e-9)]
+
+    ticks = within(_LOG_NICE if last - first <= _MOST_DECADES_WITH_STEPS else (1,))
+    return ticks if len(ticks) >= _FEWEST_TICKS else within(range(1, 10))

@@ -13,11 +13,13 @@ WIDTH, HEIGHT = 920, 280
 _LEFT, _RIGHT, _TOP, _BOTTOM = 68, 28, 30, 46
 _BINS_A_DECADE = 16
 _LEAST_MS = 0.01
-_LABEL = 16
+_LABEL = 34
+"""What the numbers of several steps are wide, with the space between them and the next."""
 _BAR = 26
 _NAMES = 250
 _MARKED = (50, 95, 99)
-_CHARACTER = 7.2
+_CHARACTER = 8.0
+"""What a character of a label is wide, on average, in the widest of the style sheet's fonts."""
 _GAP = 10
 
 
@@ -97,7 +99,8 @@ def bar_chart(title: str, counts: Mapping[str, int]) -> str:
 
 def _svg(title: str, height: float, parts: Sequence[str]) -> str:
     label = escape(title, quote=True)
-    return f'<svg viewBox="0 0 {WIDTH} {height:g}" role="img" aria-label="{label}">{"".join(parts)}</svg>'
+    drawn = f'<svg viewBox="0 0 {WIDTH} {height:g}" role="img" aria-label="{label}">{"".join(parts)}</svg>'
+    return f'<div class="scroll">{drawn}</div>'
 
 
 def _text(x: float, y: float, text: str, *, anchor: str = "start", kind: str = "") -> str:
@@ -126,14 +129,18 @@ def _grid(x: Axis, y: Axis, x_title: str, y_title: str) -> list[str]:
 
 
 def _marks(marks: Sequence[float], x: Axis) -> Iterator[str]:
-    """Yield where steps begin, numbered where there is room for the number."""
-    free = 0.0
+    """Yield where steps begin, numbered; those that stand too close for a number each share one: `2-4`."""
+    groups: list[tuple[float, list[int]]] = []
     for number, at_s in enumerate(marks, start=1):
         at = x.at(min(at_s, x.high))
         yield f'<line class="mark" x1="{at:.1f}" y1="{_TOP}" x2="{at:.1f}" y2="{HEIGHT - _BOTTOM}"/>'
-        if at >= free:
-            yield _text(at, _TOP - 8, f"{number}", anchor="middle", kind="mark")
-            free = at + _LABEL
+        if groups and at < groups[-1][0] + _LABEL:
+            groups[-1][1].append(number)
+        else:
+            groups.append((at, [number]))
+    for at, (first, *others) in groups:
+        label = f"{first}-{others[-1]}" if others else f"{first}"
+        yield _text(at, _TOP - 8, label, anchor="middle", kind="mark")
 
 
 def _drawn(series: Series, number: int, x: Axis, y: Axis) -> Iterator[str]:

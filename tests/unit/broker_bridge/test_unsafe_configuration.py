@@ -203,6 +203,7 @@ def test_an_unknown_variable_is_told() -> None:
         "PAYLATCH_DATABSE": "x",
         "PAYLATCH_HTTP__PORT": "1",
         "PAYLATCH_KEY": "pl_",
+        "PAYLATCH_CAFILE": "ca.pem",
         "PATH": "/bin",
         "paylatch_x": "",
     }

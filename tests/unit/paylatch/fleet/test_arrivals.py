@@ -29,7 +29,7 @@ def begun(offsets: Sequence[float], *, takes_s: float = 0.0) -> tuple[list[float
         await asyncio.sleep(takes_s)
 
     try:
-        loop.run(keep_time(offsets, act))
+        loop.run(keep_time(offsets, act, asyncio.Event()))
     finally:
         loop.close()
     return due, began
@@ -102,5 +102,30 @@ def test_an_error_ends_all_of_it() -> None:
 
     loop = VirtualTimeLoop()
     with pytest.raises(ExceptionGroup):
-        loop.run(keep_time([0.0], fail))
+        loop.run(keep_time([0.0], fail, asyncio.Event()))
     loop.close()
+
+
+def test_nothing_is_begun_once_it_is_to_stop_and_what_is_under_way_is_finished() -> None:
+    loop, stopping = VirtualTimeLoop(), asyncio.Event()
+    begun, done = [], []
+
+    async def act(due_ns: int) -> None:
+        begun.append(due_ns / 1e9)
+        await asyncio.sleep(5)
+        done.append(loop.time())
+
+    async def stop_in(seconds: float) -> None:
+        await asyncio.sleep(seconds)
+        stopping.set()
+
+    async def both() -> None:
+        await asyncio.gather(keep_time([1.0, 2.0, 60.0, 61.0], act, stopping), stop_in(2.5))
+
+    try:
+        start = loop.time()
+        loop.run(both())
+        assert [at - start for at in begun] == pytest.approx([1.0, 2.0])
+        assert [at - start for at in done] == pytest.approx([6.0, 7.0])
+    finally:
+        loop.close()

@@ -16,10 +16,11 @@ from paylatch.fleet.metrics import TRENDS
 from paylatch.fleet.report.axes import Axis, decades, from_zero, told_ms, written
 from paylatch.fleet.report.charts import HEIGHT, WIDTH, Series, histogram_chart, line_chart
 from paylatch.fleet.report.page import page
-from paylatch.fleet.result import Judged, Result, environment
+from paylatch.fleet.result import Judged, Result
 from paylatch.fleet.summary import summary_of
 from paylatch.fleet.tally import Mark, Sample
 from paylatch.fleet.thresholds import threshold_of
+from paylatch.machine import machine
 
 
 def histogram_of(*ms: float) -> Histogram:
@@ -51,7 +52,7 @@ RESULT = Result(
     about="Locks & payments",
     began=datetime(2026, 11, 25, 18, 0, tzinfo=UTC),
     parameters={"phones": 40, "rate": 20.0, "network": {"connects_per_s": 1000.0}},
-    environment=environment(),
+    environment=machine(),
     figures={
         "phones": 40,
         "decisions": 30,
@@ -214,6 +215,7 @@ def test_ticks_are_round_numbers_within_the_axis() -> None:
     assert from_zero([87.0], 0, 100).ticks(4) == [0, 25, 50, 75, 100]
     assert Axis(0, 53.8, 0, 100).ticks(10) == [0, 10, 20, 30, 40, 50]
     assert Axis(3.0, 700.0, 0, 100, log=True).ticks(0) == pytest.approx([5, 10, 20, 50, 100, 200, 500])
+    assert Axis(320.0, 750.0, 0, 100, log=True).ticks(0) == [400, 500, 600, 700]
     assert (decades([3.0, 700.0], 0, 1).low, decades([3.0, 700.0], 0, 1).high) == (1.0, 1000.0)
 
 
@@ -227,3 +229,10 @@ def test_numbers_are_written_as_people_read_them() -> None:
         "12,346",
     ]
     assert [told_ms(one) for one in (3.21, 9_999, 22_904.8)] == ["3.21 ms", "9,999 ms", "22.9 s"]
+
+
+def test_steps_that_begin_together_share_a_number() -> None:
+    counted = Series("counted", [(0.0, 1.0), (10.0, 2.0)])
+    svg = ET.fromstring(line_chart("t", "u", [counted], [0.0, 0.0, 0.1, 5.0, 10.0]).partition("<p class")[0])  # noqa: S314 - made here
+    assert [one.text for one in svg.iter("text") if one.get("class") == "mark"] == ["1-3", "4", "5"]
+    assert len([one for one in svg.iter("line") if one.get("class") == "mark"]) == 5

@@ -146,7 +146,7 @@ async def test_a_body_that_comes_in_pieces_is_sent_once_on_a_connection_of_its_o
 async def test_an_answer_that_does_not_come_in_time_is_not_waited_for() -> None:
     async with served(None) as (_, client):
         with pytest.raises(httpx.ReadTimeout):
-            await client.get("/", timeout=0.05)
+            await client.get("/", timeout=httpx.Timeout(5, read=0.05))
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,70 @@
+"""`paylatch bridge`: the bridge itself."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from paylatch.commands.options import ConfigOption, as_flag, given, settings_from
+from paylatch.commands.outcome import finish
+
+app = typer.Typer(help="The bridge between lenders and phones.", no_args_is_help=True, rich_markup_mode=None)
+
+
+@app.command("run", epilog="Example: paylatch bridge run --config bridge.toml --http-port 8081")
+def run(
+    *,
+    config: ConfigOption = None,
+    database: Annotated[
+        str | None,
+        typer.Option(metavar="URL", help="Where everything is kept; a password in it is no flag.", show_default=False),
+    ] = None,
+    keys: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="The keys that it signs with.", show_default=False)
+    ] = None,
+    policy: Annotated[
+        str | None,
+        typer.Option(metavar="NAME", help="The profile for lenders that have set no policy.", show_default=False),
+    ] = None,
+    http_host: Annotated[
+        str | None, typer.Option(metavar="HOST", help="Where it serves HTTP.", show_default=False)
+    ] = None,
+    http_port: Annotated[
+        int | None, typer.Option(metavar="PORT", help="Its port for HTTP.", show_default=False)
+    ] = None,
+    broker_host: Annotated[
+        str | None, typer.Option(metavar="HOST", help="Where the broker is.", show_default=False)
+    ] = None,
+    broker_port: Annotated[
+        int | None, typer.Option(metavar="PORT", help="Its listener for services.", show_default=False)
+    ] = None,
+    development: Annotated[
+        bool | None,
+        typer.Option(
+            "--development/--no-development", help="Loopback only, and a root of one key will do.", show_default=False
+        ),
+    ] = None,
+) -> None:
+    """Run the bridge until it is told to stop (SIGTERM, Ctrl-C). Logs go to standard error, one JSON object a line.
+
+    Options here stand above the environment (PAYLATCH_HTTP__PORT=8081 is `port` under `[http]`), and that above the
+    file. `paylatch config show` tells what a bridge would run with, `paylatch config check` whether it could.
+    """
+    flags = {
+        "database": database and as_flag(database),
+        "keys": keys,
+        "policy": policy,
+        "development": development,
+        "http": {"host": http_host, "port": http_port},
+        "broker": {"host": broker_host, "port": broker_port},
+    }
+    from broker_bridge.adapters.signing.keys import KeyFileError  # noqa: PLC0415 - see the package's docstring
+    from broker_bridge.app.ports.store import StoreUnavailableError  # noqa: PLC0415
+    from broker_bridge.app.resign import DelegationBehindError  # noqa: PLC0415
+    from broker_bridge.domain.policy import PolicyError  # noqa: PLC0415
+    from broker_bridge.main import run as run_bridge  # noqa: PLC0415
+    from broker_bridge.settings import SettingsError  # noqa: PLC0415
+
+    settings = settings_from(config, given(flags))
+    expected = (KeyFileError, DelegationBehindError, PolicyError, StoreUnavailableError, OSError)
+    finish(run_bridge(settings), expected, usage=(SettingsError,))

@@ -96,7 +96,7 @@ def _root(
 
 
 @app.command(
-    epilog="Example: paylatch demo --phones 100 --months 2 --json figures.json --audit audit.csv",
+    epilog="\b\nExample: paylatch demo --phones 100 --months 2 --json figures.json \\\n  --audit audit.csv",
 )
 def demo(
     *,

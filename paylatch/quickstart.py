@@ -26,12 +26,12 @@ ENVIRONMENT = "env"
 """The file that a shell reads to know where everything is."""
 _LOOK_AGAIN_S = 0.1
 _MEANING = {
-    Level.UNLOCKED: "works as it should",
-    Level.NOTICE: "shows a message",
-    Level.REMINDER: "shows a full-screen message that comes back",
-    Level.RESTRICTED: "leaves calls, the payment app, support and connectivity settings",
-    Level.LOCKED: "leaves emergency calls, incoming calls, alerts, the payment app and support",
-    Level.RELEASED: "is free for good: the agent has removed itself",
+    Level.UNLOCKED: "is unlocked and works as it should",
+    Level.NOTICE: "shows a notice, once",
+    Level.REMINDER: "shows a reminder, a full-screen message that comes back",
+    Level.RESTRICTED: "is restricted and leaves calls, the payment app, support and connectivity settings",
+    Level.LOCKED: "is locked and leaves emergency calls, incoming calls, alerts, the payment app and support",
+    Level.RELEASED: "is released for good: the agent has removed itself",
 }
 
 
@@ -121,6 +121,5 @@ async def _follow(fleet: FleetControl, imei: Imei, say: Say) -> None:
         (phone,) = await fleet.dump([imei])
         if phone.version != told:
             told = phone.version
-            level = phone.level.name.lower()
-            say(f"{datetime.now(UTC):%H:%M:%S} UTC  the phone is {level} and {_MEANING[phone.level]}")
+            say(f"{datetime.now(UTC):%H:%M:%S} UTC  the phone {_MEANING[phone.level]}")
         await asyncio.sleep(_LOOK_AGAIN_S)

@@ -104,14 +104,16 @@ def _exports(**variables: str) -> str:
 
 def _welcome(directory: Path) -> Iterator[str]:
     yield ""
-    yield "A broker, a bridge in development mode and one simulated phone are running. In another terminal:"
+    yield "A broker, a bridge in development mode and one simulated phone are running."
+    yield "In another terminal:"
     yield ""
     yield f"    . {shlex.quote(str(directory / ENVIRONMENT))}"
     yield f"    paylatch phone show {PHONE.imei}"
     yield f"    paylatch decide payment_overdue --imei {PHONE.imei} --days-overdue 90"
     yield f"    paylatch decide payment_received --imei {PHONE.imei} --cures"
     yield ""
-    yield "docs/integrate.md goes on from here. What the phone becomes is told below; Ctrl-C ends everything."
+    yield "docs/integrate.md goes on from here."
+    yield "What the phone becomes is told below; Ctrl-C ends everything."
     yield ""
 
 

@@ -256,7 +256,7 @@ def _gateway(settings: Settings, core: _Core, link: Link, credentials: PasswordF
             tls=settings.broker.phones_tls,
             ca=phones_ca(settings.broker),
             topic_prefix=settings.topic_prefix,
-            root_envelope=core.signer.roots[-1].envelope,
+            root_envelope=core.signer.root_to_pin,
         ),
         metrics=core.metrics,
         imports=imports,

@@ -213,9 +213,9 @@ def _environment() -> dict[str, Any]:
         raise SettingsError(f"environment: {error}") from error
 
 
-def _fault(option: str, message: str, where: Mapping[str, str]) -> str:
+def _fault(option: str, told: str, where: Mapping[str, str]) -> str:
     """Return what is wrong with an option, and whose word it is where that is not the file's."""
-    source = where.get(option, "file")
+    source, message = where.get(option, "file"), told.removeprefix("Value error, ")
     return f"{option}: {message}" if source.startswith("file") else f"{option} ({source}): {message}"
 
 

@@ -1,8 +1,9 @@
 """The chain of trust: a pinned root, the roots that follow it one by one, and the delegations it signs."""
 
+from dataclasses import replace
 from functools import lru_cache
 
-from lock_protocol.codec import decode
+from lock_protocol.codec import decode, encode
 from lock_protocol.envelope import (
     DELEGATION,
     ENVELOPE_VERSION,
@@ -48,6 +49,20 @@ def follow_root(pinned: Root, data: bytes) -> Root:
         raise RootNotNext(detail)
     _require_threshold(envelope, [pinned, root], BadRoot)
     return root
+
+
+def as_pinned(data: bytes) -> bytes:
+    """Return the envelope of a trusted root as a phone without one pins it: signed by keys of its own and no others.
+
+    One that follows another root carries that one's signatures too, and `pinned_root` takes no signer that it cannot
+    know.
+
+    Raises:
+        BadRoot: a shape or a schema that is not right; signatures are not judged.
+    """
+    envelope, root = _document(ROOT, data, BadRoot)
+    own = {key_id(key) for key in root.keys}
+    return encode(replace(envelope, signatures=tuple(one for one in envelope.signatures if one.key_id in own)))
 
 
 @lru_cache(maxsize=_REMEMBERED)

@@ -26,12 +26,12 @@ ENVIRONMENT = "env"
 """The file that a shell reads to know where everything is."""
 _LOOK_AGAIN_S = 0.1
 _MEANING = {
-    Level.UNLOCKED: "works as it should",
-    Level.NOTICE: "shows a message",
-    Level.REMINDER: "shows a full-screen message that comes back",
-    Level.RESTRICTED: "leaves calls, the payment app, support and connectivity settings",
-    Level.LOCKED: "leaves emergency calls, incoming calls, alerts, the payment app and support",
-    Level.RELEASED: "is free for good: the agent has removed itself",
+    Level.UNLOCKED: "is unlocked and works as it should",
+    Level.NOTICE: "shows a notice, once",
+    Level.REMINDER: "shows a reminder, a full-screen message that comes back",
+    Level.RESTRICTED: "is restricted and leaves calls, the payment app, support and connectivity settings",
+    Level.LOCKED: "is locked and leaves emergency calls, incoming calls, alerts, the payment app and support",
+    Level.RELEASED: "is released for good: the agent has removed itself",
 }
 
 
@@ -104,14 +104,16 @@ def _exports(**variables: str) -> str:
 
 def _welcome(directory: Path) -> Iterator[str]:
     yield ""
-    yield "A broker, a bridge in development mode and one simulated phone are running. In another terminal:"
+    yield "A broker, a bridge in development mode and one simulated phone are running."
+    yield "In another terminal:"
     yield ""
     yield f"    . {shlex.quote(str(directory / ENVIRONMENT))}"
     yield f"    paylatch phone show {PHONE.imei}"
     yield f"    paylatch decide payment_overdue --imei {PHONE.imei} --days-overdue 90"
     yield f"    paylatch decide payment_received --imei {PHONE.imei} --cures"
     yield ""
-    yield "docs/integrate.md goes on from here. What the phone becomes is told below; Ctrl-C ends everything."
+    yield "docs/integrate.md goes on from here."
+    yield "What the phone becomes is told below; Ctrl-C ends everything."
     yield ""
 
 
@@ -121,6 +123,5 @@ async def _follow(fleet: FleetControl, imei: Imei, say: Say) -> None:
         (phone,) = await fleet.dump([imei])
         if phone.version != told:
             told = phone.version
-            level = phone.level.name.lower()
-            say(f"{datetime.now(UTC):%H:%M:%S} UTC  the phone is {level} and {_MEANING[phone.level]}")
+            say(f"{datetime.now(UTC):%H:%M:%S} UTC  the phone {_MEANING[phone.level]}")
         await asyncio.sleep(_LOOK_AGAIN_S)

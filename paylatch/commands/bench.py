@@ -11,7 +11,7 @@ from paylatch.commands.files import prepare, write_all
 from paylatch.commands.options import EmptyDatabaseOption, KeepOption
 from paylatch.commands.outcome import FAILED, finish
 
-EXAMPLE = "Example: paylatch bench --phones 10000 --decisions 50000 --json figures.json"
+EXAMPLE = "\b\nExample: paylatch bench --phones 10000 --decisions 50000 \\\n  --json figures.json"
 
 
 def bench(

@@ -18,7 +18,9 @@ from paylatch.commands.words import decided_text
 if TYPE_CHECKING:
     from paylatch.client import Bridge, Decided, Outcome
 
-EXAMPLE = "Example: paylatch decide payment_overdue --imei 001017000000003 --days-overdue 90 --key-file acme.key"
+EXAMPLE = """\b
+Example: paylatch decide payment_overdue --imei 001017000000003 \\
+  --days-overdue 90 --key-file acme.key"""
 
 Body = Mapping[str, Any]
 

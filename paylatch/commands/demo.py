@@ -12,7 +12,7 @@ from paylatch.commands.files import create, prepare, require_distinct, write_all
 from paylatch.commands.options import EmptyDatabaseOption, KeepOption
 from paylatch.commands.outcome import FAILED, finish
 
-EXAMPLE = "Example: paylatch demo --phones 100 --months 2 --json figures.json --audit audit.csv"
+EXAMPLE = "\b\nExample: paylatch demo --phones 100 --months 2 --json figures.json \\\n  --audit audit.csv"
 
 
 def demo(

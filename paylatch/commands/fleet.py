@@ -48,20 +48,25 @@ if TYPE_CHECKING:
 app = typer.Typer(help="Load tests with simulated phones.", no_args_is_help=True, rich_markup_mode=None)
 
 _RUN_EXAMPLES = """\
-Example: paylatch fleet run payday --local\n
-  paylatch fleet run payday --local --phones 15000 --rate 500 --threshold 'unlock_ms.p99<250' --report payday.html\n
-  paylatch fleet run soak --fleet fleet.jsonl --url https://bridge.example --key-file acme.key
-  --duration 8h\n
-\n
+Example: paylatch fleet run payday --local
+
+\b
+  paylatch fleet run payday --local --phones 15000 --rate 500 \\
+    --threshold 'unlock_ms.p99<250' --report payday.html
+
+\b
+  paylatch fleet run soak --fleet fleet.jsonl --url https://bridge.example \\
+    --key-file acme.key --duration 8h
+
 Exits with 0 if every phone was right and every threshold reached, 1 if a phone was not right at the end, 99 if a
 threshold was not reached. docs/fleet.md tells how scenarios are written and reports are read.
 """
-_ENROL_EXAMPLE = "Example: paylatch fleet enrol --phones 1000 --out fleet.jsonl --key-file acme.key"
+_ENROL_EXAMPLE = "\b\nExample: paylatch fleet enrol --phones 1000 --out fleet.jsonl \\\n  --key-file acme.key"
 
 _NOT_LOCAL = ("fleet", "first", "url", "key_file", "cafile", "host", "port", "prefix", "tls", "phones_cafile")
 
 
-@app.command("scenarios")
+@app.command("scenarios", epilog="Example: paylatch fleet scenarios")
 def scenarios(*, as_json: JsonOption = False) -> None:
     """List the scenarios that come with Paylatch."""
     from paylatch.fleet.reading import read_scenario, shipped  # noqa: PLC0415 - see the package's docstring

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from paylatch.client import Bridge, Import, Imports
     from paylatch.client.imports import Format
 
-EXAMPLE = "Example: paylatch import decisions.csv --key-file acme.key --failed failed.csv"
+EXAMPLE = "\b\nExample: paylatch import decisions.csv --key-file acme.key \\\n  --failed failed.csv"
 _POLL_S = 0.2
 _PATIENCE_S = 60.0
 """How long a bridge may be away while this waits for it, or go on receiving what a client was sending that is dead."""

@@ -12,9 +12,9 @@ from paylatch.commands.show import show_json, show_table
 if TYPE_CHECKING:
     from broker_bridge.domain.access import Scope
 
-_CREATE_EXAMPLE = (
-    "Example: umask 077; paylatch key create acme --name crm --scope support --config bridge.toml > crm.key"
-)
+_CREATE_EXAMPLE = """\b
+Example: umask 077; paylatch key create acme --name crm --scope support \\
+  --config bridge.toml > crm.key"""
 
 app = typer.Typer(help="The API keys of lenders.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -74,7 +74,7 @@ def list_all(lender: LenderArgument, *, config: ConfigOption = None, as_json: Js
     show_table(("KEY", "NAME", "SCOPES", "CREATED", "LAST USED", "REVOKED"), rows)
 
 
-@app.command("revoke", epilog="Example: paylatch key revoke acme key_6b86b273ff34fce1 --config bridge.toml")
+@app.command("revoke", epilog="\b\nExample: paylatch key revoke acme key_6b86b273ff34fce1 \\\n  --config bridge.toml")
 def revoke(
     lender: LenderArgument,
     key: Annotated[str, typer.Argument(metavar="KEY", help="Its id, key_…; never the key.", show_default=False)],

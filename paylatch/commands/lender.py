@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 app = typer.Typer(help="The lenders that may use a bridge.", no_args_is_help=True, rich_markup_mode=None)
 
 
-@app.command("add", epilog="Example: umask 077; paylatch lender add acme --config bridge.toml > acme.key")
+@app.command("add", epilog="\b\nExample: umask 077; paylatch lender add acme \\\n  --config bridge.toml > acme.key")
 def add(name: LenderArgument, *, config: ConfigOption = None, as_json: JsonOption = False) -> None:
     """Let a lender use the bridge. Its first API key is printed this once; only its hash is stored.
 

@@ -9,10 +9,9 @@ from paylatch.commands.options import JsonOption, LenderArgument, lender_named
 from paylatch.commands.outcome import FAILED, fail
 from paylatch.commands.show import show_json
 
-EXAMPLE = (
-    "Example: umask 077; paylatch lender mqtt-password acme --passwords broker/services.passwd "
-    "--pid-file broker/mosquitto.pid > acme.secret"
-)
+EXAMPLE = """\b
+Example: umask 077; paylatch lender mqtt-password acme \\
+  --passwords broker/services.passwd --pid-file broker/mosquitto.pid > acme.secret"""
 
 
 def mqtt_password(

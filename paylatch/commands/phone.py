@@ -54,7 +54,7 @@ def list_all(
         show_table(("IMEI", "LOAN", "STATUS", "IS", "SHOULD BE", "HELD BACK", "ARREARS"), list(map(_row, phones)))
 
 
-@app.command(epilog="Example: paylatch phone timeline 001017000000003 --limit 20 --key-file acme.key")
+@app.command(epilog="\b\nExample: paylatch phone timeline 001017000000003 --limit 20 \\\n  --key-file acme.key")
 @asks_bridge
 def timeline(
     imei: ImeiArgument,

@@ -29,7 +29,7 @@ _AT_LEVEL: Final = {"notice": "showing a notice", "reminder": "showing reminders
 _EFFECTS: Final = {
     "applied": "taken",
     "noted": "taken; it changes nothing by itself",
-    "covered": "taken; a payment that came later covers it, so nothing changes",
+    "covered": "taken; a payment of the same time or later covers it, so nothing changes",
     "stale": "taken; something newer is known, so nothing changes",
     "already_settled": "taken; the loan is settled, so nothing changes",
     "resent": "taken; the phone is sent its state anew",

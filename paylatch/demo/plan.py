@@ -26,6 +26,11 @@ class Outage(StrEnum):
     NONE = "none"
     """With no retained state at all."""
 
+    @property
+    def told(self) -> str:
+        """What it comes back with, in words."""
+        return "old retained states" if self is Outage.OLD else "no retained state"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MonthPlan:

@@ -131,7 +131,7 @@ class Story:
 
     async def _strike(self, month: MonthPlan) -> None:
         for kind in month.outages:
-            self._step(month, f"killing the broker; it comes back with {kind} retained states")
+            self._step(month, f"killing the broker; it comes back with {kind.told}")
             await self._outages.strike(kind)
             self._tally.broker_restarts += 1
 

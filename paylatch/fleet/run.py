@@ -71,8 +71,8 @@ async def run(options: Options, view: View) -> Result:
 
 async def _assembled(scenario: Scenario, there: Source, phones: RunningPhones, tally: Tally, view: View) -> Cast:
     """Wait until all phones are connected and confirmed, and return all who take part."""
-    processes = len(phones.processes)
-    view.step(f"connecting {scenario.phones} phones in {processes} process{'es' if processes > 1 else ''}")
+    among = len(phones.processes)
+    view.step(f"connecting {scenario.phones} phones in {'one process' if among == 1 else f'{among} processes'}")
     patience = patience_for(scenario.phones)
     await connect_all(phones.control, patience)
     tally.first_connected_s = time.monotonic() - phones.began_s

@@ -72,12 +72,13 @@ async def built(files: Files, database: str, borrowers: Sequence[Borrower], view
     """
     require_files(len(borrowers))
     site = await new_site(files, database)
+    phones_text = "one phone" if len(borrowers) == 1 else f"{len(borrowers)} phones"
     view.step("starting Mosquitto and the bridge")
     async with broker_running(site) as broker, bridge_running(site) as (process, bridge), AsyncExitStack() as stack:
-        view.step(f"enrolling {len(borrowers)} phones")
+        view.step(f"enrolling {phones_text}")
         with create_fleet(files.fleet_phones) as file:
             first, *_ = await enrol_fleet(bridge, borrowers, file)
-        view.step(f"connecting {len(borrowers)} phones")
+        view.step(f"connecting {phones_text}")
         topics = Topics(first.mqtt.topic_prefix)
         phones = await _phones(stack, site, topics, len(borrowers))
         yield Stage(

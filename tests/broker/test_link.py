@@ -149,6 +149,13 @@ async def test_a_second_bridge_takes_over_and_the_first_ones_publishes_fail(own_
                 await publish_for_ever(session)
 
 
+@pytest.fixture
+def each_try_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the log told of each try that fails, to count them."""
+    monkeypatch.setattr("broker_bridge.adapters.mqtt.supervising.TELL_AGAIN_S", 0.0)
+
+
+@pytest.mark.usefixtures("each_try_told")
 async def test_a_wrong_password_is_tried_again_and_never_connects(own_broker: RealBroker) -> None:
     own_broker.services["bridge"] = "not the password of the bridge"
     async with running_link(own_broker) as running:
@@ -211,6 +218,7 @@ async def test_a_bridge_that_ends_in_order_says_that_it_is_offline(own_broker: R
     assert json.loads(await retained(own_broker, TOPICS.status) or b"{}")["status"] == "offline"
 
 
+@pytest.mark.usefixtures("each_try_told")
 async def test_a_broker_that_refuses_the_bridges_own_topics_is_tried_again(own_broker: RealBroker) -> None:
     acl = own_broker.process.files.directory / "services.acl"
     right = acl.read_text()

@@ -100,6 +100,17 @@ async def test_a_decision_that_does_not_fit_is_refused(api: Api, decision: Any) 
     await assert_nothing_applied(api)
 
 
+@pytest.mark.parametrize(
+    ("decision", "said"),
+    [
+        (overdue(occurred_at="yesterday"), 'occurred_at: must be text like "2026-11-23T12:00:00Z"'),
+        (overdue(imei="001017000000012"), "imei: IMEI 001017000000012 has check digit 2, expected 1"),
+    ],
+)
+async def test_what_does_not_fit_is_told_in_words_of_our_own(api: Api, decision: Any, said: str) -> None:
+    assert (await api.post("/v1/decisions", decision)).json()["detail"] == said
+
+
 @pytest.mark.parametrize("consent", ["", "x" * 257, "\ud800", None, 7])
 async def test_a_consent_that_is_none_is_refused(api: Api, consent: object) -> None:
     assert problem(await api.enrol(SECOND, consent=consent)) == (422, "invalid-body")

@@ -47,6 +47,7 @@ class PhonesBroker:
     """CA certificates, PEM."""
     topic_prefix: str
     root_envelope: bytes
+    """As a phone whose firmware pins no root pins it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,9 +21,13 @@ _EPOCH, _TOO_LATE = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinf
 
 
 def _text_time(value: object) -> datetime:
+    expected = 'must be text like "2026-11-23T12:00:00Z"'
     if not isinstance(value, str):
-        raise ValueError('must be text like "2026-11-23T12:00:00Z"')  # noqa: TRY004 - how a validator speaks to Pydantic
-    moment = datetime.fromisoformat(value)
+        raise ValueError(expected)  # noqa: TRY004 - how a validator speaks to Pydantic
+    try:
+        moment = datetime.fromisoformat(value)
+    except ValueError as error:
+        raise ValueError(expected) from error
     if moment.tzinfo is not None and not _EPOCH <= moment < _TOO_LATE:
         raise ValueError(f"must be from {_EPOCH.year} on and before {_TOO_LATE.year}")
     return moment

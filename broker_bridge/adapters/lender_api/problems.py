@@ -91,7 +91,8 @@ def faults_of(errors: Iterable[Any]) -> str:
 
     A body can hold hundreds of thousands of fields that nobody knows, each with a name as long as its sender likes.
     """
-    faults = [f"{_place(one['loc'])}: {one['msg']}" for one in islice(errors, MAX_FAULTS + 1)]
+    found = islice(errors, MAX_FAULTS + 1)
+    faults = [f"{_place(one['loc'])}: {one['msg'].removeprefix('Value error, ')}" for one in found]
     if len(faults) > MAX_FAULTS:
         faults[MAX_FAULTS:] = ["and more"]
     return "; ".join(faults)

@@ -22,6 +22,8 @@ LONGEST_BETWEEN_S = 10.0
 """The longest pause between connections that end as soon as they have come about."""
 STOOD_S = 5.0
 """A connection that lasted so long was a good one."""
+TELL_AGAIN_S = 60.0
+"""Within this, the log is told once why no connection comes about: there are some hundred tries a minute."""
 
 
 @dataclass(slots=True)
@@ -52,16 +54,17 @@ class Supervisor:
 
     async def run(self, connect: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Run a connection, and start over whenever it ends; until cancelled."""
-        pause = FIRST_PAUSE_S
+        pause, told, told_at = FIRST_PAUSE_S, "", 0.0
         while True:
             started = asyncio.get_running_loop().time()
             # A task of its own: before Python 3.12 a task group that fails can leave a cancellation behind in its task.
             connection = asyncio.create_task(connect(), name=self.up)
             await _over(connection)
-            address = {"host": self.address.host, "port": self.address.port}
-            self.log.warning(self.down, **address, error=_expected_reason(connection))
-            lasted_s = asyncio.get_running_loop().time() - started
-            pause = _next_pause(pause, lasted_s if self.connected else None)
+            reason, now = _expected_reason(connection), asyncio.get_running_loop().time()
+            if self.connected or reason != told or now - told_at >= TELL_AGAIN_S:
+                told, told_at = reason, now
+                self.log.warning(self.down, host=self.address.host, port=self.address.port, error=reason)
+            pause = _next_pause(pause, now - started if self.connected else None)
             self._connected.clear()
             await asyncio.sleep(self.random.uniform(0, pause))
 

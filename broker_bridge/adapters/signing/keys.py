@@ -23,7 +23,7 @@ from lock_protocol.keys import SEED_BYTES, PublicKey, SigningKey
 from lock_protocol.levels import Level, Ops, operations_required
 from lock_protocol.messages import DelegatedKey, Delegation, DesiredState, Fresh, LenderId, Root
 from lock_protocol.refusals import Refusal
-from lock_protocol.trust import follow_root, pinned_root, verify_delegation
+from lock_protocol.trust import as_pinned, follow_root, pinned_root, verify_delegation
 
 PRODUCTION_THRESHOLD = 2
 DEVELOPMENT_DELEGATION_S = 365 * DAY_S
@@ -59,6 +59,8 @@ class FileSigner:
         """
         self.roots = trusted_roots(directory, development=development)
         self.root = self.roots[-1].root
+        self.root_to_pin = as_pinned(self.roots[-1].envelope)
+        """The envelope of the newest root for a phone whose firmware pins none."""
         self._directory = directory
         self._lenders = {lender: _load_lender(self.root, directory / lender) for lender in lenders_in(directory)}
         self._loading = threading.Lock()

@@ -13,7 +13,7 @@ from lock_protocol.acceptance import PhoneStanding, accept_state
 from lock_protocol.levels import Level, Ops
 from lock_protocol.messages import LenderId
 from lock_protocol.trust import pinned_root, verify_delegation
-from tests.loopback.lender import EPOCH_BEGIN, Lender
+from tests.loopback.lender import EPOCH_BEGIN, Lender, RootAuthority
 from tests.unit.broker_bridge.facts import IMEI
 
 ACME, OTHER = LenderId("acme-mobile"), LenderId("other-lender")
@@ -99,6 +99,15 @@ def test_a_key_that_others_can_read_is_refused(keys: Path, mode: int) -> None:
 def test_the_roots_private_key_has_no_place_in_production(keys: Path) -> None:
     with pytest.raises(KeyFileError, match=r"root\.key.*must not be"):
         FileSigner(keys, development=False)
+
+
+def test_a_phone_without_a_root_can_pin_the_one_that_has_followed_another(tmp_path: Path) -> None:
+    first = RootAuthority()
+    second = first.successor()
+    (tmp_path / "root.envelope").write_bytes(first.envelope)
+    (tmp_path / "root.2.envelope").write_bytes(second.envelope)
+    signing = signer(tmp_path)
+    assert pinned_root(signing.root_to_pin) == signing.root == second.root
 
 
 def test_a_delegation_in_another_lenders_directory_is_refused(keys: Path) -> None:

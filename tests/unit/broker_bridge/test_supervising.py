@@ -2,10 +2,17 @@
 
 import asyncio
 import itertools
+from collections.abc import Callable, Coroutine
 from random import Random
 
 from broker_bridge.adapters.mqtt.client import BrokerAddress
-from broker_bridge.adapters.mqtt.supervising import LONGEST_BETWEEN_S, LONGEST_WITHOUT_S, STOOD_S, Supervisor
+from broker_bridge.adapters.mqtt.supervising import (
+    LONGEST_BETWEEN_S,
+    LONGEST_WITHOUT_S,
+    STOOD_S,
+    TELL_AGAIN_S,
+    Supervisor,
+)
 from broker_bridge.app.ports.broker import BrokerUnavailableError
 from tests.bridge_rig import KeptLog
 from tests.loopback.virtual_time import VirtualTimeLoop
@@ -14,23 +21,13 @@ ADDRESS = BrokerAddress(host="broker", port=1883, username="bridge", password="s
 WATCHED_S = 600.0
 
 
-def pauses(*, comes_about: bool, stands_s: float = 0.0) -> list[float]:
-    """How long was waited before each try."""
-    loop = VirtualTimeLoop()
-    supervisor = Supervisor("up", "down", ADDRESS, Random(1), KeptLog())  # noqa: S311 - jitter
-    began: list[float] = []
-    ended: list[float] = []
-
-    async def connect() -> None:
-        began.append(loop.time())
-        if comes_about:
-            supervisor.ready()
-            await asyncio.sleep(stands_s)
-        ended.append(loop.time())
-        raise BrokerUnavailableError("gone")
+def watch(connect: Callable[[VirtualTimeLoop, Supervisor], Coroutine[None, None, None]]) -> KeptLog:
+    """Have connections made for a while, and return what was logged."""
+    loop, log = VirtualTimeLoop(), KeptLog()
+    supervisor = Supervisor("up", "down", ADDRESS, Random(1), log)  # noqa: S311 - jitter
 
     async def try_for_a_while() -> None:
-        running = asyncio.create_task(supervisor.run(connect))
+        running = asyncio.create_task(supervisor.run(lambda: connect(loop, supervisor)))
         await asyncio.sleep(WATCHED_S)
         running.cancel()
         await asyncio.wait([running])
@@ -39,6 +36,23 @@ def pauses(*, comes_about: bool, stands_s: float = 0.0) -> list[float]:
         loop.run(try_for_a_while())
     finally:
         loop.close()
+    return log
+
+
+def pauses(*, comes_about: bool, stands_s: float = 0.0) -> list[float]:
+    """How long was waited before each try."""
+    began: list[float] = []
+    ended: list[float] = []
+
+    async def connect(loop: VirtualTimeLoop, supervisor: Supervisor) -> None:
+        began.append(loop.time())
+        if comes_about:
+            supervisor.ready()
+            await asyncio.sleep(stands_s)
+        ended.append(loop.time())
+        raise BrokerUnavailableError("gone")
+
+    watch(connect)
     return [after - before for before, after in zip(ended, itertools.islice(began, 1, None), strict=False)]
 
 
@@ -55,3 +69,27 @@ def test_a_connection_that_does_not_stand_is_tried_less_and_less() -> None:
 
 def test_after_a_connection_that_stood_the_next_try_comes_soon() -> None:
     assert max(pauses(comes_about=True, stands_s=STOOD_S)) <= LONGEST_WITHOUT_S
+
+
+def test_why_no_connection_comes_about_is_told_once_a_minute() -> None:
+    async def connect(*_: object) -> None:
+        raise BrokerUnavailableError("gone")
+
+    assert len(watch(connect).entries) == WATCHED_S // TELL_AGAIN_S
+
+
+def test_another_reason_is_told_at_once() -> None:
+    async def connect(loop: VirtualTimeLoop, _: Supervisor) -> None:
+        raise BrokerUnavailableError("away" if loop.time() < WATCHED_S - STOOD_S else "no password")
+
+    *_, (_, _, last) = watch(connect).entries
+    assert last["error"] == "no password"
+
+
+def test_the_end_of_each_connection_is_told() -> None:
+    async def connect(_: VirtualTimeLoop, supervisor: Supervisor) -> None:
+        supervisor.ready()
+        raise BrokerUnavailableError("taken over")
+
+    told = [event for _, event, _ in watch(connect).entries]
+    assert told == ["up", "down"] * (len(told) // 2)

@@ -192,6 +192,12 @@ def test_phones_are_given_the_cas_certificates_and_nothing_else_in_the_file(inst
     assert phones_ca(settings_of(installed).broker) == authority.cafile.read_text()
 
 
+def test_a_database_that_is_none_is_told_in_words_of_our_own(installed: Path) -> None:
+    write_settings(installed, 'database = "mysql://nobody"')
+    with pytest.raises(SettingsError, match=r"database: must be sqlite:///FILE or postgresql://"):
+        settings_of(installed)
+
+
 def test_an_unknown_option_is_refused(installed: Path) -> None:
     write_settings(installed, http="prot = 8081")
     with pytest.raises(SettingsError, match=r"http\.prot: Extra inputs"):

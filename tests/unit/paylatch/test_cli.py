@@ -39,6 +39,7 @@ def paylatch(*arguments: str) -> Result:
         ("phone", "resend"),
         ("decision", "show"),
         ("command", "show"),
+        ("fleet", "scenarios"),
         ("fleet", "enrol"),
         ("fleet", "run"),
         ("fleet", "show"),
@@ -55,6 +56,8 @@ def test_every_command_shows_an_example(command: tuple[str, ...]) -> None:
     assert shown.exit_code == 0
     example = shown.stdout.partition("Example: ")[2]
     assert f"paylatch {' '.join(command)}" in example
+    *continued, _ = example.partition("\n\n")[0].splitlines()
+    assert all(line.endswith("\\") for line in continued), "it can be pasted into a shell"
 
 
 def test_the_version_is_told() -> None:

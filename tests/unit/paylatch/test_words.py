@@ -169,7 +169,7 @@ def test_a_decision_is_told_of_in_a_line() -> None:
         command_id=None,
         repeated=False,
     )
-    covered = "taken; a payment that came later covers it, so nothing changes"
+    covered = "taken; a payment of the same time or later covers it, so nothing changes"
     assert decided_text(decided) == f"d1: {covered}: {IMEI} should be unlocked"
     late = replace(HELD, earliest=NOON)
     assert decided_text(replace(decided, effect="applied", command_id="cmd_1", held=late)).endswith(

@@ -5,6 +5,9 @@
 .PHONY: help setup mosquitto postgres demo test lint types arch vectors asyncapi openapi settings check bench otherwise density \
   lock clean
 
+# Some containers set it. Each of the hundreds of processes that tests start would compile all modules anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin

@@ -22,7 +22,7 @@ demo: $(VENV)/.project mosquitto ## run the main job: real histories, a real bro
 	$(BIN)/paylatch demo
 
 test: setup ## run all tests, on all cores
-	$(BIN)/pytest -n auto --dist loadfile
+	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/.project ## check style and formatting
 	$(BIN)/ruff check

@@ -5,6 +5,9 @@
 .PHONY: help setup mosquitto postgres demo test lint types arch vectors asyncapi openapi settings check bench otherwise density \
   lock clean
 
+# Some containers set it. Each of the hundreds of processes that tests start would compile all modules anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -19,7 +22,7 @@ demo: $(VENV)/.project mosquitto ## run the main job: real histories, a real bro
 	$(BIN)/paylatch demo
 
 test: setup ## run all tests, on all cores
-	$(BIN)/pytest -n auto --dist loadfile
+	$(BIN)/pytest -n auto --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/.project ## check style and formatting
 	$(BIN)/ruff check

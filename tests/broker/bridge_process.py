@@ -23,8 +23,8 @@ from lock_protocol.messages import LenderId
 from lock_protocol.topics import PhoneTopic
 from paylatch.local.ports import LOOPBACK, free_ports
 from tests.bridge_rig import ACME
-from tests.broker.bridge_rig import PATIENCE_S, TOPICS
-from tests.conftest import RealBroker
+from tests.broker.bridge_rig import TOPICS
+from tests.conftest import PATIENCE_S, RealBroker
 from tests.loopback.world import LinkedHandset
 
 _RUN = "import asyncio, sys; from pathlib import Path; from broker_bridge import main, settings; \
@@ -188,4 +188,4 @@ def switched_on(imei: Imei, root: bytes) -> LinkedHandset:
 
 def lender_of(installed: Installation) -> httpx.AsyncClient:
     headers = {"Authorization": f"Bearer {installed.api_key}"}
-    return httpx.AsyncClient(base_url=installed.url, headers=headers)
+    return httpx.AsyncClient(base_url=installed.url, headers=headers, timeout=PATIENCE_S)

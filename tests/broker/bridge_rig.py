@@ -13,10 +13,9 @@ from broker_bridge.adapters.mqtt.phones_connection import Incoming, PhonesConnec
 from lock_protocol.topics import Topics
 from paylatch.local.ports import LOOPBACK
 from tests.bridge_rig import KeptLog
-from tests.conftest import RealBroker
+from tests.conftest import PATIENCE_S, RealBroker
 
 TOPICS = Topics()
-PATIENCE_S = 15.0
 
 
 @dataclass

@@ -18,10 +18,9 @@ from lock_protocol.imei import Imei
 from lock_protocol.levels import Level
 from lock_protocol.messages import Reported
 from lock_protocol.topics import PhoneTopic, Topics
-from tests.conftest import RealBroker
+from tests.conftest import PATIENCE_S, RealBroker
 from tests.loopback.lender import Lender
 
-READY_S = 20.0
 TOPICS = Topics()
 
 
@@ -95,12 +94,12 @@ async def running_fleet(
     )
     try:
         assert process.stdout is not None
-        async with asyncio.timeout(READY_S):
+        async with asyncio.timeout(PATIENCE_S):
             assert await process.stdout.readline() == b"ready phones=%d\n" % len(imeis)
         yield FleetControl(directory / "fleet.sock")
         if process.returncode is None:
             process.terminate()
-        async with asyncio.timeout(READY_S):
+        async with asyncio.timeout(PATIENCE_S):
             _, complaints = await process.communicate()
         assert (process.returncode, complaints) == (0, b""), complaints.decode()
     finally:

@@ -15,15 +15,15 @@ from device_sim.identities import simulated_imei
 from lock_protocol.messages import LenderId
 from tests.bridge_rig import ACME
 from tests.broker.bridge_process import Installation, install, lender_of, running_bridge
-from tests.broker.bridge_rig import PATIENCE_S
-from tests.conftest import RealBroker
+from tests.conftest import PATIENCE_S, RealBroker
 from tests.http.conftest import DEVICE_KEY
 
 OTHER = LenderId("other-lender")
 
 
 def holder(installed: Installation, key: str) -> httpx.AsyncClient:
-    return httpx.AsyncClient(base_url=installed.url, headers={"Authorization": f"Bearer {key}"})
+    headers = {"Authorization": f"Bearer {key}"}
+    return httpx.AsyncClient(base_url=installed.url, headers=headers, timeout=PATIENCE_S)
 
 
 async def test_a_key_that_is_revoked_beside_a_running_bridge_soon_works_no_more(

@@ -27,10 +27,10 @@ from paylatch.client import (
     connect_mqtt,
 )
 from paylatch.local.ports import LOOPBACK
-from tests.broker.bridge_rig import PATIENCE_S, TOPICS
+from tests.broker.bridge_rig import TOPICS
 from tests.broker.tls_rig import tls_broker
 from tests.certificates import DAY
-from tests.conftest import RealBroker
+from tests.conftest import PATIENCE_S, RealBroker
 
 LENDER = "acme-mqtt"
 IMEI = simulated_imei(77)

@@ -10,8 +10,7 @@ from device_sim.identities import simulated_imei
 from lock_protocol.levels import Level
 from paylatch.local.postgres_process import PostgresProcess
 from tests.broker.bridge_process import install, lender_of, online, running_bridge, switched_on
-from tests.broker.bridge_rig import PATIENCE_S
-from tests.conftest import RealBroker
+from tests.conftest import PATIENCE_S, RealBroker
 from tests.http.conftest import DEVICE_KEY, overdue, payment
 
 IMEI = simulated_imei(1)

@@ -13,11 +13,10 @@ from device_sim.identities import simulated_imei
 from lock_protocol.imei import Imei
 from lock_protocol.levels import Condition, Level, Signals
 from tests.broker.fleet_rig import StandIn, running_fleet, stand_in
-from tests.conftest import RealBroker
+from tests.conftest import PATIENCE_S, RealBroker
 from tests.loopback.lender import Lender
 
 PHONES = 50
-PATIENCE_S = 20.0
 
 
 def some_imeis() -> list[Imei]:

@@ -21,8 +21,8 @@ from lock_protocol.imei import Imei
 from lock_protocol.levels import Level
 from lock_protocol.messages import LenderId
 from tests.broker.bridge_process import Installation, install, lender_of, online, running_bridge, switched_on
-from tests.broker.bridge_rig import PATIENCE_S, TOPICS
-from tests.conftest import RealBroker, hashed
+from tests.broker.bridge_rig import TOPICS
+from tests.conftest import PATIENCE_S, RealBroker, hashed
 from tests.http.conftest import DEVICE_KEY, overdue, payment
 
 ACME, UMBRELLA = LenderId("acme"), LenderId("umbrella")

@@ -11,8 +11,8 @@ from broker_bridge.app.ports.broker import Broker
 from lock_protocol.messages import LenderId
 from paylatch.local.ports import LOOPBACK
 from tests.bridge_rig import KeptLog
-from tests.broker.bridge_rig import PATIENCE_S, TOPICS, address_of
-from tests.conftest import RealBroker
+from tests.broker.bridge_rig import TOPICS, address_of
+from tests.conftest import PATIENCE_S, RealBroker
 
 ACME = LenderId("acme")
 MESSAGES = 500

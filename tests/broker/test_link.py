@@ -14,8 +14,8 @@ from broker_bridge.app.canary import encode_canary
 from broker_bridge.app.ports.broker import BrokerUnavailableError, PublishRefusedError
 from device_sim.identities import simulated_imei
 from lock_protocol.topics import PhoneTopic
-from tests.broker.bridge_rig import PATIENCE_S, TOPICS, LinkSession, running_link
-from tests.conftest import RealBroker
+from tests.broker.bridge_rig import TOPICS, LinkSession, running_link
+from tests.conftest import PATIENCE_S, RealBroker
 
 IMEI = simulated_imei(1)
 DESIRED, HELLO = TOPICS.phone(IMEI, PhoneTopic.DESIRED), TOPICS.phone(IMEI, PhoneTopic.HELLO)

@@ -18,7 +18,7 @@ from broker_bridge.app.secret import new_secret
 from device_sim.identities import simulated_imei
 from lock_protocol.imei import Imei
 from tests.bridge_rig import ACME, CREDENTIAL, KeptLog, Office
-from tests.conftest import RealBroker, hashed
+from tests.conftest import PATIENCE_S, RealBroker, hashed
 
 IMEIS = [simulated_imei(number) for number in range(20)]
 
@@ -114,7 +114,7 @@ async def test_a_pid_file_that_holds_none_is_no_reason_to_end(tmp_path: Path, st
     pid_file = tmp_path / "odd.pid"
     pid_file.write_text(content)
     async with writing(tmp_path / "phones.passwd", pid_file, store.credentials) as file:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             await file.publish()
 
 
@@ -132,7 +132,7 @@ async def test_a_broker_of_another_account_is_said_so_and_tried_again_without_wr
     path, pid_file, log = tmp_path / "phones.passwd", tmp_path / "mosquitto.pid", KeptLog()
     pid_file.write_text("4711\n", encoding="ascii")
     await enrol(store, IMEIS[0])
-    async with writing(path, pid_file, store.credentials, log) as file, asyncio.timeout(10):
+    async with writing(path, pid_file, store.credentials, log) as file, asyncio.timeout(PATIENCE_S):
         with pytest.raises(CredentialsError, match="cannot be told"):
             await file.publish()
         assert IMEIS[0] in path.read_text()
@@ -160,7 +160,7 @@ async def test_a_file_that_could_not_be_written_is_written_later_although_nobody
     monkeypatch.setattr("broker_bridge.adapters.mqtt.credentials.FIRST_PAUSE_S", 0.01)
     directory, log = tmp_path / "broker", KeptLog()
     await enrol(store, IMEIS[0])
-    async with writing(directory / "phones.passwd", None, store.credentials, log), asyncio.timeout(10):
+    async with writing(directory / "phones.passwd", None, store.credentials, log), asyncio.timeout(PATIENCE_S):
         await log.repeated("credentials_not_written", 2)
         directory.mkdir()
         await log.repeated("credentials_in_force", 1)
@@ -181,7 +181,7 @@ async def test_a_database_that_is_away_is_said_so_and_asked_again(tmp_path: Path
     path, credentials = tmp_path / "phones.passwd", Away()
     path.write_text("what it held before", encoding="ascii")
     async with writing(path, None, credentials) as file:
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE_S):
             with pytest.raises(CredentialsError, match="cannot be told"):
                 await file.publish()
         assert path.read_text(encoding="ascii") == "what it held before"
@@ -200,6 +200,6 @@ async def test_a_credential_that_cannot_be_read_locks_out_its_own_phone_alone(tm
             return [] if after else [(good, CREDENTIAL), (bad, "rubbish")]
 
     path = tmp_path / "phones.passwd"
-    async with writing(path, None, Rows()) as file, asyncio.timeout(10):
+    async with writing(path, None, Rows()) as file, asyncio.timeout(PATIENCE_S):
         await file.publish()
         assert [line.partition(":")[0] for line in path.read_text().splitlines()] == [good]

@@ -25,8 +25,8 @@ from tests.broker.bridge_process import (
     running_bridge,
     switched_on,
 )
-from tests.broker.bridge_rig import PATIENCE_S, TOPICS
-from tests.conftest import RealBroker
+from tests.broker.bridge_rig import TOPICS
+from tests.conftest import PATIENCE_S, RealBroker
 from tests.http.conftest import DEVICE_KEY, overdue, payment
 
 IMEI = simulated_imei(1)

@@ -5,8 +5,8 @@ import asyncio
 from broker_bridge.app.hear import MAX_OF_ONE_PHONE
 from device_sim.identities import simulated_imei
 from lock_protocol.topics import PhoneTopic
-from tests.broker.bridge_rig import PATIENCE_S, TOPICS, running_link
-from tests.conftest import RealBroker
+from tests.broker.bridge_rig import TOPICS, running_link
+from tests.conftest import PATIENCE_S, RealBroker
 
 IMEI = simulated_imei(1)
 HELLO = TOPICS.phone(IMEI, PhoneTopic.HELLO)

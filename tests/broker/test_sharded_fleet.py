@@ -22,11 +22,10 @@ from paylatch.local.phones import BrokerAddress, Knocking, RunningPhones, connec
 from tests.broker.fleet_rig import TOPICS, StandIn, stand_in
 from tests.broker.tls_rig import TlsBroker, tls_broker
 from tests.certificates import DAY
-from tests.conftest import RealBroker
+from tests.conftest import PATIENCE_S, RealBroker
 from tests.loopback.lender import Lender
 
 IMEIS = [simulated_imei(number) for number in range(9)]
-PATIENCE_S = 30.0
 NO_END_S = 3600.0
 
 

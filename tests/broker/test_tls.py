@@ -24,10 +24,10 @@ from paylatch import resources
 from paylatch.local.ports import LOOPBACK
 from tests.bridge_rig import ACME, KeptLog
 from tests.broker.bridge_process import install, started_bridge
-from tests.broker.bridge_rig import PATIENCE_S, TOPICS, address_of
+from tests.broker.bridge_rig import TOPICS, address_of
 from tests.broker.tls_rig import TlsBroker, tls_broker
 from tests.certificates import DAY, new_authority
-from tests.conftest import RealBroker
+from tests.conftest import PATIENCE_S, RealBroker
 
 
 @pytest.fixture

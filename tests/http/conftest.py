@@ -3,12 +3,12 @@
 import asyncio
 import base64
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from random import Random
-from typing import Any
+from typing import Any, cast
 
 import httpx
 import pytest
@@ -176,12 +176,39 @@ async def running_api(
         )
         services = [asyncio.create_task(credentials.run()), asyncio.create_task(imports.run())]
         access = Access(store.keys, office.clock, parts.log)
-        app = create_api(gateway, access, "0", show_metrics=show_metrics)
-        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://bridge") as http:
-            yield Api(http, store, office.clock, passwords, metrics, app, access, gateway)
+        with application_over(gateway, access, show_metrics=show_metrics) as app:
+            async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://bridge") as http:
+                yield Api(http, store, office.clock, passwords, metrics, app, access, gateway)
         for service in services:
             service.cancel()
         await asyncio.gather(*services, return_exceptions=True)
+
+
+class StandIn:
+    """The gateway that routes are made over, in place of that of whichever test runs."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self.gateway = gateway
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.gateway, name)
+
+
+_spare: dict[bool, list[tuple[StandIn, FastAPI]]] = {True: [], False: []}
+"""Applications that no test uses just now, by whether they show metrics."""
+
+
+@contextmanager
+def application_over(gateway: Gateway, access: Access, *, show_metrics: bool) -> Iterator[FastAPI]:
+    """An application over this gateway; to make one takes longer than most tests do with it, so it is used again."""
+    if _spare[show_metrics]:
+        stand_in, app = _spare[show_metrics].pop()
+    else:
+        stand_in = StandIn(gateway)
+        app = create_api(cast("Gateway", stand_in), access, "0", show_metrics=show_metrics)
+    stand_in.gateway, app.state.access, app.state.meters = gateway, access, gateway.metrics.meters
+    yield app
+    _spare[show_metrics].append((stand_in, app))
 
 
 def spool_in(directory: Path) -> DirectorySpool:

@@ -42,6 +42,7 @@ from paylatch.client import (
 from paylatch.client.answers import Enrolled, read
 from paylatch.client.requests import Requests
 from tests.bridge_rig import ACME, DEVICE
+from tests.conftest import PATIENCE_S
 from tests.http.conftest import FOREIGN, IMEI, KEYS, SECOND, Api
 
 MORNING = datetime(2023, 1, 1, 6, tzinfo=UTC)
@@ -208,7 +209,7 @@ FILE = "".join(
 async def test_a_file_is_sent_waited_for_and_answered_row_by_row(api: Api, bridge: Bridge) -> None:
     pieces: list[int] = []
     sent = await bridge.imports.upload(io.BytesIO(FILE.encode()), "ndjson", "k1", sent=pieces.append)
-    one = await bridge.imports.finished(sent.import_id, timeout_s=30)
+    one = await bridge.imports.finished(sent.import_id, timeout_s=PATIENCE_S)
     assert (one.state, one.rows, one.applied, one.refused, sum(pieces)) == ("done", 3, 2, 1, len(FILE))
     assert [again.import_id async for again in bridge.imports.all(page_size=1)] == [one.import_id]
     assert to_json(one) == (await api.get(f"/v1/imports/{one.import_id}")).json()
@@ -227,13 +228,13 @@ async def test_the_same_file_with_the_same_key_is_the_same_import(bridge: Bridge
 
 async def test_a_dry_run_writes_nothing(bridge: Bridge) -> None:
     sent = await bridge.imports.upload(io.BytesIO(FILE.encode()), "ndjson", "k1", dry_run=True)
-    assert (await bridge.imports.finished(sent.import_id, timeout_s=30)).dry_run
+    assert (await bridge.imports.finished(sent.import_id, timeout_s=PATIENCE_S)).dry_run
     assert (await bridge.phone(IMEI)).desired.level is Level.UNLOCKED
 
 
 async def test_a_file_that_cannot_be_read_as_a_whole_says_why(bridge: Bridge) -> None:
     sent = await bridge.imports.upload(io.BytesIO(b"decision_id,lender\n"), "csv", "k1")
-    one = await bridge.imports.finished(sent.import_id, timeout_s=30)
+    one = await bridge.imports.finished(sent.import_id, timeout_s=PATIENCE_S)
     assert one.problem is not None
     assert (one.state, one.problem.status) == ("failed", 422)
 

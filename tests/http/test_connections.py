@@ -13,9 +13,9 @@ from broker_bridge.adapters.http.connections import PunctualProtocol
 from broker_bridge.main import _HttpServer
 from paylatch.local.ports import LOOPBACK
 from tests.bridge_rig import ACME
+from tests.conftest import PATIENCE_S, new_sqlite
 from tests.http.conftest import KEYS, running_api
 
-PATIENCE_S = 15.0
 SOON_S = 0.05
 
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
@@ -28,7 +28,7 @@ POST = b"POST /v1/decisions HTTP/1.1\r\nHost: bridge\r\nTransfer-Encoding: chunk
 async def port(tmp_path: Path) -> AsyncIterator[int]:
     """The API on a real port."""
     with socket.create_server((LOOPBACK, 0)) as listening:
-        async with running_api(f"sqlite:///{tmp_path / 'paylatch.db'}", tmp_path) as api:
+        async with running_api(new_sqlite(tmp_path / "paylatch.db"), tmp_path) as api:
             server = _HttpServer(uvicorn.Config(api.app, log_config=None, lifespan="off", http=PunctualProtocol))
             task = asyncio.create_task(server.serve([listening]))
             yield int(listening.getsockname()[1])

@@ -14,6 +14,7 @@ import pytest
 from broker_bridge.adapters.imports.lines import MAX_LINE_BYTES
 from broker_bridge.app.imports import MAX_UNFINISHED
 from device_sim.identities import simulated_imei
+from tests.conftest import PATIENCE_S
 from tests.http.conftest import FOREIGN, IMEI, KEYS, OTHER, SECOND, Api, overdue, payment, problem
 from tests.http.test_bad_input import IMEIS, assert_nothing_applied
 
@@ -44,7 +45,7 @@ async def finished(api: Api, import_id: str) -> dict[str, Any]:
 
 async def once(api: Api, import_id: str, is_so: Callable[[dict[str, Any]], bool]) -> dict[str, Any]:
     """The import as soon as something is so."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_S):
         while True:
             answer: dict[str, Any] = (await api.get(f"/v1/imports/{import_id}")).json()
             if is_so(answer):
@@ -241,7 +242,7 @@ async def test_an_import_that_has_failed_is_tried_again_when_its_file_is_sent_ag
     broken = csv_file(header="wrong")
     first = await imported(api, broken)
     api.clock.advance(60)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_S):
         while True:
             response = await send(api, broken)
             if response.status_code == 202:
@@ -371,7 +372,7 @@ async def test_files_wait_where_their_owner_alone_can_read_them(api: Api) -> Non
     sending.set()
     one = await finished(api, (await upload).json()["import_id"])
     assert (one["state"], one["rows"]) == ("done", 0)
-    async with asyncio.timeout(30):  # it goes right after the import is done
+    async with asyncio.timeout(PATIENCE_S):  # it goes right after the import is done
         while True:
             if not list(spool.iterdir()):
                 break

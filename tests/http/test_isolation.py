@@ -15,6 +15,7 @@ from fastapi.routing import iter_route_contexts
 
 from broker_bridge.adapters.policies.profiles import profile_document
 from broker_bridge.domain.access import Scope, effective
+from tests.conftest import PATIENCE_S
 from tests.http.conftest import DEVICE_KEY, FOREIGN, IMEI, KEYS, OTHER, SECOND, Api, overdue, problem
 
 PUBLIC = {
@@ -61,7 +62,7 @@ IMPORT_HEADERS = {"Content-Type": "text/csv", "Idempotency-Key": "theirs"}
 
 async def _import(api: Api) -> str:
     begun = await api.http.post("/v1/imports", content=IMPORTED, headers=api.headers | IMPORT_HEADERS)
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_S):
         while True:
             one = (await api.get(begun.headers["location"])).json()
             if one["state"] == "done":

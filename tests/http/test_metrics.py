@@ -30,6 +30,7 @@ from lock_protocol.messages import NO_HASH, Reported
 from lock_protocol.refusals import Refusal
 from tests.bridge_rig import ACME, DEVICE, KeptLog, Office, Work
 from tests.broker.bridge_rig import TOPICS
+from tests.conftest import new_sqlite
 from tests.http.conftest import FOREIGN, IMEI, KEYS, NOWHERE, Api, overdue, payment, running_api
 from tests.http.conftest import OTHER as OTHER_LENDER
 
@@ -213,7 +214,7 @@ async def test_no_metric_names_a_lender_a_phone_or_whatever_a_caller_makes_up(wa
 
 
 async def test_the_metrics_need_no_key_and_can_be_taken_away(tmp_path: Path) -> None:
-    async with running_api(f"sqlite:///{tmp_path / 'paylatch.db'}", tmp_path, show_metrics=False) as api:
+    async with running_api(new_sqlite(tmp_path / "paylatch.db"), tmp_path, show_metrics=False) as api:
         assert (await api.of(None).get("/metrics")).status_code == 404
 
 

@@ -9,6 +9,7 @@ import pytest
 from broker_bridge.adapters.policies.profiles import profile_document
 from device_sim.identities import simulated_imei
 from lock_protocol.imei import Imei
+from tests.conftest import new_sqlite
 from tests.http.conftest import IMEI, KEYS, OTHER, Api, overdue, payment, problem, running_api
 
 DAY = 86_400
@@ -207,7 +208,7 @@ async def test_what_phones_would_refuse_is_not_put_in_force(api: Api, change: st
 
 
 async def test_a_policy_without_gates_is_refused_outside_development_mode(tmp_path: Path) -> None:
-    async with running_api(f"sqlite:///{tmp_path / 'paylatch.db'}", tmp_path, development=False) as api:
+    async with running_api(new_sqlite(tmp_path / "paylatch.db"), tmp_path, development=False) as api:
         for document in (profile_document("replay"), STRICT):
             for method, path in (("PUT", "/v1/policy"), ("POST", "/v1/policy/dry-run")):
                 assert problem(await api.send_text(method, path, document)) == (422, "policy-refused")

@@ -19,6 +19,7 @@ from lock_protocol.levels import Level, Signals
 from lock_protocol.refusals import Refusal
 from lock_protocol.topics import PhoneTopic
 from tests.bridge_rig import ACME, KeptLog, Office
+from tests.conftest import new_sqlite
 from tests.loopback.handset import IMEI
 from tests.loopback.lender import Lender
 from tests.loopback.virtual_time import VirtualTimeLoop
@@ -55,8 +56,8 @@ class Desk:
         self.office = Office(lender=Lender(**authority), policy=read_policy(document))
         self.clock = self.office.clock
         self.log = KeptLog()
-        self.store = InlineStore(f"sqlite:///{database}")
-        self.loop.run(self.store.create())
+        self.store = InlineStore(new_sqlite(database))
+        self.loop.run(self.store.lenders.add(ACME, b"k" * 32, at=1))
         self.judge = Judge(self.office.queue, self.clock, self.log)
         self.online = True
         self.phone = LinkedHandset(self.office.lender.authority, imei=IMEI)

@@ -6,7 +6,6 @@ everything converges.
 
 import shutil
 import tempfile
-from functools import cache
 from pathlib import Path
 
 from hypothesis import HealthCheck, settings
@@ -25,22 +24,11 @@ PATIENCE_S = 65
 """Longer than a phone keeps back a complaint that it has made before."""
 
 
-@cache
-def _empty_database() -> bytes:
-    """A database with its tables, made once."""
-    with tempfile.TemporaryDirectory() as directory:
-        world = World(Path(directory) / "paylatch.db")
-        world.close()
-        return world.database.read_bytes()
-
-
 class BridgeMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.directory = Path(tempfile.mkdtemp())
-        database = self.directory / "paylatch.db"
-        database.write_bytes(_empty_database())
-        self.world = World(database)
+        self.world = World(self.directory / "paylatch.db")
         self.moment = 10
         self.names = 0
         self.picture: dict[str, bytes] = {}

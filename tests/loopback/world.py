@@ -16,7 +16,6 @@ from typing import Any, TypeVar
 from sqlalchemy import Engine, Executable
 
 from broker_bridge.adapters.store.group_commit import GroupCommit, Submission, Submitted
-from broker_bridge.adapters.store.migrate import upgrade
 from broker_bridge.adapters.store.short import in_transaction
 from broker_bridge.adapters.store.store import SqlStore
 from broker_bridge.app.canary import decode_canary
@@ -37,6 +36,7 @@ from lock_protocol.imei import Imei
 from lock_protocol.levels import Condition, Level
 from lock_protocol.topics import PhoneTopic, Topics
 from tests.bridge_rig import ACME, KeptLog, Office, SetClock
+from tests.conftest import new_sqlite
 from tests.loopback.handset import Handset
 from tests.loopback.lender import Lender
 from tests.loopback.virtual_time import VirtualTimeLoop
@@ -81,11 +81,6 @@ class InlineStore(SqlStore):
     def __init__(self, url: str) -> None:
         super().__init__(url)
         self.commits = InlineCommits(self._writing)
-
-    async def create(self) -> None:
-        """Make the tables, and a lender."""
-        await self._write(upgrade)
-        await self.lenders.add(ACME, b"k" * 32, at=1)
 
     async def execute(self, statement: Executable) -> None:
         """Change what is stored behind the bridge's back."""
@@ -214,10 +209,11 @@ class World:
 
     def start_bridge(self) -> None:
         """Start a bridge with nothing but the database, and connect it."""
-        new = not self.database.exists()
-        self.store = InlineStore(f"sqlite:///{self.database}")
-        if new:
-            self.loop.run(self.store.create())
+        if self.database.exists():
+            self.store = InlineStore(f"sqlite:///{self.database}")
+        else:
+            self.store = InlineStore(new_sqlite(self.database))
+            self.loop.run(self.store.lenders.add(ACME, b"k" * 32, at=1))
         self.store.commits.at_commit = self.at_crossing
         self.office.queue = Queue(self.office.signer, SigningClock(self.clock), self.clock)
         judge = Judge(self.office.queue, self.clock, self.log)

@@ -20,11 +20,11 @@ from lock_protocol.messages import LenderId
 from lock_protocol.topics import Topics
 from tests.asyncapi import assert_is_message
 from tests.bridge_rig import ACME, KeptLog, Office, signer_of
+from tests.conftest import PATIENCE_S, new_sqlite
 from tests.http.conftest import FOREIGN, IMEI, OTHER, overdue
 from tests.loopback.lender import Lender
 
 TOPICS = Topics()
-PATIENCE_S = 15.0
 BARRIER = "barrier"
 
 
@@ -96,7 +96,7 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
     """A desk with one phone of each lender enrolled: `IMEI` of ours, `FOREIGN` of theirs."""
     office = Office()
     office.signer.lenders.update(signer_of(Lender(name=OTHER)).lenders)
-    async with SqlStore(f"sqlite:///{tmp_path / 'paylatch.db'}") as store:
+    async with SqlStore(new_sqlite(tmp_path / "paylatch.db")) as store:
         for lender, imei in ((ACME, IMEI), (OTHER, FOREIGN)):
             await store.lenders.add(lender, lender.encode().ljust(32), at=1)
             await store.commit(office.enrol(imei, lender=lender))

@@ -15,6 +15,7 @@ from broker_bridge.domain.commands import Event
 from broker_bridge.domain.decisions import Decision
 from broker_bridge.domain.phones import Phone
 from tests.bridge_rig import ACME, Work
+from tests.conftest import PATIENCE_S
 from tests.http.conftest import IMEI, OTHER, overdue, payment
 from tests.mqtt.conftest import Desk, by_http
 
@@ -232,7 +233,7 @@ async def test_a_flood_is_answered_as_one_and_another_lender_does_not_wait_for_i
     desk.send(overdue(imei=IMEI), OTHER)
     heard: list[tuple[str, str | None]] = []
     lost = ""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE_S):
         while desk.intake.depth or not desk.ear.heard.empty() or not lost:
             topic, result = await desk.ear.heard.get()
             heard.append((topic.split("/")[3], result["decision_id"]))

@@ -37,7 +37,7 @@ from device_sim.identities import simulated_imei
 from lock_protocol.levels import Level
 from lock_protocol.messages import LenderId
 from tests.bridge_rig import ACME, KeptLog, Office, Work
-from tests.conftest import writing_engine
+from tests.conftest import PATIENCE_S, writing_engine
 
 IMEI, SECOND = simulated_imei(0), simulated_imei(1)
 OTHER = LenderId("other-lender")
@@ -342,7 +342,7 @@ class Site:
         return failed
 
     async def finished(self, import_id: ImportId) -> Import:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(PATIENCE_S):
             while True:
                 one = await self.store.imports.one(ACME, import_id)
                 assert one is not None
@@ -479,7 +479,7 @@ async def test_a_worker_removes_what_an_upload_left_whose_bridge_was_killed(
     left.parent.mkdir()
     left.write_bytes(b"decision_id")
     async with working(store, tmp_path, office):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             await until(lambda: not left.exists())
     assert await store.imports.receiving(SPOOL, GONE_S) == []
 

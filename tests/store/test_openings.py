@@ -28,6 +28,7 @@ from lock_protocol.levels import Condition, Level, Signals
 from lock_protocol.messages import DesiredState
 from lock_protocol.topics import Topics
 from tests.bridge_rig import ACME, KeptLog, Office, Work
+from tests.conftest import PATIENCE_S
 from tests.unit.broker_bridge.facts import overdue, payment, settled
 
 IMEI, SECOND, THIRD = (simulated_imei(number) for number in range(3))
@@ -189,7 +190,7 @@ class Retained:
         on_published(None)
 
     async def has(self, version: int, imei: Imei = IMEI) -> None:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(PATIENCE_S):
             while (imei, version) not in {(state.imei, state.version) for state in self.states}:
                 self._came.clear()
                 await self._came.wait()

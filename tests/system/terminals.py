@@ -8,7 +8,8 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-PATIENCE_S = 60.0
+from tests.conftest import PATIENCE_S
+
 _KEPT = ("PATH", "PYTHONPATH")
 """What a terminal knows of the one that the tests run in: where programs are, and these packages."""
 

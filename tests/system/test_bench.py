@@ -13,10 +13,10 @@ import pytest
 
 from paylatch.bench.gauges import cpu_s
 from paylatch.local.waiting import wait_until
+from tests.conftest import PATIENCE_S
 
 COMMAND = (sys.executable, "-m", "paylatch", "bench")
 PERCENTILES = {"p50", "p99", "max"}
-ENDS_WITHIN_S = 30
 
 
 @pytest.fixture(scope="module")
@@ -89,11 +89,10 @@ def test_payments_are_timed_on_an_idle_bridge_and_while_locks_are_queued(figures
 
 
 def test_a_file_that_cannot_be_written_costs_no_run() -> None:
-    done = subprocess.run(
-        [*COMMAND, "--json", "/nowhere/figures.json"], capture_output=True, text=True, check=False, timeout=30
-    )
+    done = subprocess.run([*COMMAND, "--json", "/nowhere/figures.json"], capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert "/nowhere/figures.json: No such file or directory" in done.stderr
+    (said,) = done.stderr.splitlines()  # nothing of what is measured
+    assert "/nowhere/figures.json: No such file or directory" in said
 
 
 @pytest.mark.parametrize("after_cpu_s", [0.0, 2.0], ids=["while phones connect", "on its trips"])
@@ -103,13 +102,15 @@ def test_a_ceiling_that_is_terminated_leaves_no_process(after_cpu_s: float, tmp_
     with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as ceiling:
         children = Path(f"/proc/{ceiling.pid}/task/{ceiling.pid}/children")
         # The broker, its guard and the phones.
-        assert not wait_until(ceiling, lambda: len(children.read_text().split()) == 3, deadline_s=30, poll_s=0.02)
-        assert not wait_until(ceiling, lambda: cpu_s(ceiling.pid) >= after_cpu_s, deadline_s=60, poll_s=0.02)
+        assert not wait_until(
+            ceiling, lambda: len(children.read_text().split()) == 3, deadline_s=PATIENCE_S, poll_s=0.02
+        )
+        assert not wait_until(ceiling, lambda: cpu_s(ceiling.pid) >= after_cpu_s, deadline_s=PATIENCE_S, poll_s=0.02)
         ours = children.read_text().split()
         ceiling.terminate()
-        assert ceiling.wait(10) == 128 + signal.SIGTERM
+        assert ceiling.wait(PATIENCE_S) == 128 + signal.SIGTERM
     # What was just being started when the signal came nobody has waited for: it ends with its standard input.
-    deadline = time.monotonic() + ENDS_WITHIN_S
+    deadline = time.monotonic() + PATIENCE_S
     while left := [pid for pid in ours if Path("/proc", pid).exists()]:
         assert time.monotonic() < deadline, left
         time.sleep(0.02)

@@ -30,7 +30,6 @@ def printed(directory: Path) -> list[dict[str, Any]]:
     return enrolled(directory, "--phones", "10", "40", "--runs", "2")
 
 
-@pytest.mark.timeout(300)
 def test_runs_of_both_sizes_take_turns_and_lose_nothing(printed: list[dict[str, Any]]) -> None:
     *prepared, first, second, third, fourth, _ = printed
     assert [one["prepared"] for one in prepared] == [10, 40]
@@ -39,7 +38,6 @@ def test_runs_of_both_sizes_take_turns_and_lose_nothing(printed: list[dict[str, 
         assert (one["connected"], one["decisions"], one["superseded"], one["lost"]) == (10, 40, 0, 0)
 
 
-@pytest.mark.timeout(300)
 def test_the_end_compares_the_medians(printed: list[dict[str, Any]]) -> None:
     *_, first, second, third, fourth, compared = printed
     assert compared["medians"]["10"]["ratio"] == pytest.approx((first["ratio"] + third["ratio"]) / 2)
@@ -52,7 +50,6 @@ def test_the_end_compares_the_medians(printed: list[dict[str, Any]]) -> None:
     assert compared["lost"] == 0
 
 
-@pytest.mark.timeout(300)
 @pytest.mark.usefixtures("printed")
 def test_what_is_prepared_is_used_again_and_only_as_it_was_prepared(directory: Path) -> None:
     assert enrolled(directory, "--phones", "40", "--runs", "0") == []

@@ -15,11 +15,10 @@ import pytest
 from device_sim.identities import simulated_imei
 from lock_protocol.imei import Imei
 from tests.broker.bridge_process import BridgeProcess, Installation, install, lender_of, running_bridge
-from tests.conftest import RealBroker
+from tests.conftest import PATIENCE_S, RealBroker
 from tests.http.conftest import DEVICE_KEY, overdue
 
 PHONES, ROWS = 60, 3000
-PATIENCE_S = 90
 
 
 def days_overdue(row: int) -> int:
@@ -132,7 +131,6 @@ async def assert_all_is_as_if_nothing_had_happened(http: httpx.AsyncClient, one:
     assert by_imei == {imei: newest[number] for number, imei in enumerate(sorted(by_imei))}
 
 
-@pytest.mark.timeout(240)
 async def test_a_bridge_killed_in_the_middle_of_an_import_goes_on_where_it_stopped(site: Site) -> None:
     results = site.directory / "results.ndjson"
     async with site.bridge() as (bridge, http):
@@ -150,7 +148,6 @@ async def test_a_bridge_killed_in_the_middle_of_an_import_goes_on_where_it_stopp
         await the_spool_is_empty(site)
 
 
-@pytest.mark.timeout(240)
 async def test_a_client_that_was_killed_finds_its_import_again(site: Site) -> None:
     results = site.directory / "results.ndjson"
     async with site.bridge() as (_, http):

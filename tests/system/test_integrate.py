@@ -7,12 +7,11 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
-
 from device_sim.fleet.control_client import FleetControl
 from lock_protocol.imei import Imei
 from lock_protocol.levels import Level
-from tests.system.terminals import PATIENCE_S, Terminals, said
+from tests.conftest import PATIENCE_S
+from tests.system.terminals import Terminals, said
 
 _DOCUMENT = (Path(__file__).parents[2] / "docs" / "integrate.md").read_text(encoding="utf-8")
 _BLOCKS: list[tuple[str, str]] = re.findall(r"^```(sh|python)\n(.*?)^```", _DOCUMENT, re.DOTALL | re.MULTILINE)
@@ -49,7 +48,6 @@ async def steps(output: asyncio.StreamReader, decision_id: str) -> list[str]:
     return heard
 
 
-@pytest.mark.timeout(300)
 async def test_the_documents_blocks_lock_and_open_a_phone_by_every_way(tmp_path: Path) -> None:
     (
         (_, set_up),

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import aiomqtt
-import pytest
 
 from lock_protocol.imei import Imei
 from lock_protocol.topics import PhoneTopic, Topics
 from paylatch.local.ports import free_ports
-from tests.system.terminals import PATIENCE_S, Terminals, said
+from tests.conftest import PATIENCE_S
+from tests.system.terminals import Terminals, said
 
 _README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
 _SECTION = _README.partition("\n## Run the bridge yourself\n")[2].partition("\n## ")[0]
@@ -23,7 +23,6 @@ _SBIN = "PATH=$PATH:/usr/sbin:/usr/local/sbin:/opt/homebrew/sbin\n"
 """Where a broker may be that the PATH leaves out, as the section says."""
 
 
-@pytest.mark.timeout(300)
 async def test_the_readme_leads_to_a_bridge_that_enrols_locks_and_opens_a_phone(tmp_path: Path) -> None:
     make, start_broker, look, start_bridge, requests = _COMMANDS
     (settings,) = _SETTINGS

@@ -11,7 +11,6 @@ import sys
 from pathlib import Path
 
 import httpx
-import pytest
 
 from broker_bridge.domain.access import api_key_hash, key_id_of
 from device_sim.identities import simulated_imei
@@ -51,7 +50,6 @@ async def schemathesis(installed: Installation, directory: Path) -> tuple[int | 
     return process.returncode, said.decode()
 
 
-@pytest.mark.timeout(300)
 async def test_whatever_the_document_allows_is_answered_as_the_document_says(
     own_broker: RealBroker, tmp_path: Path
 ) -> None:

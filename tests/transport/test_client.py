@@ -12,8 +12,8 @@ from broker_bridge.adapters.mqtt.client import BrokerAddress, BrokerConnection
 from broker_bridge.app.ports.broker import Broker, BrokerUnavailableError, PublishRefusedError
 from mqtt_transport import Connector, Login
 from paylatch.local.ports import LOOPBACK
-from tests.broker.bridge_rig import PATIENCE_S, TOPICS, address_of
-from tests.conftest import RealBroker
+from tests.broker.bridge_rig import TOPICS, address_of
+from tests.conftest import PATIENCE_S, RealBroker
 from tests.transport.peer import Peer, serving
 
 TOPIC = TOPICS.root(77)

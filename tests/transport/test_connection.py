@@ -23,8 +23,8 @@ from mqtt_transport import (
 )
 from mqtt_transport.connection import READ_AT_ONCE
 from paylatch.local.ports import LOOPBACK
-from tests.broker.bridge_rig import PATIENCE_S, TOPICS
-from tests.conftest import RealBroker
+from tests.broker.bridge_rig import TOPICS
+from tests.conftest import PATIENCE_S, RealBroker
 from tests.transport.peer import Peer, serving
 from tests.transport.scripted import LOGIN, Outcomes, message, packets_of
 

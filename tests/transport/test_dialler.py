@@ -13,7 +13,8 @@ from device_sim.fleet.link import Arrived, LinkError, OwnLink
 from device_sim.identities import FleetPhone
 from lock_protocol.topics import PhoneTopic
 from paylatch.local.ports import LOOPBACK
-from tests.broker.bridge_rig import PATIENCE_S, TOPICS
+from tests.broker.bridge_rig import TOPICS
+from tests.conftest import PATIENCE_S
 from tests.loopback.handset import IMEI, Handset
 from tests.loopback.lender import RootAuthority
 from tests.transport.peer import Peer, serving

@@ -28,7 +28,8 @@ def create_api(gateway: Gateway, access: Access, version: str, *, show_metrics: 
     """Return the application."""
     api = PaylatchApi(version)
     api.state.access = access
-    api.add_middleware(Measured, meters=gateway.metrics.meters)
+    api.state.meters = gateway.metrics.meters
+    api.add_middleware(Measured)
     install(api)
     for module in _MODULES:
         api.include_router(module.routes(gateway))

@@ -12,12 +12,14 @@ _OTHER = "other"
 
 
 class Measured:
-    """ASGI middleware. Paths and methods are the caller's to invent, so only route templates become labels."""
+    """ASGI middleware that tells `state.meters`, as `api.create_api` puts it there.
 
-    def __init__(self, app: ASGIApp, meters: Meters) -> None:
-        """Take the application, and who is told."""
+    Paths and methods are the caller's to invent, so only route templates become labels.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        """Take what comes after it."""
         self._app = app
-        self._meters = meters
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on."""
@@ -37,7 +39,8 @@ class Measured:
             await self._app(scope, receive, answer)
         finally:
             method = scope["method"] if scope["method"] in _METHODS else _OTHER
-            self._meters.answered(method, _route_of(scope), status, time.perf_counter() - started)
+            meters: Meters = scope["app"].state.meters
+            meters.answered(method, _route_of(scope), status, time.perf_counter() - started)
 
 
 def _route_of(scope: Scope) -> str:

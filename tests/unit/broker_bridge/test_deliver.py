@@ -20,6 +20,7 @@ from lock_protocol.imei import Imei, luhn_digit, parse_imei
 from lock_protocol.messages import LenderId
 from lock_protocol.topics import Topics
 from tests.bridge_rig import KeptLog, SetClock
+from tests.conftest import PATIENCE_S
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -242,7 +243,7 @@ async def test_a_canary_that_the_broker_refuses_does_not_end_the_connection(monk
     deliverer = delivering(store)
     deliverer.numbers.settle(deliverer.numbers.take())
     session = asyncio.create_task(deliverer.session(Refusing(), None))
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE_S):
         for _ in range(3):
             await tried.acquire()
     assert not session.done()

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from broker_bridge.adapters.imports.own_spool import SpoolInUseError, own_spool
+from tests.conftest import PATIENCE_S
 
 
 def nothing() -> None:
@@ -51,7 +52,7 @@ async def test_a_second_bridge_goes_on_once_the_first_one_has_ended(tmp_path: Pa
         async with own_spool(tmp_path, begun.set) as name:
             return name
 
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE_S):
         async with own_spool(tmp_path, nothing) as name:
             waiting = asyncio.create_task(second())
             await begun.wait()

@@ -6,6 +6,7 @@ import time
 from device_sim.fleet.alarms import Alarms
 from device_sim.identities import simulated_imei
 from lock_protocol.imei import Imei
+from tests.conftest import PATIENCE_S
 
 FIRST, SECOND = simulated_imei(1), simulated_imei(2)
 
@@ -20,7 +21,7 @@ class Bell:
 
     async def hear(self, count: int) -> list[Imei]:
         running = asyncio.ensure_future(self.alarms.run())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(PATIENCE_S):
             while len(self.rung) < count:
                 self._changed.clear()
                 await self._changed.wait()

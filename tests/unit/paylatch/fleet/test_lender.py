@@ -18,6 +18,7 @@ from paylatch.fleet.book import Book
 from paylatch.fleet.lender import Lender, Order
 from paylatch.fleet.tally import Tally
 from paylatch.local.kept_connections import CONNECTIONS
+from tests.conftest import PATIENCE_S
 from tests.loopback.virtual_time import VirtualTimeLoop
 
 IMEIS = [simulated_imei(number) for number in range(4)]
@@ -189,7 +190,7 @@ async def test_a_decision_is_late_until_a_connection_is_free_for_it() -> None:
 
     one.bridge = SlowBridge()
     lender = one.lender
-    async with asyncio.timeout(10), asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as tasks:
         for _ in range(CONNECTIONS + 3):
             tasks.create_task(lender.report(one.orders()[0], time.monotonic_ns()))
         await busy_now.wait()

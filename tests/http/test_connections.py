@@ -21,6 +21,7 @@ SOON_S = 0.05
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 AUTHORIZED = f"Authorization: Bearer {KEYS[ACME]}\r\n".encode()
 GET = b"GET /v1/phones HTTP/1.1\r\nHost: bridge\r\n" + AUTHORIZED + b"\r\n"
+GET_LARGE = b"GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: bridge\r\n\r\n"
 POST = b"POST /v1/decisions HTTP/1.1\r\nHost: bridge\r\nTransfer-Encoding: chunked\r\n" + AUTHORIZED + b"\r\n"
 
 
@@ -106,6 +107,22 @@ async def test_a_body_that_goes_on_after_its_request_was_refused_ends_the_connec
     monkeypatch.setattr(connections, "LINGER_S", SOON_S)
     answer = await until_closed(await connected(port, POST.replace(AUTHORIZED, b"") + b"1\r\n[\r\n"))
     assert answer.startswith(b"HTTP/1.1 401")
+
+
+async def test_a_connection_that_takes_no_answers_is_cut_off(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "TAKE_S", SOON_S)
+    lost, connection_lost = asyncio.Event(), PunctualProtocol.connection_lost
+
+    def noted(protocol: PunctualProtocol, exc: Exception | None) -> None:
+        connection_lost(protocol, exc)
+        lost.set()
+
+    monkeypatch.setattr(PunctualProtocol, "connection_lost", noted)
+    # More than the kernel keeps for whoever reads nothing.
+    _, writer = await connected(port, GET_LARGE * 20)
+    async with asyncio.timeout(PATIENCE_S):
+        await lost.wait()
+    writer.close()
 
 
 @pytest.mark.parametrize(

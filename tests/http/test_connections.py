@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-import uvicorn
 
 from broker_bridge.adapters.http import connections, reading
 from broker_bridge.adapters.http.connections import PunctualProtocol
-from broker_bridge.main import _HttpServer
+from broker_bridge.main import _http_config, _HttpServer
+from broker_bridge.settings import HttpSettings
 from paylatch.local.ports import LOOPBACK
 from tests.bridge_rig import ACME
 from tests.http.conftest import KEYS, running_api
@@ -30,7 +30,7 @@ async def port(tmp_path: Path) -> AsyncIterator[int]:
     """The API on a real port."""
     with socket.create_server((LOOPBACK, 0)) as listening:
         async with running_api(f"sqlite:///{tmp_path / 'paylatch.db'}", tmp_path) as api:
-            server = _HttpServer(uvicorn.Config(api.app, log_config=None, lifespan="off", http=PunctualProtocol))
+            server = _HttpServer(_http_config(api.gateway, api.access, HttpSettings()))
             task = asyncio.create_task(server.serve([listening]))
             yield int(listening.getsockname()[1])
             server.should_exit = True
@@ -132,6 +132,16 @@ async def test_what_is_no_http_is_told_so_and_ended(port: int, sent: bytes) -> N
     answer = await until_closed(await connected(port, sent))
     assert answer.startswith(b"HTTP/1.1 400 Bad Request\r\n")
     assert b"urn:paylatch:problem:not-http" in answer
+
+
+async def test_who_speaks_no_http_or_wants_to_speak_something_else_fills_no_log(
+    port: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    await until_closed(await connected(port, b"GET /\r\n\r\n"))
+    other = await connected(port, GET.replace(b"\r\n\r\n", b"\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"))
+    assert await answer_on(other) == b"200"
+    other[1].close()
+    assert [record for record in caplog.records if record.name.startswith("uvicorn")] == []
 
 
 async def test_connections_beyond_the_limit_are_told_so_and_the_others_go_on(

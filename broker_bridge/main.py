@@ -349,6 +349,7 @@ def _http_config(gateway: Gateway, access: Access, settings: HttpSettings) -> uv
     return uvicorn.Config(
         create_api(gateway, access, version("paylatch"), show_metrics=settings.metrics),
         log_config=None,
+        log_level=logging.ERROR,  # its warnings are of whoever sends no HTTP: a line each time, and no JSON
         access_log=False,
         lifespan="off",
         proxy_headers=False,  # nobody here asks whence a request comes

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from lock_protocol.levels import Level
 from lock_protocol.messages import Delegation, Notice, hosts_of
+from lock_protocol.schema import MAX_TIME
 
 from broker_bridge.domain.policy import Wish
 
@@ -56,7 +57,7 @@ def within(wish: Wish, delegation: Delegation, at: int) -> Wish:
     lease = wish.lease
     if lease is None:
         return wish
-    then, until = min(lease.then, delegation.max_level), min(lease.until, at + delegation.max_lease_s)
+    then, until = min(lease.then, delegation.max_level), min(lease.until, at + delegation.max_lease_s, MAX_TIME)
     expired = at > delegation.expires_at and not then.is_open
     if expired or then is wish.level or until - lease.warn_s <= at:
         return replace(wish, lease=None)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from lock_protocol.compiling import quick
+from lock_protocol.schema import MAX_TIME
 
 MAX_AHEAD_S = 3600
 
@@ -25,6 +26,11 @@ def signing_time(now: int, last_signed_at: int, expected_at: int | None) -> Sign
         expected_at: what the wall clock has to be by the monotonic one, seconds UTC; None when that is not known (this
             process has signed nothing yet).
     """
+    if now > MAX_TIME:
+        # Nothing can be signed with it. A clock that has never been set may show anything, and payers do not wait.
+        return SigningTime(
+            min(max(last_signed_at, expected_at or 0), MAX_TIME), f"the clock is past {MAX_TIME}, where times end"
+        )
     if now < last_signed_at:
         return SigningTime(last_signed_at, f"the clock is {last_signed_at - now} s behind the last signed time")
     if expected_at is not None and now > max(last_signed_at, expected_at) + MAX_AHEAD_S:

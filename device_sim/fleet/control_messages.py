@@ -103,7 +103,7 @@ class RaiseSignals(_Strict):
 
     op: Literal["signal"] = "signal"
     imeis: list[ImeiText]
-    signals: Annotated[Signals, Field(ge=1)]
+    signals: Annotated[Signals, Field(ge=1, le=sum(Signals))]
 
 
 class Check(_Strict):

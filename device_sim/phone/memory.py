@@ -15,6 +15,7 @@ from lock_protocol.messages import NO_HASH, DesiredState, LenderId, Root, StateH
 from lock_protocol.schema import MAX_INTEGER, MAX_TIME, Bin, Bits, Many, Message, Nested, Record, Text, UInt
 
 NO_SIGNALS = Signals(0)
+_CHECKSUM_BYTES = 32
 
 
 class CorruptMemoryError(ValueError):
@@ -116,8 +117,12 @@ class _Stored(Message):
 
 
 def to_bytes(memory: Memory) -> bytes:
-    """Return the canonical bytes of a memory."""
-    return encode(
+    """Return the canonical bytes of a memory, and their SHA-256.
+
+    The hash is for storage that fails, and no defence: without it, one bit of the floor or of the time would have a
+    phone refuse what opens it, or lock by a lease that has not ended.
+    """
+    content = encode(
         _Stored(
             root=b"" if memory.root is None else encode(memory.root),
             floor=() if memory.floor is None else (_store_floor(memory.floor),),
@@ -130,6 +135,7 @@ def to_bytes(memory: Memory) -> bytes:
             signals=memory.signals,
         )
     )
+    return content + sha256(content).digest()
 
 
 def from_bytes(data: bytes) -> Memory:
@@ -138,8 +144,11 @@ def from_bytes(data: bytes) -> Memory:
     Raises:
         CorruptMemoryError: `to_bytes` has not made it.
     """
+    content, checksum = data[:-_CHECKSUM_BYTES], data[-_CHECKSUM_BYTES:]
+    if sha256(content).digest() != checksum:
+        raise CorruptMemoryError("not a phone's memory, or damaged")
     try:
-        stored = decode(_Stored, data)
+        stored = decode(_Stored, content)
         root = decode(Root, stored.root) if stored.root else None
         state = decode(DesiredState, stored.state) if stored.state else None
     except ValueError as error:

@@ -10,6 +10,8 @@ import pytest
 
 from broker_bridge.adapters.http import reading
 from broker_bridge.adapters.http.reading import MAX_BODY_BYTES
+from broker_bridge.adapters.lender_api.decisions import MAX_LIST
+from broker_bridge.adapters.lender_api.strict_json import parse_json
 from tests.http.conftest import IMEI, SECOND, Api, overdue, payment, problem
 
 IMEIS = {
@@ -141,15 +143,35 @@ async def test_a_body_that_is_no_json_is_refused(api: Api, body: bytes) -> None:
 
 
 async def test_a_repeated_key_among_very_many_is_found_at_once(api: Api) -> None:
-    keys = ",".join(f'"{number:x}":1' for number in range(150_000))
-    body = f'{{{keys},"{149_999:x}":1}}'.encode()
-    assert problem(await api.post_raw("/v1/decisions", body)) == (400, "not-json")
+    keys = ",".join(f'"{number:x}":1' for number in range(20_000))
+    body = f'{{{keys},"{19_999:x}":1}}'.encode()
+    response = await api.post_raw("/v1/decisions", body)
+    assert problem(response) == (400, "not-json")
+    assert "stands there twice" in response.json()["detail"]
+
+
+@pytest.mark.parametrize("piece", [b"0,", b"[],", b"{},", b"[[[[]]]],"])
+async def test_a_body_that_would_take_long_to_read_is_not_read(api: Api, piece: bytes) -> None:
+    response = await api.post_raw("/v1/decisions", b"[" + piece * 25_000 + b"0]")
+    assert problem(response) == (400, "not-json")
+    assert "more than 25000 commas, brackets and braces; send it in parts" in response.json()["detail"]
+
+
+def test_the_longest_list_of_decisions_is_read() -> None:
+    longest = overdue("x" * 64, amount_due=10**12, currency="INR", pay_url="https://pay.example/1?of=1,2,3,4,5,6,7,8,9")
+    assert len(parse_json(json.dumps([longest] * MAX_LIST).encode())) == MAX_LIST
+
+
+async def test_very_many_fields_are_not_looked_at_one_by_one(api: Api) -> None:
+    decision = {"type": "loan_settled", **{f"{number}": 1 for number in range(9_000)}}
+    detail = "9001 fields, where there are no others than decision_id, imei, occurred_at, type"
+    assert (await api.decide(decision)).json()["detail"] == detail
 
 
 async def test_an_answer_tells_no_more_faults_than_somebody_reads(api: Api) -> None:
-    unknown = {f"{number:x}": 1 for number in range(100_000)}
+    many, very_many = ({f"{number:x}": 1 for number in range(count)} for count in (20, 20_000))
     long_names = {f"{number}" * 10_000: 1 for number in range(9)}
-    for extra in (unknown, long_names):
+    for extra in (many, very_many, long_names):
         for response in (await api.decide(overdue(**extra)), await api.enrol(SECOND, **extra)):
             assert problem(response) == (422, "invalid-body")
             assert len(response.content) < 5000

@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-import uvicorn
 
 from broker_bridge.adapters.http import connections, reading
 from broker_bridge.adapters.http.connections import PunctualProtocol
-from broker_bridge.main import _HttpServer
+from broker_bridge.main import _http_config, _HttpServer
+from broker_bridge.settings import HttpSettings
 from paylatch.local.ports import LOOPBACK
 from tests.bridge_rig import ACME
 from tests.conftest import PATIENCE_S, new_sqlite
@@ -21,6 +21,7 @@ SOON_S = 0.05
 Streams = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 AUTHORIZED = f"Authorization: Bearer {KEYS[ACME]}\r\n".encode()
 GET = b"GET /v1/phones HTTP/1.1\r\nHost: bridge\r\n" + AUTHORIZED + b"\r\n"
+GET_LARGE = b"GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: bridge\r\n\r\n"
 POST = b"POST /v1/decisions HTTP/1.1\r\nHost: bridge\r\nTransfer-Encoding: chunked\r\n" + AUTHORIZED + b"\r\n"
 
 
@@ -29,7 +30,7 @@ async def port(tmp_path: Path) -> AsyncIterator[int]:
     """The API on a real port."""
     with socket.create_server((LOOPBACK, 0)) as listening:
         async with running_api(new_sqlite(tmp_path / "paylatch.db"), tmp_path) as api:
-            server = _HttpServer(uvicorn.Config(api.app, log_config=None, lifespan="off", http=PunctualProtocol))
+            server = _HttpServer(_http_config(api.gateway, api.access, HttpSettings()))
             task = asyncio.create_task(server.serve([listening]))
             yield int(listening.getsockname()[1])
             server.should_exit = True
@@ -108,6 +109,22 @@ async def test_a_body_that_goes_on_after_its_request_was_refused_ends_the_connec
     assert answer.startswith(b"HTTP/1.1 401")
 
 
+async def test_a_connection_that_takes_no_answers_is_cut_off(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connections, "TAKE_S", SOON_S)
+    lost, connection_lost = asyncio.Event(), PunctualProtocol.connection_lost
+
+    def noted(protocol: PunctualProtocol, exc: Exception | None) -> None:
+        connection_lost(protocol, exc)
+        lost.set()
+
+    monkeypatch.setattr(PunctualProtocol, "connection_lost", noted)
+    # More than the kernel keeps for whoever reads nothing.
+    _, writer = await connected(port, GET_LARGE * 20)
+    async with asyncio.timeout(PATIENCE_S):
+        await lost.wait()
+    writer.close()
+
+
 @pytest.mark.parametrize(
     "sent", [b"\x16\x03\x01\x02\x00\r\n\r\n", b"GET /\r\n\r\n", POST + b"x\r\n"], ids=["TLS", "0.9", "chunk"]
 )
@@ -115,6 +132,16 @@ async def test_what_is_no_http_is_told_so_and_ended(port: int, sent: bytes) -> N
     answer = await until_closed(await connected(port, sent))
     assert answer.startswith(b"HTTP/1.1 400 Bad Request\r\n")
     assert b"urn:paylatch:problem:not-http" in answer
+
+
+async def test_who_speaks_no_http_or_wants_to_speak_something_else_fills_no_log(
+    port: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    await until_closed(await connected(port, b"GET /\r\n\r\n"))
+    other = await connected(port, GET.replace(b"\r\n\r\n", b"\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"))
+    assert await answer_on(other) == b"200"
+    other[1].close()
+    assert [record for record in caplog.records if record.name.startswith("uvicorn")] == []
 
 
 async def test_connections_beyond_the_limit_are_told_so_and_the_others_go_on(

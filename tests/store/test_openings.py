@@ -150,6 +150,18 @@ async def test_a_clock_that_jumps_is_noticed_whoever_has_signed_last(store: SqlS
     assert (await store.commit(second.decide(overdue(90, at=2, imei=THIRD)))).level is Level.LOCKED
 
 
+async def test_who_has_paid_does_not_wait_for_a_bridge_that_starts_with_a_clock_past_all_times(store: SqlStore) -> None:
+    office, anew = Office(), Office()
+    for imei in (IMEI, THIRD):
+        await store.commit(office.enrol(imei))
+    await store.commit(office.decide(overdue(90, at=1, imei=IMEI)))
+    anew.clock.wall = 2**33
+    assert (await store.commit(anew.decide(payment(at=2, imei=IMEI)))).level is Level.UNLOCKED
+    assert (await row(store)).desired.state.issued_at == office.clock.now()
+    with pytest.raises(ClockSuspectError, match="where times end"):
+        await store.commit(anew.decide(overdue(90, at=2, imei=THIRD)))
+
+
 async def test_a_clock_that_jumps_is_noticed_after_a_commit_that_failed(
     store: SqlStore, office: Office, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,7 +1,7 @@
 """HTTP connections that nobody can hold for ever: so many at most, each with a request that comes in time.
 
 uvicorn closes connections that are idle after an answer, and no others. Who opens thousands and says nothing, sends a
-header byte by byte, or goes on sending a body after its request was refused, would keep lenders out.
+header byte by byte, goes on sending a body after its request was refused, or reads no answer, would keep lenders out.
 """
 
 import asyncio
@@ -21,16 +21,22 @@ HEADERS_S = 15.0
 """How long a request's headers may take, from the connection's or their own first byte."""
 LINGER_S = 5.0
 """How long the rest of a body that was answered already may take."""
+TAKE_S = 60.0
+"""How long what was written may wait until the other side has taken it. A page of an import's results is the most that
+is written at a time."""
 
 
 class PunctualProtocol(H11Protocol):
     """uvicorn's protocol, with an end to waiting."""
 
     _deadline: asyncio.TimerHandle | None = None
+    _not_taken: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # as uvicorn has it
         """Take a connection, or turn it away when there are too many."""
         super().connection_made(transport)
+        # Hear of all that is not taken at once: a connection that is to be closed stays until that has gone out.
+        transport.set_write_buffer_limits(0)
         if len(self.connections) > MAX_CONNECTIONS:
             transport.write(_TURNED_AWAY)
             transport.close()
@@ -58,9 +64,20 @@ class PunctualProtocol(H11Protocol):
         if self.conn.their_state is h11.SEND_BODY:
             self._wait(LINGER_S)
 
+    def pause_writing(self) -> None:
+        """Wait until the other side has taken what was written, and cut it off when it does not."""
+        super().pause_writing()
+        self._not_taken = self.loop.call_later(TAKE_S, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """Go on: all of it has been taken."""
+        super().resume_writing()
+        self._note_taken()
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Forget it."""
         self._stop_waiting()
+        self._note_taken()
         super().connection_lost(exc)
 
     def _wait(self, seconds: float) -> None:
@@ -72,6 +89,11 @@ class PunctualProtocol(H11Protocol):
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
+
+    def _note_taken(self) -> None:
+        if self._not_taken is not None:
+            self._not_taken.cancel()
+            self._not_taken = None
 
 
 def _last_answer(problem: ProblemError, *more_headers: str) -> bytes:

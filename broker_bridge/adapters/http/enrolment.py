@@ -41,7 +41,9 @@ KeyField = Annotated[
         {"type": "string", "contentEncoding": "base64", "format": "ed25519", "pattern": "^[A-Za-z0-9+/]{43}=$"}
     ),
 ]
-TimeZoneField = Annotated[str, Field(json_schema_extra={"format": "time-zone"}), AfterValidator(zone_name)]
+TimeZoneField = Annotated[
+    str, Field(max_length=64, json_schema_extra={"format": "time-zone"}), AfterValidator(zone_name)
+]
 
 
 class EnrolmentBody(Body):

@@ -9,6 +9,9 @@ from broker_bridge.app.ports.imports import UnreadableFileError
 
 MAX_LINE_BYTES = 16_384
 """A decision takes some hundred bytes."""
+MAX_EMPTY_LINES = 100
+"""In a row. A file is read with a pause after every few lines that are not empty; one of nothing else has hundreds of
+millions, and payments would wait for the whole of it."""
 _OTHER_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)  # that of UTF-32-LE begins like UTF-16's
 
 
@@ -27,15 +30,20 @@ def lines_of(file: BinaryIO) -> Iterator[Line]:
     """Yield the lines of a file that are not empty. They end with LF or CRLF.
 
     Raises:
-        UnreadableFileError: it is UTF-16 or UTF-32.
+        UnreadableFileError: it is UTF-16 or UTF-32, or has too many empty lines in a row.
     """
+    empty = 0
     for number, line in enumerate(iter(lambda: file.readline(MAX_LINE_BYTES), b""), start=1):
         content = _without_mark(line) if number == 1 else line
         if not content.endswith(b"\n") and len(line) == MAX_LINE_BYTES:
             _skip_rest(file)
+            empty = 0
             yield Line(number, b"", is_whole=False)
         elif stripped := content.removesuffix(b"\n").removesuffix(b"\r"):
+            empty = 0
             yield Line(number, stripped)
+        elif (empty := empty + 1) > MAX_EMPTY_LINES:
+            raise UnreadableFileError(f"line {number}: more than {MAX_EMPTY_LINES} empty lines in a row")
 
 
 def _without_mark(first: bytes) -> bytes:

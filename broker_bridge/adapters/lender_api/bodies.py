@@ -5,7 +5,7 @@ from typing import Annotated, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from broker_bridge.adapters.lender_api.problems import ProblemError, faults_of
+from broker_bridge.adapters.lender_api.problems import MAX_FAULTS, ProblemError, faults_of
 from lock_protocol.imei import parse_imei
 
 ID = r"^[A-Za-z0-9._:-]{1,64}$"
@@ -37,6 +37,11 @@ def check(model: type[B], value: object) -> B:
     Raises:
         ProblemError: 422, naming every field that is wrong.
     """
+    known = model.model_fields
+    if isinstance(value, dict) and len(value) > len(known) + MAX_FAULTS:
+        # Pydantic would find a fault in each of them, and nothing else goes on meanwhile.
+        detail = f"{len(value)} fields, where there are no others than {', '.join(known)}"
+        raise ProblemError(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-body", detail)
     try:
         return model.model_validate(value)
     except ValidationError as error:

@@ -92,12 +92,13 @@ def faults_of(errors: Iterable[Any]) -> str:
     A body can hold hundreds of thousands of fields that nobody knows, each with a name as long as its sender likes.
     """
     found = islice(errors, MAX_FAULTS + 1)
-    faults = [f"{_place(one['loc'])}: {one['msg'].removeprefix('Value error, ')}" for one in found]
+    faults = [f"{place_of(one['loc'])}: {one['msg'].removeprefix('Value error, ')}" for one in found]
     if len(faults) > MAX_FAULTS:
         faults[MAX_FAULTS:] = ["and more"]
     return "; ".join(faults)
 
 
-def _place(location: Iterable[object]) -> str:
+def place_of(location: Iterable[object]) -> str:
+    """Return where in what was sent a fault is, cut to a length that cannot flood an answer."""
     name = ".".join(map(str, location)) or "body"
     return name if len(name) <= MAX_SHOWN else name[:MAX_SHOWN] + "..."

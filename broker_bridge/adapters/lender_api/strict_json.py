@@ -5,9 +5,16 @@ from typing import Any, NoReturn
 
 from broker_bridge.adapters.lender_api.quoting import shortened
 
+MAX_MARKS = 25_000
+"""How many commas, brackets and braces a text may hold: a list of a thousand decisions has ten to fifteen for each.
+
+Two megabytes of little else take a quarter of a second to read and longer to check, and no payment goes on meanwhile.
+"""
+_MARKS = (b",", b"[", b"{")
+
 
 class NotJsonError(ValueError):
-    """Bytes that are no JSON, repeat a key, hold NaN or Infinity, or nest too deeply to be read."""
+    """Bytes that are no JSON, repeat a key, hold NaN or Infinity, nest too deeply to be read, or hold too much."""
 
 
 def parse_json(raw: bytes | bytearray) -> Any:
@@ -16,6 +23,8 @@ def parse_json(raw: bytes | bytearray) -> Any:
     Raises:
         NotJsonError: saying what is wrong, and where.
     """
+    if len(raw) > MAX_MARKS and sum(map(raw.count, _MARKS)) > MAX_MARKS:
+        raise NotJsonError(f"more than {MAX_MARKS} commas, brackets and braces; send it in parts")
     try:
         return json.loads(raw.decode(), object_pairs_hook=_without_repetition, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:

@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 _TABLE = re.compile(r"\s*(?P<open>\[\[?)\s*(?P<name>[A-Za-z0-9_.-]+)\s*\]\]?\s*(#.*)?")
 _KEY = re.compile(r"\s*(?P<key>[A-Za-z0-9_-]+)\s*=")
@@ -29,7 +29,7 @@ def lines_of(document: str) -> dict[Place, int]:
     return lines
 
 
-def line_of(lines: dict[Place, int], place: Sequence[str | int]) -> int:
+def line_of(lines: Mapping[Place, int], place: Sequence[str | int]) -> int:
     """Return the line of the nearest thing that has one: the key, else its table, else the first line."""
     for length in range(len(place), 0, -1):
         if (line := lines.get(tuple(place[:length]))) is not None:

@@ -1,12 +1,15 @@
 """From a TOML document to a `Policy`, with errors that name the line, what was wrong and what was expected."""
 
+import re
 import tomllib
+from collections.abc import Mapping
 from datetime import time
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from broker_bridge.adapters.policies.lines import line_of, lines_of
+from broker_bridge.adapters.lender_api.problems import MAX_FAULTS, place_of
+from broker_bridge.adapters.policies.lines import Place, line_of, lines_of
 from broker_bridge.domain.policy import (
     DAY_S,
     MAX_DOCUMENT_BYTES,
@@ -24,15 +27,21 @@ from lock_protocol.levels import Level
 
 MAX_DAYS = 3650
 MAX_DOTS = 64
+MAX_MARKS = 3000
+"""How many equals signs, commas, brackets, braces and dots a document may hold: a policy takes a hundred.
+
+As many as fit take a seventh of a second to read and check, and no payment goes on meanwhile.
+"""
+_MARKS = "=,[{."
 _HOUR_S = 3600
+_TIME = re.compile(r"[0-9]{2}:[0-9]{2}")
 _LINK = r"^(https://[a-z0-9.-]{1,64}(/[\x21-\x7e]*)?)?$"
 
 
 def _clock_time(text: str) -> time:
-    hours, _, minutes = text.partition(":")
-    if len(text) != len("21:00") or not (hours.isascii() and hours.isdecimal() and minutes.isdecimal()):
+    if not _TIME.fullmatch(text):
         raise ValueError('must be a time like "21:00"')
-    return time(int(hours), int(minutes))
+    return time(int(text[:2]), int(text[3:]))
 
 
 def _quiet(pair: tuple[str, str]) -> QuietHours:
@@ -168,25 +177,12 @@ def read_policy(document: str) -> Policy:
     Raises:
         PolicyError: it is none; the message has a line for each fault, in the order of the document.
     """
-    if len(document.encode()) > MAX_DOCUMENT_BYTES:
-        raise PolicyError(f"line 1: a policy has at most {MAX_DOCUMENT_BYTES} bytes")
-    for number, text in enumerate(document.split("\n"), start=1):
-        if text.count(".") > MAX_DOTS:  # reading a dotted key takes time with the square of its length
-            raise PolicyError(f"line {number}: more than {MAX_DOTS} dots in a line")
-    try:
-        content = tomllib.loads(document)
-    except tomllib.TOMLDecodeError as error:
-        raise PolicyError(_syntax(str(error), document)) from error
-    except RecursionError as error:
-        raise PolicyError("line 1: tables or arrays are nested too deeply") from error
-    except ValueError as error:  # a number of thousands of digits
-        raise PolicyError(f"line 1: {error}") from error
+    content = _content(document)
     lines = lines_of(document)
     try:
         policy = _Document.model_validate(content).policy()
     except ValidationError as error:
-        faults = sorted((line_of(lines, one["loc"]), _fault(one)) for one in error.errors(include_url=False))
-        raise PolicyError("\n".join(f"line {line}: {fault}" for line, fault in faults)) from error
+        raise PolicyError("\n".join(_told(error, lines))) from error
     except ValueError as error:
         place = ("leases", "warning_days") if str(error).startswith("the warning") else ("ladder",)
         raise PolicyError(f"line {line_of(lines, place)}: {error}") from error
@@ -199,13 +195,38 @@ def read_policy(document: str) -> Policy:
     return policy
 
 
+def _content(document: str) -> dict[str, Any]:
+    """Return the tables of a document that does not take long to read."""
+    if len(document.encode()) > MAX_DOCUMENT_BYTES:
+        raise PolicyError(f"line 1: a policy has at most {MAX_DOCUMENT_BYTES} bytes")
+    if sum(map(document.count, _MARKS)) > MAX_MARKS:
+        raise PolicyError(f"line 1: more than {MAX_MARKS} of the characters {_MARKS} in all")
+    for number, text in enumerate(document.split("\n"), start=1):
+        if text.count(".") > MAX_DOTS:  # reading a dotted key takes time with the square of its length
+            raise PolicyError(f"line {number}: more than {MAX_DOTS} dots in a line")
+    try:
+        return tomllib.loads(document)
+    except tomllib.TOMLDecodeError as error:
+        raise PolicyError(_syntax(str(error), document)) from error
+    except RecursionError as error:
+        raise PolicyError("line 1: tables or arrays are nested too deeply") from error
+    except ValueError as error:  # a number of thousands of digits
+        raise PolicyError(f"line 1: {error}") from error
+
+
+def _told(error: ValidationError, lines: Mapping[Place, int]) -> list[str]:
+    """Return the first faults, in the order of the document."""
+    faults = sorted((line_of(lines, one["loc"]), _fault(one)) for one in error.errors(include_url=False))
+    more = [(line, "and more") for line, _ in faults[MAX_FAULTS : MAX_FAULTS + 1]]
+    return [f"line {line}: {fault}" for line, fault in (*faults[:MAX_FAULTS], *more)]
+
+
 def _level(name: str) -> Level:
     return Level[name.upper()]
 
 
 def _fault(error: Any) -> str:
-    place = ".".join(str(part) for part in error["loc"])
-    return f"{place}: {error['msg'].removeprefix('Value error, ')}"
+    return f"{place_of(error['loc'])}: {error['msg'].removeprefix('Value error, ')}"
 
 
 def _syntax(message: str, document: str) -> str:

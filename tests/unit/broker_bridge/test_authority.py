@@ -15,6 +15,7 @@ from broker_bridge.domain.authority import (
 from broker_bridge.domain.policy import Lease, Wish
 from lock_protocol.levels import Level, Reason
 from lock_protocol.messages import Notice
+from lock_protocol.schema import MAX_TIME
 from lock_protocol.trust import verify_delegation
 from tests.loopback.lender import DAY, EPOCH_BEGIN, Lender
 
@@ -80,3 +81,11 @@ def test_a_lease_is_as_long_and_as_high_as_delegated_or_not_there() -> None:
 def test_an_expired_delegation_keeps_a_lease_that_opens() -> None:
     lease = Lease(until=EXPIRED + DAY, then=Level.UNLOCKED, term_s=DAY)
     assert within(wish(Level.NOTICE, lease=lease), DELEGATION, EXPIRED).lease is not None
+
+
+def test_no_lease_ends_when_no_time_is_left() -> None:
+    lasting = replace(DELEGATION, expires_at=MAX_TIME)
+    lease = Lease(until=MAX_TIME + DAY, then=Level.LOCKED, term_s=2 * DAY)
+    shortened = within(wish(Level.UNLOCKED, lease=lease), lasting, MAX_TIME - DAY).lease
+    assert shortened is not None
+    assert shortened.until == MAX_TIME

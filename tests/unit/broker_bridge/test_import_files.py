@@ -13,7 +13,7 @@ import pytest
 
 from broker_bridge.adapters.imports.columns import readers, required
 from broker_bridge.adapters.imports.csv_rows import csv_rows
-from broker_bridge.adapters.imports.lines import MAX_LINE_BYTES
+from broker_bridge.adapters.imports.lines import MAX_EMPTY_LINES, MAX_LINE_BYTES
 from broker_bridge.adapters.imports.ndjson_rows import ndjson_rows
 from broker_bridge.adapters.imports.spool import DirectorySpool
 from broker_bridge.adapters.lender_api.decisions import DECISION_BODIES, decision_of
@@ -115,6 +115,14 @@ def test_a_line_without_end_takes_no_memory(reader: Callable[[BinaryIO], Iterato
     assert rows[-1].error is not None
     assert str(MAX_LINE_BYTES) in str(rows[-1].error)
     assert most < 1024 * 1024
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+def test_a_file_of_empty_lines_is_not_read_to_its_end(end: bytes) -> None:
+    rows = b"1" + end + end * MAX_EMPTY_LINES + b"2" + end + end * MAX_EMPTY_LINES + b"3" + end
+    assert [row.value for row in ndjson_rows(io.BytesIO(rows))] == [1, 2, 3]
+    with pytest.raises(UnreadableFileError, match="line 102: more than 100 empty lines in a row"):
+        list(ndjson_rows(io.BytesIO(b"1" + end + end * (MAX_EMPTY_LINES + 1) + b"2" + end)))
 
 
 class Joined(io.RawIOBase):

@@ -129,6 +129,8 @@ FAULTS = [
     ),
     ('["21:00", "08:00"]', '["21:00", "21:00"]', 24, "gates.quiet_hours: quiet hours must not begin when they end"),
     ('["21:00", "08:00"]', '["9pm", "8am"]', 24, 'gates.quiet_hours: must be a time like "21:00"'),
+    ('["21:00", "08:00"]', '["21:\u0660\u0660", "08:00"]', 24, 'gates.quiet_hours: must be a time like "21:00"'),
+    ('["21:00", "08:00"]', '["1:030", "08:00"]', 24, 'gates.quiet_hours: must be a time like "21:00"'),
     ('["21:00", "08:00"]', '["24:00", "08:00"]', 24, "gates.quiet_hours: hour must be in 0..23"),
     ('["21:00", "08:00"]', '["21:60", "08:00"]', 24, "gates.quiet_hours: minute must be in 0..59"),
     ('["21:00", "08:00"]', '["21:00"]', 24, "gates.quiet_hours.1: Field required"),
@@ -197,6 +199,20 @@ def test_a_warning_as_long_as_the_time_before_it_is_refused() -> None:
 def test_an_empty_document_and_an_endless_one_are_refused() -> None:
     assert "line 1: ladder: Field required" in faults("")
     assert faults("#" * 70_000) == ["line 1: a policy has at most 65536 bytes"]
+
+
+@pytest.mark.parametrize("content", ["a = 1\n", "[[ladder]]\n", "a.b.c = {}\n", "a = [" + "1," * 5000 + "]"])
+def test_a_document_that_would_take_long_to_read_is_not_read(content: str) -> None:
+    assert faults(content * (60_000 // len(content))) == ["line 1: more than 3000 of the characters =,[{. in all"]
+
+
+def test_no_more_faults_are_told_than_somebody_reads() -> None:
+    found = faults(
+        GOOD.replace("[signals]", "".join(f"x{n} = 1\n" for n in range(1000)) + "y" * 5000 + " = 1\n[signals]")
+    )
+    assert len(found) == 21
+    assert found[-1] == "line 52: and more"
+    assert len("".join(faults("y" * 60_000 + " = 1\n"))) < 1000
 
 
 @pytest.mark.parametrize(

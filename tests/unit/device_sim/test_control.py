@@ -58,6 +58,10 @@ async def say(path: Path, *lines: bytes) -> list[Response]:
     ("request_line", "fault"),
     [
         (b"", "Invalid JSON"),
+        (
+            b'{"op": "signal", "imeis": ["%b"], "signals": 128}' % IMEI.encode(),
+            "signal.signals: Input should be less than",
+        ),
         (b"{", "Invalid JSON"),
         (b'{"op": "explode"}', "does not match any of the expected tags"),
         (b'{"op": "dump", "verbose": true}', "verbose: Extra inputs are not permitted"),

@@ -123,6 +123,15 @@ def test_damaged_bytes_are_refused(full: Memory, damage: Callable[[bytes], bytes
         from_bytes(damage(to_bytes(full)))
 
 
+def test_no_bit_can_flip_unnoticed(full: Memory) -> None:
+    data = to_bytes(full)
+    for place in range(8 * len(data)):
+        damaged = bytearray(data)
+        damaged[place // 8] ^= 1 << place % 8
+        with pytest.raises(CorruptMemoryError):
+            from_bytes(bytes(damaged))
+
+
 def test_a_state_that_is_not_the_floors_is_refused(full: Memory, lender: Lender) -> None:
     other = lender.state(IMEI, Level.UNLOCKED)
     with pytest.raises(ValueError, match="the state's hash is not the floor's"):

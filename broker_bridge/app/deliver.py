@@ -16,13 +16,14 @@ from typing import TypeVar
 
 from broker_bridge.app.acknowledged import Acknowledged
 from broker_bridge.app.canary import PublishNumbers, encode_canary
-from broker_bridge.app.confirm import Ack, Judge, MarkSent, TimeOut
+from broker_bridge.app.confirm import Judge, TimeOut
 from broker_bridge.app.outbox import Outbox
 from broker_bridge.app.ports.broker import Broker, BrokerUnavailableError, PhonesLine, PublishRefusedError
 from broker_bridge.app.ports.queries import Canaries, OutgoingStates
 from broker_bridge.app.ports.store import Commits, Job, OverloadedError, StoreUnavailableError
 from broker_bridge.app.ports.surroundings import Clock, Log
 from broker_bridge.app.records import Outgoing
+from broker_bridge.app.sent import Ack, MarkSent
 from broker_bridge.domain.lanes import Lane
 from lock_protocol.imei import Imei
 from lock_protocol.topics import PhoneTopic, Topics

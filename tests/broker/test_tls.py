@@ -16,8 +16,7 @@ import pytest
 from broker_bridge.adapters.mqtt.lenders_link import LendersLink
 from broker_bridge.adapters.mqtt.probe import probe
 from broker_bridge.adapters.mqtt.tls import proof_of_broker
-from broker_bridge.app.hear import Received
-from broker_bridge.app.ports.broker import Broker, BrokerUnavailableError
+from broker_bridge.app.ports.broker import Broker, BrokerUnavailableError, Received
 from broker_bridge.check import Severity, check
 from broker_bridge.settings import Settings, broker_tls, configure, phones_ca
 from paylatch import resources

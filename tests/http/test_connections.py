@@ -6,11 +6,9 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-import uvicorn
 
 from broker_bridge.adapters.http import connections, reading
-from broker_bridge.adapters.http.connections import PunctualProtocol
-from broker_bridge.main import _HttpServer
+from broker_bridge.adapters.http.server import Server
 from paylatch.local.ports import LOOPBACK
 from tests.bridge_rig import ACME
 from tests.http.conftest import KEYS, running_api
@@ -29,10 +27,10 @@ async def port(tmp_path: Path) -> AsyncIterator[int]:
     """The API on a real port."""
     with socket.create_server((LOOPBACK, 0)) as listening:
         async with running_api(f"sqlite:///{tmp_path / 'paylatch.db'}", tmp_path) as api:
-            server = _HttpServer(uvicorn.Config(api.app, log_config=None, lifespan="off", http=PunctualProtocol))
+            server = Server(api.app)
             task = asyncio.create_task(server.serve([listening]))
             yield int(listening.getsockname()[1])
-            server.should_exit = True
+            server.stop()
             await task
 
 

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from broker_bridge.app.acknowledged import MOST
-from broker_bridge.app.confirm import Ack
 from broker_bridge.app.deliver import Deliverer
 from broker_bridge.app.outbox import Outbox
 from broker_bridge.app.ports.broker import OnPublished, PublishRefusedError
 from broker_bridge.app.records import Outgoing
+from broker_bridge.app.sent import Ack
 from broker_bridge.domain.lanes import Lane
 from device_sim.identities import simulated_imei
 from lock_protocol.imei import Imei, luhn_digit, parse_imei

@@ -6,7 +6,8 @@ from functools import partial
 from typing import Any, cast
 
 from broker_bridge.app.deliver import Deliverer
-from broker_bridge.app.hear import MAX_OF_ONE_PHONE, MAX_TOGETHER, Listener, Received
+from broker_bridge.app.hear import MAX_OF_ONE_PHONE, MAX_TOGETHER, Listener
+from broker_bridge.app.ports.broker import Received
 from device_sim.identities import simulated_imei
 from lock_protocol.topics import PhoneTopic, Topics
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from broker_bridge.app.deliver import LOOK_ROUND
 from broker_bridge.app.hear import ANSWER_STANDS_S, MAX_OF_ONE_PHONE
 from broker_bridge.app.sign import ClockSuspectError
+from broker_bridge.app.sweep import LOOK_ROUND
 from broker_bridge.domain.commands import Status
 from broker_bridge.domain.lanes import Lane
 from broker_bridge.domain.phones import PhoneStatus

@@ -6,8 +6,8 @@ from itertools import count
 import pytest
 
 from broker_bridge.app.confirm import CLIMB_AGAIN_S
-from broker_bridge.app.deliver import LOOK_ROUND
 from broker_bridge.app.sent import RESEND_AFTER_S, RESTORE_AGAIN_S
+from broker_bridge.app.sweep import LOOK_ROUND
 from broker_bridge.domain.lanes import Lane
 from device_sim.identities import simulated_imei
 from lock_protocol.envelope import HELLO, REPORTED, seal

@@ -224,8 +224,8 @@ async def test_an_opening_is_published_again_however_many_locks_wait() -> None:
 
 
 async def test_a_canary_that_the_broker_refuses_does_not_end_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("broker_bridge.app.deliver.SWEEP_S", 0.01)
-    monkeypatch.setattr("broker_bridge.app.deliver.CANARY_S", 0.01)
+    monkeypatch.setattr("broker_bridge.app.reconcile.REFUSED_PAUSE_S", 0.01)
+    monkeypatch.setattr("broker_bridge.app.reconcile.CANARY_S", 0.01)
     tried = asyncio.Semaphore(0)
 
     class Refusing(WillingBroker):

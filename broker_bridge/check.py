@@ -21,17 +21,10 @@ from broker_bridge.app.policies import unusable_policies
 from broker_bridge.app.ports.broker import BrokerUnavailableError
 from broker_bridge.app.ports.store import StoreUnavailableError
 from broker_bridge.app.resign import older_delegations
+from broker_bridge.broker_files import broker_password, broker_tls, phones_ca
 from broker_bridge.listening import AddressInUseError, listening_socket
-from broker_bridge.settings import (
-    ENV_PREFIX,
-    BrokerSettings,
-    Settings,
-    SettingsError,
-    broker_password,
-    broker_tls,
-    phones_ca,
-    unsafe,
-)
+from broker_bridge.safety import unsafe
+from broker_bridge.settings import ENV_PREFIX, BrokerSettings, Settings, SettingsError
 from lock_protocol.messages import Delegation, LenderId
 
 SOON_S = 30 * 86_400

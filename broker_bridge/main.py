@@ -53,17 +53,10 @@ from broker_bridge.app.schedule import Scheduler
 from broker_bridge.app.session import PhonesSession
 from broker_bridge.app.set_policy import PolicyDesk
 from broker_bridge.app.sign import Queue, SigningClock
+from broker_bridge.broker_files import broker_password, broker_tls, phones_ca
 from broker_bridge.domain.policy import DAY_S
 from broker_bridge.listening import listening_socket
-from broker_bridge.settings import (
-    BrokerSettings,
-    ImportSettings,
-    Settings,
-    SettingsError,
-    broker_password,
-    broker_tls,
-    phones_ca,
-)
+from broker_bridge.settings import BrokerSettings, ImportSettings, Settings, SettingsError
 from lock_protocol.topics import Topics
 
 LANE_LIMIT = 4_000

@@ -255,7 +255,9 @@ def _gateway(
             root_envelope=core.signer.roots[-1].envelope,
         ),
         metrics=core.metrics,
-        imports=imports,
+        uploads=imports.uploads,
+        imports=store.imports,
+        import_waits_for=imports.waits_for,
     )
 
 

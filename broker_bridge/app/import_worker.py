@@ -15,7 +15,7 @@ from itertools import islice
 from typing import Any
 
 from broker_bridge.app.import_rows import Desk, ImportedDecision, JudgedError, refused
-from broker_bridge.app.imports import GONE_S, Intake
+from broker_bridge.app.imports import GONE_S, Uploads
 from broker_bridge.app.pauses import pauses
 from broker_bridge.app.ports.imports import (
     FileRow,
@@ -76,7 +76,7 @@ class ImportWorker:
     imports: Imports
     spool: Spool
     desk: Desk
-    intake: Intake
+    uploads: Uploads
     clock: Clock
     log: Log
     keep_s: int
@@ -119,7 +119,7 @@ class ImportWorker:
         raise AssertionError("pauses never end")
 
     async def _work_off(self, one: Import) -> None:
-        self.intake.at_work.add(one.import_id)
+        self.uploads.at_work.add(one.import_id)
         try:
             await self._do_all(one)
         except (StoreUnavailableError, SpoolUnavailableError) as error:
@@ -127,7 +127,7 @@ class ImportWorker:
             self._waits(one, error)
             await asyncio.sleep(LONGEST_PAUSE_S)
         finally:
-            self.intake.at_work.discard(one.import_id)
+            self.uploads.at_work.discard(one.import_id)
             self._at_work.discard(one.upload.lender)
             self.awake.set()
 
@@ -269,8 +269,8 @@ class ImportWorker:
         """Forget what is old, and remove what interrupted uploads have left: at the start, and every hour."""
         while True:
             try:
-                for import_id in await self.intake.left_receiving():
-                    if import_id not in self.intake.receiving:
+                for import_id in await self.uploads.left_receiving():
+                    if import_id not in self.uploads.receiving:
                         await self.imports.forget(import_id)
                 await self._remove_leftovers()
                 before = self.clock.now() - self.keep_s
@@ -283,13 +283,13 @@ class ImportWorker:
     async def _remove_leftovers(self) -> None:
         """Remove files that no import needs."""
         # Listed before the question: a file that comes while it is asked is no leftover, and the answer may lack it.
-        left = set(self.spool.files()) - self.intake.receiving
-        self.intake.receiving |= left  # nor does it know of one that has failed and is sent again meanwhile
+        left = set(self.spool.files()) - self.uploads.receiving
+        self.uploads.receiving |= left  # nor does it know of one that has failed and is sent again meanwhile
         try:
             for import_id in left.difference(await self.imports.unfinished(self.spool.spool_id, GONE_S)):
                 self.spool.discard(import_id)
         finally:
-            self.intake.receiving -= left
+            self.uploads.receiving -= left
 
 
 async def _length(rows: Iterator[FileRow]) -> int:

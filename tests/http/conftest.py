@@ -174,7 +174,9 @@ async def running_api(
                 root_envelope=office.lender.authority.envelope,
             ),
             metrics=metrics,
-            imports=imports,
+            uploads=imports.uploads,
+            imports=store.imports,
+            import_waits_for=imports.waits_for,
         )
         services = [asyncio.create_task(credentials.run()), asyncio.create_task(imports.run())]
         access = Access(store.keys, office.clock, parts.log)

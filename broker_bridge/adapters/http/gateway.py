@@ -19,16 +19,18 @@ from broker_bridge.adapters.lender_api.schemas import (
 )
 from broker_bridge.app.decide import Decided
 from broker_bridge.app.enrol import Enrol
-from broker_bridge.app.import_worker import ImportWorker
+from broker_bridge.app.imports import Uploads
 from broker_bridge.app.key_conflicts import KeyConflicts
 from broker_bridge.app.ports.broker import Link
 from broker_bridge.app.ports.credentials import Credentials
+from broker_bridge.app.ports.imports import Imports
 from broker_bridge.app.ports.metrics import Metrics
 from broker_bridge.app.ports.queries import ApiKeys, Commands, Decisions, Lenders, Phones
 from broker_bridge.app.ports.store import Commits
 from broker_bridge.app.ports.surroundings import Clock
 from broker_bridge.app.reconsider import Reconsider
 from broker_bridge.app.set_policy import PolicyDesk
+from broker_bridge.domain.imports import Import
 from broker_bridge.domain.phones import Phone
 from lock_protocol.imei import Imei
 from lock_protocol.keys import PublicKey
@@ -69,7 +71,10 @@ class Gateway:
     link: Link
     broker: PhonesBroker
     metrics: Metrics
-    imports: ImportWorker
+    uploads: Uploads
+    imports: Imports
+    import_waits_for: Callable[[Import], str | None]
+    """Returns why an import does not move on just now; None when it does, or is over."""
 
     async def decide_for(self, caller: Caller, value: object) -> Decided:
         """Take a JSON value as one decision of a caller that may send it.

@@ -12,7 +12,7 @@ from broker_bridge.app.decide import Decide
 from broker_bridge.app.dry_run import dry_run_queue
 from broker_bridge.app.import_rows import Desk
 from broker_bridge.app.import_worker import ImportWorker
-from broker_bridge.app.imports import Intake
+from broker_bridge.app.imports import Uploads
 from broker_bridge.app.ports.imports import Imports, Spool, UnreadableFileError
 from broker_bridge.app.ports.metrics import Meters
 from broker_bridge.app.ports.store import Commits
@@ -47,7 +47,7 @@ def import_worker(
             unreadable=_unreadable,
             count=lambda decision, outcome: meters.decided("import", decision, outcome),
         ),
-        intake=Intake(imports=imports, spool=spool, clock=clock, wake=awake.set),
+        uploads=Uploads(imports=imports, spool=spool, clock=clock, wake=awake.set),
         clock=clock,
         log=log,
         keep_s=keep_s,

@@ -350,3 +350,9 @@ def test_no_more_is_in_flight_than_the_connection_takes() -> None:
     assert len(take_all(box)) == 3
     box.limit(0)
     assert box.take(0.0) is None
+
+
+def test_a_connection_that_takes_one_at_a_time_is_not_for_openings_alone() -> None:
+    box = outbox(state(1, CLOSING))
+    box.limit(1)
+    assert box.take(0.0) == state(1, CLOSING)

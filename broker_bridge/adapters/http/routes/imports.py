@@ -88,23 +88,23 @@ def routes(gateway: Gateway) -> APIRouter:
             format=_format_of(request),
             dry_run=dry_run,
         )
-        taken = await gateway.imports.intake.take(upload, _chunks(request))
+        taken = await gateway.uploads.take(upload, _chunks(request))
         response.headers["Location"] = f"/v1/imports/{taken.import_id}"
         return import_answer(taken)
 
     @router.get("/imports")
     async def list_imports(caller: Decider, page_size: PageSize = 100, page_token: ImportsToken = "") -> ImportsAnswer:
         """List imports, the newest first."""
-        page = await gateway.imports.imports.all_of(caller.lender, page_token, page_size)
+        page = await gateway.imports.all_of(caller.lender, page_token, page_size)
         return {"imports": [import_answer(one) for one in page.items], "next_page_token": page.next_token}
 
     @router.get("/imports/{import_id}", openapi_extra=extra("unknown-import"))
     async def show_import(import_id: ImportPath, caller: Decider) -> ImportAnswer:
         """Show how far an import is, and what became of its rows."""
-        found = await gateway.imports.imports.one(caller.lender, ImportId(import_id))
+        found = await gateway.imports.one(caller.lender, ImportId(import_id))
         if found is None:
             raise not_found("import", import_id)
-        return import_answer(found, gateway.imports.waits_for(found))
+        return import_answer(found, gateway.import_waits_for(found))
 
     @router.get(
         "/imports/{import_id}/results",
@@ -126,10 +126,10 @@ def routes(gateway: Gateway) -> APIRouter:
         outcome: Annotated[Outcome | None, Query(description="Only rows of which this became.")] = None,
     ) -> StreamingResponse:
         """Stream what became of each row, in the file's order: of all that are done, or of those with one outcome."""
-        found = await gateway.imports.imports.one(caller.lender, ImportId(import_id))
+        found = await gateway.imports.one(caller.lender, ImportId(import_id))
         if found is None:
             raise not_found("import", import_id)
-        pages = _pages(gateway.imports.imports, found.import_id, outcome)
+        pages = _pages(gateway.imports, found.import_id, outcome)
         if (kind or _accepted(request)) is Format.CSV:
             return StreamingResponse(_as_csv(pages), media_type="text/csv; charset=utf-8")
         return StreamingResponse(_as_ndjson(pages), media_type="application/x-ndjson")

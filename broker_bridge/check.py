@@ -12,8 +12,8 @@ from tempfile import TemporaryFile
 from broker_bridge.adapters.imports.own_spool import SpoolUnusableError, is_in_use
 from broker_bridge.adapters.lender_api.answers import time_text
 from broker_bridge.adapters.mqtt.broker_conf import exposures
-from broker_bridge.adapters.mqtt.passwords import BrokerNotOursError, refuse_foreign_broker
 from broker_bridge.adapters.mqtt.probe import probe
+from broker_bridge.adapters.mqtt.reloading import BrokerNotOursError, refuse_foreign_broker
 from broker_bridge.adapters.policies.reading import read_policy
 from broker_bridge.adapters.signing.keys import FileSigner, KeyFileError, lenders_in, trusted_roots, usable_delegation
 from broker_bridge.adapters.store.store import SqlStore

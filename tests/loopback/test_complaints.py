@@ -294,6 +294,24 @@ def test_no_phone_fills_the_log_with_what_it_claims(world: World, phone: LinkedH
     assert len(told) == len(set(told))
 
 
+def test_no_phone_fills_the_memory_with_names_of_refusals(world: World, phone: LinkedHandset) -> None:
+    for error in ("word 1", "word 2", "BadSignature"):
+        complain(world, phone, error=error)
+    assert world.listener.phone_refusals == {"MadeUp": 2, "BadSignature": 1}
+
+
+def test_what_a_phone_refuses_as_it_is_released_already_is_not_signed_anew(world: World, phone: LinkedHandset) -> None:
+    world.disconnect(IMEI)
+    world.tell(settled(at=2))
+    world.run(1)
+    released = world.row(IMEI).desired
+    complain(world, phone, released.state_hash, "AlreadyReleased")
+    world.pass_time(2 * RESEND_AFTER_S[-1])
+    assert world.row(IMEI).desired.order == released.order
+    assert world.log.events("critical") == []
+    assert "state_refused" in world.log.events("warning")
+
+
 def test_no_phone_fills_the_log_while_the_database_is_away(world: World, phone: LinkedHandset) -> None:
     world.store.commits.available = False
     for _ in range(10):

@@ -233,6 +233,21 @@ def test_an_opening_that_its_phone_proves_and_refuses_in_turns_is_signed_anew_ev
     assert world.row(IMEI).desired.order[1] == version + 1
 
 
+def test_the_pauses_begin_anew_once_an_opening_has_been_proven(world: World, phone: LinkedHandset) -> None:
+    pay(world)
+    refuse(world, phone)
+    assert world.row(IMEI).refused_openings == 1
+    say(world, phone, Level.UNLOCKED)
+    assert world.row(IMEI).refused_openings == 0
+
+
+def test_what_a_phone_refuses_and_is_no_state_has_no_state_published(world: World, phone: LinkedHandset) -> None:
+    for error in ("BadRoot", "RootNotNext", "WrongNonce"):
+        complain(world, phone, error=error)
+    assert restored(world) == 0
+    assert "refused_no_state" in world.log.events("info")
+
+
 def claim(world: World, phone: LinkedHandset, version: int) -> None:
     """Have a phone say that it holds a version, in its newest state's epoch."""
     said = replace(phone.said, sequence=next(sequences), epoch=world.row(IMEI).desired.order[0], version=version)

@@ -14,10 +14,11 @@ from pytest_benchmark.fixture import BenchmarkFixture
 
 from broker_bridge.adapters.signing.keys import FileSigner, init_development_keys
 from broker_bridge.adapters.store.store import SqlStore
-from broker_bridge.app.confirm import Ack, HearReport, Judge, MarkSent
+from broker_bridge.app.confirm import HearReport, Judge
 from broker_bridge.app.decide import Decide
 from broker_bridge.app.ports.store import Job
 from broker_bridge.app.reconsider import Reconsider
+from broker_bridge.app.sent import Ack, MarkSent
 from broker_bridge.domain.decisions import Decision, DecisionId, DecisionType, Payment
 from broker_bridge.domain.phones import Phone
 from device_sim.identities import simulated_imei

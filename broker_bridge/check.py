@@ -12,8 +12,8 @@ from tempfile import TemporaryFile
 from broker_bridge.adapters.imports.own_spool import SpoolUnusableError, is_in_use
 from broker_bridge.adapters.lender_api.answers import time_text
 from broker_bridge.adapters.mqtt.broker_conf import exposures
-from broker_bridge.adapters.mqtt.passwords import BrokerNotOursError, refuse_foreign_broker
 from broker_bridge.adapters.mqtt.probe import probe
+from broker_bridge.adapters.mqtt.reloading import BrokerNotOursError, refuse_foreign_broker
 from broker_bridge.adapters.policies.reading import read_policy
 from broker_bridge.adapters.signing.keys import FileSigner, KeyFileError, lenders_in, trusted_roots, usable_delegation
 from broker_bridge.adapters.store.store import SqlStore
@@ -21,17 +21,10 @@ from broker_bridge.app.policies import unusable_policies
 from broker_bridge.app.ports.broker import BrokerUnavailableError
 from broker_bridge.app.ports.store import StoreUnavailableError
 from broker_bridge.app.resign import older_delegations
+from broker_bridge.broker_files import broker_password, broker_tls, phones_ca
 from broker_bridge.listening import AddressInUseError, listening_socket
-from broker_bridge.settings import (
-    ENV_PREFIX,
-    BrokerSettings,
-    Settings,
-    SettingsError,
-    broker_password,
-    broker_tls,
-    phones_ca,
-    unsafe,
-)
+from broker_bridge.safety import unsafe
+from broker_bridge.settings import ENV_PREFIX, BrokerSettings, Settings, SettingsError
 from lock_protocol.messages import Delegation, LenderId
 
 SOON_S = 30 * 86_400

@@ -8,23 +8,23 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import AsyncIterator, Coroutine, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from importlib.metadata import version
 from random import Random
 
 import structlog
-import uvicorn
 
 from broker_bridge.adapters.http.access import Access
 from broker_bridge.adapters.http.api import create_api
-from broker_bridge.adapters.http.connections import PunctualProtocol
 from broker_bridge.adapters.http.gateway import Gateway, PhonesBroker
+from broker_bridge.adapters.http.server import Server
 from broker_bridge.adapters.imports.desk import import_worker
 from broker_bridge.adapters.imports.own_spool import SpoolInUseError, SpoolUnusableError, own_spool
 from broker_bridge.adapters.imports.spool import DirectorySpool
+from broker_bridge.adapters.lender_api.decision_desk import DecisionDesk
 from broker_bridge.adapters.metrics.live import Parts
 from broker_bridge.adapters.metrics.metrics import Metrics
 from broker_bridge.adapters.mqtt.client import BrokerAddress
@@ -52,29 +52,14 @@ from broker_bridge.app.schedule import Scheduler
 from broker_bridge.app.session import PhonesSession
 from broker_bridge.app.set_policy import PolicyDesk
 from broker_bridge.app.sign import Queue, SigningClock
+from broker_bridge.broker_files import broker_password, broker_tls, phones_ca
 from broker_bridge.domain.policy import DAY_S
 from broker_bridge.listening import listening_socket
-from broker_bridge.settings import (
-    BrokerSettings,
-    HttpSettings,
-    ImportSettings,
-    Settings,
-    SettingsError,
-    broker_password,
-    broker_tls,
-    phones_ca,
-)
+from broker_bridge.settings import BrokerSettings, ImportSettings, Settings, SettingsError
 from lock_protocol.topics import Topics
 
 LANE_LIMIT = 4_000
 """States in memory a lane. More wait in the database: as many are read at a time, which holds up everything else."""
-KEEP_ALIVE_S = 75
-"""How long an idle HTTP connection stays open: longer than lenders' clients and proxies keep theirs (5 to 60 s).
-
-Whoever closes first must be the client: a server that does loses the request that is on its way just then.
-"""
-FINISH_S = 10
-"""How long requests that have begun may take once the bridge is told to stop."""
 _CLIENT_ID = "mqtt_client_id"
 _GC_THRESHOLDS = (10_000, 20, 20)
 
@@ -113,8 +98,8 @@ async def run(settings: Settings) -> None:
             )
         _spare_what_stays()
         with listening_socket(settings.http) as listening:
-            server = _HttpServer(_http_config(outside.gateway, outside.access, settings.http))
-            await _run_until_told_to_stop(server, listening, **_services(settings, core, outside))
+            api = create_api(outside.gateway, outside.access, version("paylatch"), show_metrics=settings.http.metrics)
+            await _run_until_told_to_stop(Server(api), listening, **_services(settings, core, outside))
         await outside.access.write_uses()
         log.info("stopped")
 
@@ -208,9 +193,10 @@ def _interfaces(settings: Settings, core: _Core, spool: DirectorySpool, address:
         log=log,
         keep_s=settings.imports.results_days * DAY_S,
     )
-    gateway = _gateway(settings, core, link, credentials, imports)
+    desk = DecisionDesk(store=store, reconsider=core.reconsider, meters=core.metrics.meters)
+    gateway = _gateway(settings, core, desk, link, credentials, imports)
     results = Results(topics, log)
-    intake = Intake(topics, store.commands, partial(gateway.decide, way="mqtt"), results, core.clock, log)
+    intake = Intake(topics, store.commands, partial(desk.decide, way="mqtt"), results, core.clock, log)
     store.commits.on_step(intake.tell)
     return _Interfaces(
         link=link,
@@ -224,7 +210,14 @@ def _interfaces(settings: Settings, core: _Core, spool: DirectorySpool, address:
     )
 
 
-def _gateway(settings: Settings, core: _Core, link: Link, credentials: PasswordFile, imports: ImportWorker) -> Gateway:
+def _gateway(
+    settings: Settings,
+    core: _Core,
+    desk: DecisionDesk,
+    link: Link,
+    credentials: PasswordFile,
+    imports: ImportWorker,
+) -> Gateway:
     store = core.store
     return Gateway(
         store=store,
@@ -235,6 +228,7 @@ def _gateway(settings: Settings, core: _Core, link: Link, credentials: PasswordF
         keys=store.keys,
         ping=store.ping,
         reconsider=core.reconsider,
+        desk=desk,
         key_conflicts=KeyConflicts(core.log),
         policies=PolicyDesk(
             store=store,
@@ -259,7 +253,9 @@ def _gateway(settings: Settings, core: _Core, link: Link, credentials: PasswordF
             root_envelope=core.signer.root_to_pin,
         ),
         metrics=core.metrics,
-        imports=imports,
+        uploads=imports.uploads,
+        imports=store.imports,
+        import_waits_for=imports.waits_for,
     )
 
 
@@ -345,31 +341,8 @@ async def _spool(settings: ImportSettings, log: Log) -> AsyncIterator[DirectoryS
         )
 
 
-def _http_config(gateway: Gateway, access: Access, settings: HttpSettings) -> uvicorn.Config:
-    return uvicorn.Config(
-        create_api(gateway, access, version("paylatch"), show_metrics=settings.metrics),
-        log_config=None,
-        log_level=logging.ERROR,  # its warnings are of whoever sends no HTTP: a line each time, and no JSON
-        access_log=False,
-        lifespan="off",
-        proxy_headers=False,  # nobody here asks whence a request comes
-        timeout_keep_alive=KEEP_ALIVE_S,
-        timeout_graceful_shutdown=FINISH_S,
-        http=PunctualProtocol,
-    )
-
-
-class _HttpServer(uvicorn.Server):
-    """uvicorn's server, told to stop by its caller: signals are for the whole process, and not its own."""
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave the signals alone."""
-        yield
-
-
 async def _run_until_told_to_stop(
-    server: uvicorn.Server, listening: socket.socket, **services: Coroutine[None, None, None]
+    server: Server, listening: socket.socket, **services: Coroutine[None, None, None]
 ) -> None:
     """Run services until SIGTERM or SIGINT, or until one of them fails.
 
@@ -383,7 +356,7 @@ async def _run_until_told_to_stop(
         running = [tasks.create_task(service, name=name) for name, service in services.items()]
         serving = tasks.create_task(server.serve([listening]), name="http")
         await stop.wait()
-        server.should_exit = True
+        server.stop()
         await serving
         for task in running:
             task.cancel()

@@ -1,10 +1,8 @@
-"""Settings of the bridge, and what is not safe among them."""
+"""Settings of the bridge, put together from what each source says."""
 
 import re
-import ssl
-import stat
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -14,9 +12,6 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as UnreadableVariableError
 
-from broker_bridge.adapters.mqtt.tls import ca_certificates, proof_of_broker
-from broker_bridge.adapters.policies.profiles import UnknownProfileError, profile
-from broker_bridge.addresses import is_loopback
 from broker_bridge.setting_sources import Source, Values, merged, origins
 from lock_protocol.topics import DEFAULT_PREFIX, Topics
 
@@ -170,19 +165,10 @@ class Configuration:
     """The source of each option that some source names, by dotted name; the others have their defaults."""
 
 
-def load(path: Path | None, flags: Values = NOTHING) -> Settings:
-    """Return the settings from a TOML file (if one is named), the environment and flags.
-
-    Raises:
-        SettingsError: the file cannot be read, or something in it cannot be used, or is not safe.
-    """
-    settings = configure(path, flags).settings
-    refuse_unsafe(settings)
-    return settings
-
-
 def configure(path: Path | None, flags: Values = NOTHING) -> Configuration:
-    """Return the same, safe or not, with where each setting comes from.
+    """Return the settings from a TOML file (if one is named), the environment and flags, and where each comes from.
+
+    They may be unsafe: who runs with them takes `broker_bridge.safety.load`.
 
     Raises:
         SettingsError: the file cannot be read, or something in it cannot be used.
@@ -217,127 +203,6 @@ def _fault(option: str, told: str, where: Mapping[str, str]) -> str:
     """Return what is wrong with an option, and whose word it is where that is not the file's."""
     source, message = where.get(option, "file"), told.removeprefix("Value error, ")
     return f"{option}: {message}" if source.startswith("file") else f"{option} ({source}): {message}"
-
-
-def refuse_unsafe(settings: Settings) -> None:
-    """Refuse what must not run outside development, or what development must not expose.
-
-    Raises:
-        SettingsError: naming the setting and the way out.
-    """
-    for fault in unsafe(settings):
-        raise SettingsError(fault)
-
-
-def unsafe(settings: Settings) -> Iterator[str]:
-    """Return everything that `refuse_unsafe` refuses, each with its setting and the way out."""
-    yield from _unsafe_policy(settings)
-    yield from _unsafe_address(settings)
-    if not settings.development:
-        yield from _unsafe_broker(settings.broker)
-        yield from _unsafe_password_file(settings.broker.password_file)
-
-
-def _unsafe_policy(settings: Settings) -> Iterator[str]:
-    try:
-        policy = profile(settings.policy)
-    except UnknownProfileError as error:
-        yield f"policy: {error}"
-        return
-    if policy.development_only and not settings.development:
-        yield f"policy: {policy.name!r} has no gates; it runs with development = true only"
-
-
-def _unsafe_address(settings: Settings) -> Iterator[str]:
-    http = settings.http
-    if is_loopback(http.host):
-        return
-    if settings.development:
-        yield f"http.host: {http.host} is not loopback, and development mode serves nothing else"
-    elif not http.behind_tls_proxy:
-        yield (
-            f"http.host: {http.host} is not loopback, and the bridge speaks plain HTTP: API keys would cross the "
-            "network in the clear; serve 127.0.0.1, or say behind_tls_proxy = true under [http] when TLS ends before it"
-        )
-
-
-def _unsafe_broker(broker: BrokerSettings) -> Iterator[str]:
-    if not (broker.tls or is_loopback(broker.host)):
-        yield (
-            f"broker.host: {broker.host} is not loopback: the bridge's password and all that phones are told would "
-            "cross the network in the clear; give that listener a certificate and say tls = true under [broker], with "
-            "its CA as cafile where that is none of the system's"
-        )
-    if is_loopback(broker.phones_host):
-        yield (
-            f"broker.phones_host: {broker.phones_host} is loopback, so each phone that is enrolled would look for the "
-            "broker in itself; name what phones reach, under [broker]: phones_host, and phones_port with it"
-        )
-    elif not broker.phones_tls:
-        yield (
-            f"broker.phones_host: {broker.phones_host} is not loopback: phones would send their passwords across the "
-            "network in the clear; give that listener a certificate and say phones_tls = true under [broker], with its "
-            "CA as phones_cafile where their firmware does not know it"
-        )
-
-
-def _unsafe_password_file(path: Path) -> Iterator[str]:
-    try:
-        mode = stat.S_IMODE(path.stat().st_mode)
-    except OSError:
-        return  # whoever needs it says so
-    if mode & 0o077:
-        yield f"broker.password_file: {path} has mode {mode:o}; a password is for its owner alone: chmod 600 {path}"
-
-
-def broker_password(broker: BrokerSettings) -> str:
-    """Return the bridge's password at the broker.
-
-    Raises:
-        SettingsError: its file cannot be read, or is empty.
-    """
-    path = broker.password_file
-    try:
-        password = path.read_text(encoding="utf-8").strip()
-    except OSError as error:
-        raise SettingsError(f"broker.password_file: {path}: {error.strerror}") from error
-    except UnicodeDecodeError as error:
-        raise SettingsError(f"broker.password_file: {path}: {error}") from error
-    if not password:
-        raise SettingsError(f"broker.password_file: {path} is empty")
-    return password
-
-
-def broker_tls(broker: BrokerSettings) -> ssl.SSLContext | None:
-    """Return how the broker has to prove itself; None where nothing is asked of it.
-
-    Raises:
-        SettingsError: the CA's file cannot be read, or holds no certificate.
-    """
-    if not broker.tls:
-        return None
-    try:
-        return proof_of_broker(broker.cafile)
-    except OSError as error:
-        raise SettingsError(f"broker.cafile: {broker.cafile}: {_unreadable(error)}") from error
-
-
-def phones_ca(broker: BrokerSettings) -> str | None:
-    """Return the CA certificates that phones are given, PEM; None if they are given none.
-
-    Raises:
-        SettingsError: their file cannot be read, or holds none.
-    """
-    if broker.phones_cafile is None:
-        return None
-    try:
-        return ca_certificates(broker.phones_cafile)
-    except OSError as error:
-        raise SettingsError(f"broker.phones_cafile: {broker.phones_cafile}: {_unreadable(error)}") from error
-
-
-def _unreadable(error: OSError) -> str:
-    return "holds no CA certificate in PEM" if isinstance(error, ssl.SSLError) else str(error.strerror)
 
 
 def without_password(url: str) -> str:

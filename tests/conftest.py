@@ -18,7 +18,8 @@ import pytest
 from sqlalchemy import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
-from broker_bridge.adapters.mqtt.passwords import SALT_BYTES, hash_password, reload_broker, write_password_file
+from broker_bridge.adapters.mqtt.passwords import SALT_BYTES, hash_password, write_password_file
+from broker_bridge.adapters.mqtt.reloading import reload_broker
 from broker_bridge.adapters.store.engine import database_url, engines
 from broker_bridge.adapters.store.migrate import upgrade
 from broker_bridge.adapters.store.tables import metadata

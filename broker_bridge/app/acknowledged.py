@@ -8,7 +8,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from itertools import islice, takewhile
 
-from broker_bridge.app.confirm import Ack
+from broker_bridge.app.sent import Ack
 from lock_protocol.imei import Imei
 
 AWAIT_WORD_S = 0.5

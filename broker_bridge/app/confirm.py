@@ -5,12 +5,14 @@ refused opening is signed anew, a phone that claims a version nobody queued gets
 something which is not its newest state gets its newest state again, over whatever somebody has put on its topic.
 """
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
-from broker_bridge.app.ports.store import AboutNoDecision, Transaction
+from broker_bridge.app.jobs import AboutNoDecision, OnePhone
+from broker_bridge.app.ports.store import Transaction
 from broker_bridge.app.ports.surroundings import Clock, Log
-from broker_bridge.app.records import AuditEntry, Command, changed_command, outgoing
+from broker_bridge.app.records import AuditEntry, changed_command, outgoing
+from broker_bridge.app.sent import RESEND_AFTER_S, RESTORE_AGAIN_S, Ack, is_restored_soon, mark_sent
 from broker_bridge.app.sign import ClockSuspectError, Queue
 from broker_bridge.domain.authority import NotDelegatedError
 from broker_bridge.domain.commands import Event, Status, after
@@ -24,16 +26,6 @@ from lock_protocol.levels import Condition, Level, Result
 from lock_protocol.messages import Hello, Reported
 from lock_protocol.refusals import AlreadyReleased, AuthorityRefusal, BadRoot, RootNotNext, WrongNonce
 from lock_protocol.schema import MAX_INTEGER
-
-RESEND_AFTER_S = (5, 30, 300)
-"""An opening that is not proven is published again so long after each PUBACK; later, with every hello."""
-
-RESTORE_AGAIN_S = 60
-"""A state that was restored on its topic is published once more so long after; honest phones complain no sooner again.
-
-That is the answer to all that its phone complains of meanwhile: so a phone in a loop has its state published twice a
-minute, and one whose topic is attacked again has it back within one.
-"""
 
 CLIMB_AGAIN_S = RESEND_AFTER_S[-1]
 """A version above what its phone claims is signed at once; above a higher claim, no sooner than so long after that one.
@@ -161,7 +153,7 @@ class Judge:
         It can say so as often as it likes. When the state is about to be published once more, that is the answer.
         """
         command = tx.command(phone.command_id)
-        if command is None or not _is_restored_soon(command, self.clock.now()):
+        if command is None or not is_restored_soon(command, self.clock.now()):
             self.cover(tx, phone, **fields)
 
     def cover(self, tx: Transaction, phone: Phone, **fields: object) -> None:
@@ -222,18 +214,6 @@ def _standing(tx: Transaction, imei: Imei) -> tuple[Phone, DeviceStanding]:
     return phone, DeviceStanding(imei=imei, device_key=phone.device_key, sequence=phone.sequence)
 
 
-class OnePhone(AboutNoDecision):
-    """A job about one phone and no decision."""
-
-    __slots__ = ()
-    imei: Imei
-
-    @property
-    def imeis(self) -> Collection[Imei]:
-        """The one phone."""
-        return (self.imei,)
-
-
 @quick
 @dataclass(frozen=True, slots=True)
 class HelloAnswer:
@@ -277,17 +257,6 @@ class HearHello(OnePhone):
         # A phone that could not apply its state is given it again: that is what has it try once more.
         holds = held == newest and hello.condition is not Condition.APPLY_FAILED
         return HelloAnswer(phone, hello, holds_newest=holds, now=now)
-
-
-@quick
-@dataclass(frozen=True, slots=True)
-class Ack:
-    """One acknowledged publish."""
-
-    imei: Imei
-    order: tuple[int, int]
-    number: int
-    """The publish number."""
 
 
 @quick
@@ -339,56 +308,6 @@ class HearReport(OnePhone):
 
     def _tell(self, phone: Phone, event: str, /, **fields: object) -> None:
         self.judge.tell(self.judge.log.info, event, phone.imei, imei=phone.imei, **fields)
-
-
-@dataclass(frozen=True, slots=True)
-class MarkSent(AboutNoDecision):
-    """The job of many acknowledged publishes."""
-
-    acks: Sequence[Ack]
-    clock: Clock
-
-    @property
-    def imeis(self) -> Collection[Imei]:
-        """All phones that were published to."""
-        return [ack.imei for ack in self.acks]
-
-    def run(self, tx: Transaction) -> None:
-        """Mark the commands as sent, and say when an opening is due again."""
-        for ack in self.acks:
-            phone = tx.phone(ack.imei)
-            if phone is not None:
-                mark_sent(tx, phone, ack, self.clock.now())
-
-
-def mark_sent(tx: Transaction, phone: Phone, ack: Ack, now: int) -> Phone:
-    """Write a PUBACK down, once: it may come by itself and with the phone's word. Return the phone."""
-    if phone.desired.order != ack.order or phone.publish_number == ack.number:
-        return phone  # a newer state was queued meanwhile, or this is known
-    marked = changed_phone(phone, publish_number=ack.number)
-    tx.put_phone(marked)
-    command = tx.command(phone.command_id)
-    if command is None:
-        return marked
-    status, due_at = after(command.status, Event.ACKNOWLEDGED), 0
-    if _is_repeated(command):
-        due_at = now + RESEND_AFTER_S[command.attempts]
-    elif _is_restored_soon(command, now):
-        due_at = command.due_at
-    attempts, sent_at = command.attempts + 1, command.sent_at or now
-    tx.put_command(changed_command(command, status=status, sent_at=sent_at, attempts=attempts, due_at=due_at))
-    return marked
-
-
-def _is_repeated(command: Command) -> bool:
-    """Return whether it is an opening that is still published again after each PUBACK."""
-    unproven = command.lane is Lane.OPENING and not command.status.is_settled
-    return unproven and command.attempts < len(RESEND_AFTER_S)
-
-
-def _is_restored_soon(command: Command, now: int) -> bool:
-    """Return whether it has been restored, and will be once more within a minute. No opening ever waits for that."""
-    return not _is_repeated(command) and now < command.due_at <= now + RESTORE_AGAIN_S
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,42 +5,34 @@ becomes ready again, so nothing is lost between two of them.
 """
 
 import asyncio
-import itertools
 import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
-from typing import TypeVar
 
 from broker_bridge.app.acknowledged import Acknowledged
-from broker_bridge.app.canary import PublishNumbers, encode_canary
-from broker_bridge.app.confirm import Ack, Judge, MarkSent, TimeOut
+from broker_bridge.app.batches import Batches
+from broker_bridge.app.canary import PublishNumbers
+from broker_bridge.app.confirm import Judge
 from broker_bridge.app.outbox import Outbox
-from broker_bridge.app.ports.broker import Broker, BrokerUnavailableError, PhonesLine, PublishRefusedError
+from broker_bridge.app.ports.broker import BrokerUnavailableError, PhonesLine, PublishRefusedError
 from broker_bridge.app.ports.queries import Canaries, OutgoingStates
-from broker_bridge.app.ports.store import Commits, Job, OverloadedError, StoreUnavailableError
+from broker_bridge.app.ports.store import Commits, OverloadedError, StoreUnavailableError
 from broker_bridge.app.ports.surroundings import Clock, Log
+from broker_bridge.app.reconcile import Reconciler
 from broker_bridge.app.records import Outgoing
+from broker_bridge.app.sent import Ack, MarkSent
+from broker_bridge.app.sweep import Sweeper
 from broker_bridge.domain.lanes import Lane
 from lock_protocol.imei import Imei
 from lock_protocol.topics import PhoneTopic, Topics
 
-ItemT = TypeVar("ItemT", Ack, Imei)
-
-SWEEP_S = 1.0
-LOOK_ROUND = 5
-"""Every so many sweeps, one looks for all openings that wait, and for what else is to be published once more."""
-LOOK_EVERYWHERE = 60
-"""Every so many, one looks for all that waits, in whichever lane."""
-TIMED_OUT_S = 900
-"""A command whose phone has said nothing for so long after the PUBACK is shown as timed out."""
-CANARY_S = 0.25
-RECONCILE_PAGE = 500
+NEWEST_PAGE = 500
 MARK_BATCH = 500
-OFFERED_TOGETHER = 200
-"""So many states are offered before the event loop goes on with other things: a payment, say."""
+MARK_AGAIN_S = 1.0
+"""How long after the database has not taken acknowledgements they are committed again."""
 
 
 class Outcome(StrEnum):
@@ -78,7 +70,6 @@ class Deliverer:
     _waiters: defaultdict[Imei, list[tuple[tuple[int, int], "asyncio.Future[None]"]]] = field(
         default_factory=lambda: defaultdict(list)
     )
-    _canary_at: int = 0
 
     def offer(self, state: Outgoing) -> bool:
         """Take a state to publish; False when its lane is full (the database still has it)."""
@@ -117,7 +108,6 @@ class Deliverer:
             broker: the connection.
             known_to_broker: the publish number up to which the broker has everything; None when that is not known.
         """
-        self._canary_at = known_to_broker or 0
         self.outbox.limit(broker.window)
         # What the last connection acknowledged may be lost with its broker: the database has to know of it before it
         # is asked what to publish again.
@@ -130,10 +120,36 @@ class Deliverer:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._pump(broker), name="deliver.pump")
                 tasks.create_task(self._mark_sent(), name="deliver.mark")
-                tasks.create_task(self._sweep(), name="deliver.sweep")
-                tasks.create_task(self._reconcile_then_watch(broker, known_to_broker), name="deliver.canary")
+                tasks.create_task(self._sweeper().run(), name="deliver.sweep")
+                tasks.create_task(self._reconciler().run(broker, known_to_broker), name="deliver.canary")
         finally:
             self.outbox.connection_lost()
+
+    def _batches(self) -> Batches:
+        return Batches(self.store, self.judge, self.log)
+
+    def _sweeper(self) -> Sweeper:
+        return Sweeper(
+            states=self.states,
+            outbox=self.outbox,
+            acknowledged=self.acknowledged,
+            offer=self.offer,
+            batches=self._batches(),
+            judge=self.judge,
+            clock=self.clock,
+            log=self.log,
+        )
+
+    def _reconciler(self) -> Reconciler:
+        return Reconciler(
+            states=self.states,
+            canaries=self.canaries,
+            numbers=self.numbers,
+            deliver=self._deliver_in_time,
+            topics=self.topics,
+            log=self.log,
+            new_token=self.new_token,
+        )
 
     async def _catch_up(self) -> None:
         """Take the newest states of phones of which older ones wait.
@@ -142,8 +158,8 @@ class Deliverer:
         published must not be followed by what waits here.
         """
         waiting = sorted(self.outbox.waiting)
-        for start in range(0, len(waiting), RECONCILE_PAGE):
-            for state in await self.states.newest(waiting[start : start + RECONCILE_PAGE]):
+        for start in range(0, len(waiting), NEWEST_PAGE):
+            for state in await self.states.newest(waiting[start : start + NEWEST_PAGE]):
                 self.offer(state)
 
     async def _pump(self, broker: PhonesLine) -> None:
@@ -231,121 +247,12 @@ class Deliverer:
     async def _commit_acks(self, acks: Sequence[Ack]) -> None:
         """Commit acknowledgements. They are forgotten only when they are durable."""
         try:
-            await self._commit_each(acks, lambda some: MarkSent(some, self.clock))
+            await self._batches().commit(acks, lambda some: MarkSent(some, self.clock))
         except (StoreUnavailableError, OverloadedError) as error:
             self.log.warning("mark_sent_delayed", error=str(error))
-            await asyncio.sleep(SWEEP_S)
+            await asyncio.sleep(MARK_AGAIN_S)
             return
         self.marked(acks)
-
-    async def _commit_each(self, items: Sequence[ItemT], job: Callable[[Sequence[ItemT]], Job[None]]) -> list[ItemT]:
-        """Commit one job for all items, or, when that cannot be, one for each: one bad row fails alone.
-
-        Returns:
-            Those whose rows cannot be used.
-
-        Raises:
-            StoreUnavailableError, OverloadedError: the database does not take it; some may have been committed.
-        """
-        try:
-            await self.store.commit(job(items))
-        except (StoreUnavailableError, OverloadedError):
-            raise
-        except Exception as error:  # noqa: BLE001 - a row that cannot be read never ends the connection of all others
-            if len(items) > 1:
-                return [bad for item in items for bad in await self._commit_each([item], job)]
-            self._tell_not_usable(items[0], error)
-            return list(items)
-        return []
-
-    def _tell_not_usable(self, item: Ack | Imei, error: Exception) -> None:
-        imei = item.imei if isinstance(item, Ack) else item
-        self.judge.tell(self.log.critical, "row_not_usable", imei, item=str(item), error=str(error))
-
-    async def _sweep(self) -> None:
-        """Once a second, take from the database what is due: repeated openings, and what did not fit the lanes.
-
-        A lane that overflowed is filled again once it is half empty: what is asked for is all that waits, and most of a
-        full lane is known. Without that, only states can be missing that were put off, to be published again; and,
-        looked for less often, openings that another bridge on the same database has committed and cannot publish, and
-        locks of the same kind more seldom still.
-        """
-        for sweep in itertools.count():
-            if sweep % LOOK_EVERYWHERE == 0:
-                self.look_again()
-            elif sweep % LOOK_ROUND == 0:
-                self.outbox.overflowed.add(Lane.OPENING)
-            for lane in Lane:
-                if lane in self.outbox.overflowed:
-                    if self.outbox.has_room(lane):
-                        await self._refill(lane)
-                elif lane is Lane.OPENING or sweep % LOOK_ROUND == 0:
-                    await self._repeat(lane)
-            await self._time_out()
-            await asyncio.sleep(SWEEP_S)
-
-    async def _refill(self, lane: Lane) -> None:
-        # Before the question, not after the answer: what overflows meanwhile is not in the answer.
-        self.outbox.overflowed.discard(lane)
-        try:
-            due = await self.states.claim(lane, self.clock.now(), self.outbox.lane_limit)
-        except StoreUnavailableError as error:
-            self.outbox.overflowed.add(lane)
-            self.log.warning("sweep_failed", error=str(error))
-            return
-        if len(due) == self.outbox.lane_limit:
-            self.outbox.overflowed.add(lane)
-        await self._offer_due(due)
-
-    async def _repeat(self, lane: Lane) -> None:
-        try:
-            due = await self.states.claim(lane, self.clock.now(), MARK_BATCH, put_off=True)
-        except StoreUnavailableError as error:
-            self.log.warning("sweep_failed", error=str(error))
-            return
-        await self._offer_due(due)
-
-    async def _offer_due(self, due: Sequence[Outgoing]) -> None:
-        """Offer what the database takes for due, but for what has gone out since; now and then it is others' turn."""
-        for number, state in enumerate(due, 1):
-            if not (self.acknowledged.has(state.imei, state.order) or self.outbox.has_gone(state)):
-                self.offer(state)
-            if number % OFFERED_TOGETHER == 0:
-                await asyncio.sleep(0)
-
-    async def _time_out(self) -> None:
-        before = self.clock.now() - TIMED_OUT_S
-        try:
-            silent = await self.states.sent_before(before, MARK_BATCH)
-            if silent:
-                for imei in await self._commit_each(silent, lambda imeis: TimeOut(imeis, before, self.judge)):
-                    await self.states.put_timed_out(imei, before)
-        except (StoreUnavailableError, OverloadedError) as error:
-            self.log.warning("sweep_failed", error=str(error))
-
-    async def _reconcile_then_watch(self, broker: Broker, known_to_broker: int | None) -> None:
-        """Publish again what the broker may have lost; from then on, keep the canary up to date."""
-        if known_to_broker is None or known_to_broker < self.numbers.settled:
-            await self._reconcile(known_to_broker or 0)
-        while True:
-            await self._sing(broker)
-            await asyncio.sleep(CANARY_S)
-
-    async def _reconcile(self, number: int) -> None:
-        """Publish every state with a higher publish number again, phones that are to be open first.
-
-        No canary is published before all of them are acknowledged: a bridge that dies half-way starts over.
-        """
-        count = 0
-        for opening in (True, False):
-            after: Imei | None = None
-            while page := await self.states.published_after(number, opening=opening, after=after, limit=RECONCILE_PAGE):
-                after = page[-1].imei
-                count += len(page)
-                async with asyncio.TaskGroup() as publishes:
-                    for state in page:
-                        publishes.create_task(self._deliver_in_time(state), name=f"deliver.again.{state.imei}")
-        self.log.info("reconciled", after=number, states=count)
 
     async def _deliver_in_time(self, state: Outgoing) -> None:
         """Deliver a state however long its lane stays full; one that the broker refuses is left to the next hello."""
@@ -362,23 +269,3 @@ class Deliverer:
         while not self.outbox.has_room(lane):
             self._moved.clear()
             await self._moved.wait()
-
-    async def _sing(self, broker: Broker) -> None:
-        """Store and publish a new canary when more publishes have been settled since the last one."""
-        settled = self.numbers.settled
-        if settled == self._canary_at:
-            return
-        token = self.new_token()
-        try:
-            await self.canaries.put(token, settled)
-        except StoreUnavailableError as error:
-            self.log.warning("canary_delayed", error=str(error))
-            return
-        try:
-            await broker.publish(self.topics.canary, encode_canary(token, settled), retain=True)
-        except PublishRefusedError as error:
-            # Without one, the next connection publishes more than it has to: no reason to end this one.
-            self.log.warning("canary_refused", error=str(error))
-            await asyncio.sleep(SWEEP_S)
-            return
-        self._canary_at = settled

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from broker_bridge.app.confirm import OnePhone
+from broker_bridge.app.jobs import OnePhone
 from broker_bridge.app.key_conflicts import KeyConflicts
 from broker_bridge.app.ports.store import Transaction
 from broker_bridge.app.reconsider import Reconsider

@@ -8,12 +8,12 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import NamedTuple
 
-from broker_bridge.app.confirm import HearHello, HearReport, HelloAnswer, Judge, OnePhone, UnknownDeviceError
+from broker_bridge.app.confirm import HearHello, HearReport, HelloAnswer, Judge, UnknownDeviceError
 from broker_bridge.app.deliver import Deliverer
+from broker_bridge.app.jobs import OnePhone
 from broker_bridge.app.pauses import pauses
-from broker_bridge.app.ports.broker import Broker, BrokerUnavailableError, PublishRefusedError
+from broker_bridge.app.ports.broker import Broker, BrokerUnavailableError, PublishRefusedError, Received
 from broker_bridge.app.ports.store import Commits, Job, OverloadedError, StoreUnavailableError, Transaction
 from broker_bridge.app.records import outgoing
 from broker_bridge.domain.phones import Phone
@@ -69,20 +69,6 @@ REFUSED_BY_PHONES = frozenset(
 
 _MADE_UP = "MadeUp"
 """What stands for every other name: a phone has 64 characters to make them up of, and shall not fill the memory."""
-
-
-def _nothing() -> None:
-    """Acknowledge what needs no acknowledgement."""
-
-
-class Received(NamedTuple):
-    """One message as the broker delivered it. A tuple: there are tens of thousands, and these are made fastest."""
-
-    topic: str
-    payload: bytes
-    retained: bool
-    acknowledge: Callable[[], None] = _nothing
-    """To be called once nothing more comes of it that could be lost: the broker then sends another one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,8 @@ from itertools import islice
 from typing import Any
 
 from broker_bridge.app.import_rows import Desk, ImportedDecision, JudgedError, refused
-from broker_bridge.app.imports import GONE_S, Intake
+from broker_bridge.app.import_tidying import ImportTidier
+from broker_bridge.app.imports import GONE_S, Uploads
 from broker_bridge.app.pauses import pauses
 from broker_bridge.app.ports.imports import (
     FileRow,
@@ -44,8 +45,6 @@ whose way has a dozen turns, waited for most of the reading."""
 LOOK_S = 60.0
 """How long a worker that was not woken waits before it looks for work by itself."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 10.0
-_TIDY_S = 3600.0
-_FORGET_BATCH = 5000
 
 CLOCK_TRIES = 3
 """How often a row that locks is tried again while the clock cannot be right; then it is refused, to be sent again."""
@@ -76,11 +75,10 @@ class ImportWorker:
     imports: Imports
     spool: Spool
     desk: Desk
-    intake: Intake
+    uploads: Uploads
     clock: Clock
     log: Log
-    keep_s: int
-    """How long imports and their results are kept after the end."""
+    tidier: ImportTidier
     awake: asyncio.Event
     """Set when there may be something to do."""
     waiting_for: dict[ImportId, str] = field(default_factory=dict)
@@ -92,7 +90,7 @@ class ImportWorker:
     async def run(self) -> None:
         """Work until cancelled."""
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._tidy_up(), name="imports.tidy")
+            tasks.create_task(self.tidier.run(), name="imports.tidy")
             while True:
                 self.awake.clear()
                 for one in await self._waiting():
@@ -119,7 +117,7 @@ class ImportWorker:
         raise AssertionError("pauses never end")
 
     async def _work_off(self, one: Import) -> None:
-        self.intake.at_work.add(one.import_id)
+        self.uploads.at_work.add(one.import_id)
         try:
             await self._do_all(one)
         except (StoreUnavailableError, SpoolUnavailableError) as error:
@@ -127,7 +125,7 @@ class ImportWorker:
             self._waits(one, error)
             await asyncio.sleep(LONGEST_PAUSE_S)
         finally:
-            self.intake.at_work.discard(one.import_id)
+            self.uploads.at_work.discard(one.import_id)
             self._at_work.discard(one.upload.lender)
             self.awake.set()
 
@@ -264,32 +262,6 @@ class ImportWorker:
         if one.import_id not in self.waiting_for:
             self.log.warning("import_waits", import_id=one.import_id, reason=str(error))
         self.waiting_for[one.import_id] = str(error)
-
-    async def _tidy_up(self) -> None:
-        """Forget what is old, and remove what interrupted uploads have left: at the start, and every hour."""
-        while True:
-            try:
-                for import_id in await self.intake.left_receiving():
-                    if import_id not in self.intake.receiving:
-                        await self.imports.forget(import_id)
-                await self._remove_leftovers()
-                before = self.clock.now() - self.keep_s
-                while await self.imports.forget_finished(before, _FORGET_BATCH):
-                    pass
-            except (StoreUnavailableError, OSError) as error:
-                self.log.warning("imports_not_tidied", reason=str(error))
-            await asyncio.sleep(_TIDY_S)
-
-    async def _remove_leftovers(self) -> None:
-        """Remove files that no import needs."""
-        # Listed before the question: a file that comes while it is asked is no leftover, and the answer may lack it.
-        left = set(self.spool.files()) - self.intake.receiving
-        self.intake.receiving |= left  # nor does it know of one that has failed and is sent again meanwhile
-        try:
-            for import_id in left.difference(await self.imports.unfinished(self.spool.spool_id, GONE_S)):
-                self.spool.discard(import_id)
-        finally:
-            self.intake.receiving -= left
 
 
 async def _length(rows: Iterator[FileRow]) -> int:

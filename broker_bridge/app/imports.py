@@ -31,7 +31,7 @@ class UploadRunningError(Exception):
 
 
 @dataclass(slots=True, kw_only=True)
-class Intake:
+class Uploads:
     """Takes uploads."""
 
     imports: Imports

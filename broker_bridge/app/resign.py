@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import AsyncIterator, Collection, Iterable
 from dataclasses import dataclass
 
-from broker_bridge.app.confirm import OnePhone
+from broker_bridge.app.jobs import OnePhone
 from broker_bridge.app.ports.queries import SignedStates
 from broker_bridge.app.ports.signing import Signer
 from broker_bridge.app.ports.store import Commits, OverloadedError, StoreUnavailableError, Transaction

@@ -44,11 +44,6 @@ class Results:
         if not self._waiting.put(lender, message, len(message)):
             self.dropped += 1
 
-    @property
-    def depth(self) -> int:
-        """How many results wait."""
-        return len(self._waiting)
-
     async def session(self, broker: Broker) -> None:
         """Publish what waits, in order, while one connection lives."""
         places = asyncio.Semaphore(RESULT_WINDOW)

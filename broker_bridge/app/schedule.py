@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from broker_bridge.app.confirm import OnePhone
+from broker_bridge.app.jobs import OnePhone
 from broker_bridge.app.ports.queries import Schedule
 from broker_bridge.app.ports.store import Commits, OverloadedError, StoreUnavailableError, Transaction
 from broker_bridge.app.ports.surroundings import Log

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from broker_bridge.app.deliver import Deliverer
-from broker_bridge.app.hear import Listener, Received
-from broker_bridge.app.ports.broker import PhonesLine
+from broker_bridge.app.hear import Listener
+from broker_bridge.app.ports.broker import PhonesLine, Received
 from broker_bridge.app.ports.queries import Canaries
 from broker_bridge.app.ports.signing import PublishedRoot
 

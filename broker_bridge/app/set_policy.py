@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import Collection
 from dataclasses import dataclass
 
+from broker_bridge.app.jobs import AboutNoDecision
 from broker_bridge.app.ports.queries import Lenders, Phones, PolicyVersions
 from broker_bridge.app.ports.signing import Signer
-from broker_bridge.app.ports.store import AboutNoDecision, Commits, Transaction
+from broker_bridge.app.ports.store import Commits, Transaction
 from broker_bridge.app.reconsider import Reconsider, case_of
 from broker_bridge.app.records import AuditEntry, LenderRecord, Page, PolicyVersion
 from broker_bridge.domain.authority import within

@@ -23,10 +23,6 @@ class Turns(Generic[T]):
         self._bytes: Counter[LenderId] = Counter()
         self._filled = asyncio.Event()
 
-    def __len__(self) -> int:
-        """Return how many items wait."""
-        return sum(map(len, self._waiting.values()))
-
     def put(self, lender: LenderId, item: T, size: int) -> bool:
         """Have an item of so many bytes wait; False when its lender has too much waiting already."""
         waiting = self._waiting.get(lender)

@@ -24,9 +24,15 @@ from broker_bridge.adapters.signing.keys import FileSigner
 from broker_bridge.adapters.store.store import SqlStore
 from broker_bridge.app.confirm import Judge
 from broker_bridge.app.deliver import Deliverer
-from broker_bridge.app.hear import Listener, Received
+from broker_bridge.app.hear import Listener
 from broker_bridge.app.outbox import Outbox
-from broker_bridge.app.ports.broker import BrokerUnavailableError, OnPublished, PhonesLine, PublishRefusedError
+from broker_bridge.app.ports.broker import (
+    BrokerUnavailableError,
+    OnPublished,
+    PhonesLine,
+    PublishRefusedError,
+    Received,
+)
 from broker_bridge.app.ports.metrics import Commit
 from broker_bridge.app.reconsider import Reconsider
 from broker_bridge.app.records import Outgoing

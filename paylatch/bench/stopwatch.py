@@ -130,7 +130,7 @@ async def import_timed(
     upload = Upload(lender=lender, idempotency_key=secrets.token_hex(8), format=Format.CSV, dry_run=False)
     with watch.process(IMPORT):
         async with beside(worker.run()):
-            one = await worker.intake.take(upload, _pieces(content))
+            one = await worker.uploads.take(upload, _pieces(content))
             while not one.state.is_final:
                 await asyncio.sleep(_POLL_S)
                 one = await store.imports.one(lender, one.import_id) or one

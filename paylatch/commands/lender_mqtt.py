@@ -31,12 +31,11 @@ def mqtt_password(
     The username is the lender's name. A password that it had before is worth nothing once the broker has reloaded.
     """
     from broker_bridge.adapters.mqtt.passwords import (  # noqa: PLC0415 - see the package's docstring
-        BrokerNotOursError,
         PasswordEntryError,
         new_credential,
         put_lender_password,
-        reload_broker,
     )
+    from broker_bridge.adapters.mqtt.reloading import BrokerNotOursError, reload_broker  # noqa: PLC0415 - the same
 
     name, (secret, credential) = lender_named(lender), new_credential()
     try:

@@ -38,7 +38,8 @@ LenderArgument = Annotated[
 
 def settings_from(config: Path | None, flags: "Values | None" = None) -> "Settings":
     """Return the bridge's settings, or end with what is wrong with them."""
-    from broker_bridge.settings import NOTHING, SettingsError, load  # noqa: PLC0415 - see the package's docstring
+    from broker_bridge.safety import load  # noqa: PLC0415 - see the package's docstring
+    from broker_bridge.settings import NOTHING, SettingsError  # noqa: PLC0415 - the same
 
     try:
         return load(config, flags or NOTHING)

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from broker_bridge.adapters.mqtt.passwords import replace_file
+from broker_bridge.adapters.mqtt.replacing import replace_file
 from paylatch.demo.plan import Outage
 from paylatch.local.broker_process import MosquittoProcess
 

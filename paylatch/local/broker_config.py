@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from types import MappingProxyType
 
-from broker_bridge.adapters.mqtt.passwords import new_credential, replace_file, write_password_file
+from broker_bridge.adapters.mqtt.passwords import new_credential, write_password_file
+from broker_bridge.adapters.mqtt.replacing import replace_file
 from paylatch import resources
 from paylatch.local.ports import LOOPBACK
 from paylatch.local.secret_file import write_secret

@@ -15,7 +15,8 @@ import aiomqtt
 import httpx
 
 from broker_bridge.adapters.signing.keys import init_development_keys
-from broker_bridge.settings import NOTHING, load
+from broker_bridge.safety import load
+from broker_bridge.settings import NOTHING
 from broker_bridge.tenants import add_lender
 from lock_protocol.imei import Imei
 from lock_protocol.levels import Level
@@ -27,8 +28,8 @@ from tests.broker.bridge_rig import TOPICS
 from tests.conftest import PATIENCE_S, RealBroker
 from tests.loopback.world import LinkedHandset
 
-_RUN = "import asyncio, sys; from pathlib import Path; from broker_bridge import main, settings; \
-asyncio.run(main.run(settings.load(Path(sys.argv[1]))))"
+_RUN = "import asyncio, sys; from pathlib import Path; from broker_bridge import main, safety; \
+asyncio.run(main.run(safety.load(Path(sys.argv[1]))))"
 
 
 @dataclass

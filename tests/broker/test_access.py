@@ -9,7 +9,7 @@ import httpx
 from broker_bridge.adapters.signing.keys import init_development_keys
 from broker_bridge.check import Severity, check
 from broker_bridge.domain.access import Scope
-from broker_bridge.settings import load
+from broker_bridge.safety import load
 from broker_bridge.tenants import add_lender, create_key, keys_of, lenders, revoke_key
 from device_sim.identities import simulated_imei
 from lock_protocol.messages import LenderId

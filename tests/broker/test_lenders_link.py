@@ -6,8 +6,7 @@ import subprocess
 from random import Random
 
 from broker_bridge.adapters.mqtt.lenders_link import LendersLink
-from broker_bridge.app.hear import Received
-from broker_bridge.app.ports.broker import Broker
+from broker_bridge.app.ports.broker import Broker, Received
 from lock_protocol.messages import LenderId
 from paylatch.local.ports import LOOPBACK
 from tests.bridge_rig import KeptLog

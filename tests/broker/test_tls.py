@@ -16,10 +16,10 @@ import pytest
 from broker_bridge.adapters.mqtt.lenders_link import LendersLink
 from broker_bridge.adapters.mqtt.probe import probe
 from broker_bridge.adapters.mqtt.tls import proof_of_broker
-from broker_bridge.app.hear import Received
-from broker_bridge.app.ports.broker import Broker, BrokerUnavailableError
+from broker_bridge.app.ports.broker import Broker, BrokerUnavailableError, Received
+from broker_bridge.broker_files import broker_tls, phones_ca
 from broker_bridge.check import Severity, check
-from broker_bridge.settings import Settings, broker_tls, configure, phones_ca
+from broker_bridge.settings import Settings, configure
 from paylatch import resources
 from paylatch.local.ports import LOOPBACK
 from tests.bridge_rig import ACME, KeptLog

@@ -19,6 +19,7 @@ from broker_bridge.adapters.http.api import create_api
 from broker_bridge.adapters.http.gateway import Gateway, PhonesBroker
 from broker_bridge.adapters.imports.desk import import_worker
 from broker_bridge.adapters.imports.spool import DirectorySpool
+from broker_bridge.adapters.lender_api.decision_desk import DecisionDesk
 from broker_bridge.adapters.metrics.metrics import Metrics
 from broker_bridge.adapters.mqtt.client import BrokerAddress
 from broker_bridge.adapters.mqtt.credentials import PasswordFile
@@ -148,6 +149,7 @@ async def running_api(
             keys=store.keys,
             ping=store.ping,
             reconsider=office.reconsider,
+            desk=DecisionDesk(store=store, reconsider=office.reconsider, meters=metrics.meters),
             key_conflicts=office.key_conflicts,
             policies=PolicyDesk(
                 store=store,
@@ -172,7 +174,9 @@ async def running_api(
                 root_envelope=office.lender.authority.envelope,
             ),
             metrics=metrics,
-            imports=imports,
+            uploads=imports.uploads,
+            imports=store.imports,
+            import_waits_for=imports.waits_for,
         )
         services = [asyncio.create_task(credentials.run()), asyncio.create_task(imports.run())]
         access = Access(store.keys, office.clock, parts.log)

@@ -184,7 +184,7 @@ async def test_a_payment_goes_before_the_overdue_figures_that_wait_for_the_datab
     taken: list[str] = []
 
     async def take(body: dict[str, object]) -> None:
-        taken.append((await api.gateway.decide(decision_of(body, ACME))).decision_id)
+        taken.append((await api.gateway.desk.decide(decision_of(body, ACME), way="http")).decision_id)
 
     await while_held_up(api.store, *(take(overdue(f"d{number}")) for number in range(3)), take(payment()))
     assert taken == ["p1", "d0", "d1", "d2"]

@@ -9,8 +9,7 @@ import pytest
 
 from broker_bridge.adapters.http import connections, reading
 from broker_bridge.adapters.http.connections import PunctualProtocol
-from broker_bridge.main import _http_config, _HttpServer
-from broker_bridge.settings import HttpSettings
+from broker_bridge.adapters.http.server import Server
 from paylatch.local.ports import LOOPBACK
 from tests.bridge_rig import ACME
 from tests.conftest import PATIENCE_S, new_sqlite
@@ -30,10 +29,10 @@ async def port(tmp_path: Path) -> AsyncIterator[int]:
     """The API on a real port."""
     with socket.create_server((LOOPBACK, 0)) as listening:
         async with running_api(new_sqlite(tmp_path / "paylatch.db"), tmp_path) as api:
-            server = _HttpServer(_http_config(api.gateway, api.access, HttpSettings()))
+            server = Server(api.app)
             task = asyncio.create_task(server.serve([listening]))
             yield int(listening.getsockname()[1])
-            server.should_exit = True
+            server.stop()
             await task
 
 

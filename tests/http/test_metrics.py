@@ -3,6 +3,7 @@
 import base64
 import re
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -15,12 +16,13 @@ from broker_bridge.adapters.mqtt.lenders_link import LendersLink
 from broker_bridge.adapters.mqtt.link import Link
 from broker_bridge.adapters.store.backlog import SqlBacklog
 from broker_bridge.adapters.store.transaction import SharedTransaction
-from broker_bridge.app.confirm import Ack, Judge, MarkSent
+from broker_bridge.app.confirm import Judge
 from broker_bridge.app.deliver import Deliverer
 from broker_bridge.app.hear import Listener
 from broker_bridge.app.outbox import Outbox
 from broker_bridge.app.ports.store import StoreUnavailableError, Transaction
 from broker_bridge.app.results import MAX_RESULTS_WAITING, Results
+from broker_bridge.app.sent import Ack, MarkSent
 from broker_bridge.domain.commands import Event
 from lock_protocol.acceptance import DeviceStanding, accept_report
 from lock_protocol.envelope import REPORTED, seal
@@ -97,7 +99,8 @@ class Watched:
         store.commits.on_commit(self.api.metrics.meters.committed)
         lenders = LendersLink(NOWHERE, TOPICS, random=Random(1), log=self.log)  # noqa: S311 - never connects
         self.results = Results(TOPICS, self.log)
-        self.intake = Intake(TOPICS, store.commands, self.api.gateway.decide, self.results, office.clock, self.log)
+        decide = partial(self.api.gateway.desk.decide, way="mqtt")
+        self.intake = Intake(TOPICS, store.commands, decide, self.results, office.clock, self.log)
         parts = Parts(
             store=store,
             deliverer=self.deliverer,

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from broker_bridge.app.deliver import LOOK_EVERYWHERE, LOOK_ROUND
 from broker_bridge.app.hear import ANSWER_STANDS_S, LONGEST_PAUSE_S, MAX_OF_ONE_PHONE, MOST_TRIES
 from broker_bridge.app.sign import ClockSuspectError
+from broker_bridge.app.sweep import LOOK_EVERYWHERE, LOOK_ROUND
 from broker_bridge.domain.commands import Status
 from broker_bridge.domain.lanes import Lane
 from broker_bridge.domain.phones import PhoneStatus

@@ -195,7 +195,7 @@ def test_a_row_that_cannot_be_read_keeps_nothing_from_the_others(world: World) -
 def test_rows_that_cannot_be_read_keep_no_other_from_timing_out_and_are_told_of_once(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("broker_bridge.app.deliver.MARK_BATCH", 2)
+    monkeypatch.setattr("broker_bridge.app.sweep.MOST_AT_ONCE", 2)
     broken, other = IMEIS[:2], IMEIS[2]
     for imei in (*broken, other):
         world.enrol(imei)

@@ -5,8 +5,9 @@ from itertools import count
 
 import pytest
 
-from broker_bridge.app.confirm import CLIMB_AGAIN_S, RESEND_AFTER_S, RESTORE_AGAIN_S
-from broker_bridge.app.deliver import LOOK_ROUND
+from broker_bridge.app.confirm import CLIMB_AGAIN_S
+from broker_bridge.app.sent import RESEND_AFTER_S, RESTORE_AGAIN_S
+from broker_bridge.app.sweep import LOOK_ROUND
 from broker_bridge.domain.lanes import Lane
 from device_sim.identities import simulated_imei
 from lock_protocol.envelope import HELLO, REPORTED, seal
@@ -232,6 +233,21 @@ def test_an_opening_that_its_phone_proves_and_refuses_in_turns_is_signed_anew_ev
     assert world.row(IMEI).desired.order[1] == version + 1
 
 
+def test_the_pauses_begin_anew_once_an_opening_has_been_proven(world: World, phone: LinkedHandset) -> None:
+    pay(world)
+    refuse(world, phone)
+    assert world.row(IMEI).refused_openings == 1
+    say(world, phone, Level.UNLOCKED)
+    assert world.row(IMEI).refused_openings == 0
+
+
+def test_what_a_phone_refuses_and_is_no_state_has_no_state_published(world: World, phone: LinkedHandset) -> None:
+    for error in ("BadRoot", "RootNotNext", "WrongNonce"):
+        complain(world, phone, error=error)
+    assert restored(world) == 0
+    assert "refused_no_state" in world.log.events("info")
+
+
 def claim(world: World, phone: LinkedHandset, version: int) -> None:
     """Have a phone say that it holds a state of this version that nobody gave it, in its newest state's epoch."""
     epoch = world.row(IMEI).desired.order[0]
@@ -305,6 +321,24 @@ def test_no_phone_fills_the_log_with_what_it_claims(world: World, phone: LinkedH
     told = world.log.events("warning") + world.log.events("critical")
     assert {"version_above_ours", "epoch_above_ours", "foreign_state"} < set(told)
     assert len(told) == len(set(told))
+
+
+def test_no_phone_fills_the_memory_with_names_of_refusals(world: World, phone: LinkedHandset) -> None:
+    for error in ("word 1", "word 2", "BadSignature"):
+        complain(world, phone, error=error)
+    assert world.listener.phone_refusals == {"MadeUp": 2, "BadSignature": 1}
+
+
+def test_what_a_phone_refuses_as_it_is_released_already_is_not_signed_anew(world: World, phone: LinkedHandset) -> None:
+    world.disconnect(IMEI)
+    world.tell(settled(at=2))
+    world.run(1)
+    released = world.row(IMEI).desired
+    complain(world, phone, released.state_hash, "AlreadyReleased")
+    world.pass_time(2 * RESEND_AFTER_S[-1])
+    assert world.row(IMEI).desired.order == released.order
+    assert world.log.events("critical") == []
+    assert "state_refused" in world.log.events("warning")
 
 
 def test_no_phone_fills_the_log_while_the_database_is_away(world: World, phone: LinkedHandset) -> None:

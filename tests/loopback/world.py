@@ -22,9 +22,9 @@ from broker_bridge.app.canary import decode_canary
 from broker_bridge.app.confirm import Judge
 from broker_bridge.app.decide import Decided
 from broker_bridge.app.deliver import Deliverer
-from broker_bridge.app.hear import Listener, Received
+from broker_bridge.app.hear import Listener
 from broker_bridge.app.outbox import Outbox
-from broker_bridge.app.ports.broker import BrokerUnavailableError, OnPublished, PublishRefusedError
+from broker_bridge.app.ports.broker import BrokerUnavailableError, OnPublished, PublishRefusedError, Received
 from broker_bridge.app.ports.store import StoreUnavailableError
 from broker_bridge.app.records import Command, Outgoing
 from broker_bridge.app.session import PhonesSession

@@ -13,7 +13,7 @@ import pytest
 from broker_bridge.adapters.mqtt.intake import REFUSALS, Intake
 from broker_bridge.adapters.store.store import SqlStore
 from broker_bridge.app.decide import Decide, Decided
-from broker_bridge.app.hear import Received
+from broker_bridge.app.ports.broker import Received
 from broker_bridge.app.results import Results
 from broker_bridge.domain.decisions import Decision
 from lock_protocol.messages import LenderId

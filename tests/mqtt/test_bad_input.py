@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from broker_bridge.adapters.lender_api.decisions import MAX_LIST
-from broker_bridge.app.hear import Received
+from broker_bridge.app.ports.broker import Received
 from tests.bridge_rig import ACME
 from tests.http.conftest import FOREIGN, IMEI, OTHER, overdue, payment
 from tests.mqtt.conftest import TOPICS, Desk

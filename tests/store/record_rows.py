@@ -19,8 +19,9 @@ from sqlalchemy import Connection, select
 
 from broker_bridge.adapters.store.store import SqlStore
 from broker_bridge.adapters.store.tables import metadata
-from broker_bridge.app.confirm import Ack, Judge, MarkSent
+from broker_bridge.app.confirm import Judge
 from broker_bridge.app.ports.store import Transaction
+from broker_bridge.app.sent import Ack, MarkSent
 from broker_bridge.domain.commands import Event
 from broker_bridge.domain.phones import Phone, Said
 from device_sim.identities import simulated_imei

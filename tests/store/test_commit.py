@@ -168,6 +168,22 @@ async def test_one_id_with_two_meanings_is_refused_even_within_one_commit(store:
     assert isinstance(second, DecisionConflictError)
 
 
+async def test_a_job_that_writes_a_row_twice_and_raises_leaves_it_as_it_was(store: SqlStore, office: Office) -> None:
+    await store.commit(office.enrol(IMEI))
+
+    def write_twice(tx: Transaction) -> None:
+        for loan_id in ("first", "second"):
+            phone = tx.phone(IMEI)
+            assert phone is not None
+            tx.put_phone(replace(phone, loan_id=loan_id))
+        raise UnknownPhoneError("changed its mind")
+
+    before = await store.phones.one(ACME, IMEI)
+    failed, seen = await together(store, Work(write_twice, [IMEI]), Work(lambda tx: tx.phone(IMEI), [IMEI]))
+    assert isinstance(failed, UnknownPhoneError)
+    assert seen == before == await store.phones.one(ACME, IMEI)
+
+
 async def test_a_job_that_raises_drops_its_own_writes_and_no_others(store: SqlStore, office: Office) -> None:
     def half_done(tx: Transaction) -> None:
         tx.audit(audit("half"))

@@ -327,7 +327,7 @@ class Site:
                 await after.wait()
             yield "".join(f"{line}\n" for line in ("decision_id,imei,type,occurred_at,days_overdue", *rows)).encode()
 
-        return await self.worker.intake.take(upload(), chunks())
+        return await self.worker.uploads.take(upload(), chunks())
 
     async def failed(self, *rows: str) -> Import:
         """An import whose file was lost."""
@@ -338,7 +338,7 @@ class Site:
         self.worker.awake.set()
         failed = await self.finished(taken.import_id)
         assert failed.state is ImportState.FAILED
-        await until(lambda: not self.worker.intake.at_work)
+        await until(lambda: not self.worker.uploads.at_work)
         return failed
 
     async def finished(self, import_id: ImportId) -> Import:
@@ -529,7 +529,7 @@ async def test_a_file_that_is_sent_again_after_its_bridge_has_gone_is_done_to_it
         failed = await second.finished(taken.import_id)
         assert (failed.state, "send it again" in failed.problem) == (ImportState.FAILED, True)
         assert 0 < failed.done < 240
-        await until(lambda: not second.worker.intake.at_work)
+        await until(lambda: not second.worker.uploads.at_work)
         done = await second.imported(*rows)
         assert await second.imported(*rows) == done
     assert (done.import_id, done.state, done.problem) == (taken.import_id, ImportState.DONE, "")
@@ -577,7 +577,7 @@ async def test_a_file_in_use_by_a_bridge_that_was_taken_for_gone_is_not_replaced
     with pytest.raises(UploadRunningError):
         await site.taken(late("a"))
     go_on.set()
-    await until(lambda: not site.worker.intake.at_work)
+    await until(lambda: not site.worker.uploads.at_work)
     assert (await site.imported(late("a"))).counts == no_rows() | {Outcome.APPLIED: 1}
 
 
@@ -608,7 +608,7 @@ async def test_two_bridges_on_one_database_leave_each_others_imports_alone(
     async with working(store, tmp_path, office) as first:
         await until(lambda: not first.worker.awake.is_set())
         await store.imports.begin(new("imp_upload", "another key", OTHER), 10)
-        first.worker.intake.receiving.add(ImportId("imp_upload"))
+        first.worker.uploads.receiving.add(ImportId("imp_upload"))
         importing = asyncio.create_task(first.imported(*rows))
         await until(lambda: bool(first.trouble.asked))
         async with working(store, tmp_path, office, OTHER_SPOOL) as second:

@@ -10,11 +10,12 @@ import pytest
 
 from broker_bridge.adapters.store.store import SqlStore
 from broker_bridge.adapters.store.transaction import SharedTransaction
-from broker_bridge.app.confirm import RESEND_AFTER_S, Ack, Judge, MarkSent
+from broker_bridge.app.confirm import Judge
 from broker_bridge.app.deliver import Deliverer
 from broker_bridge.app.outbox import Outbox
 from broker_bridge.app.ports.broker import OnPublished
 from broker_bridge.app.ports.store import StoreUnavailableError, Transaction
+from broker_bridge.app.sent import RESEND_AFTER_S, Ack, MarkSent
 from broker_bridge.app.sign import ClockSuspectError
 from broker_bridge.domain.commands import Event
 from broker_bridge.domain.decisions import Decision, DecisionId, DecisionType

@@ -8,8 +8,8 @@ from sqlalchemy import event
 
 from broker_bridge.adapters.store.canaries import KEPT
 from broker_bridge.adapters.store.store import SqlStore
-from broker_bridge.app.confirm import Ack, MarkSent
 from broker_bridge.app.ports.store import StoreUnavailableError
+from broker_bridge.app.sent import Ack, MarkSent
 from broker_bridge.domain.lanes import Lane
 from broker_bridge.domain.phones import Phone
 from device_sim.identities import simulated_imei

@@ -6,13 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from broker_bridge.adapters.mqtt.passwords import (
-    BrokerNotOursError,
-    PasswordEntryError,
-    hash_password,
-    reload_broker,
-    write_password_file,
-)
+from broker_bridge.adapters.mqtt.passwords import PasswordEntryError, hash_password, write_password_file
+from broker_bridge.adapters.mqtt.reloading import BrokerNotOursError, reload_broker
 from tests.installation import not_root, process_of_another_account
 
 SECRET = "a secret made by a machine"

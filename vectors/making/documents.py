@@ -238,6 +238,7 @@ def _not_granted() -> list[Vector]:
         _believed(
             "the root of before, after the root was replaced", good, root=cast.root_envelope(cast.ROOT_2, _NEW[:2])
         ),
+        _believed("made under root 1, by keys that root 2 has kept", good, root=cast.root_envelope(_SHARED, _OLD[:2])),
         _believed("typed as a root", parts(ROOT.media_type, payload(cast.GRANT), _OLD[:2])),
         _believed("a delegation within the delegation", replace(good, delegation=cast.GRANTED)),
         _believed("a trailing byte", good.pack() + b"\x00"),

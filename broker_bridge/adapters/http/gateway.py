@@ -2,11 +2,12 @@
 
 import base64
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from broker_bridge.adapters.http.access import Caller
 from broker_bridge.adapters.http.enrolment import EnrolmentBody
 from broker_bridge.adapters.lender_api.answers import decided_answer, phone_answer
+from broker_bridge.adapters.lender_api.decision_desk import DecisionDesk
 from broker_bridge.adapters.lender_api.decisions import decision_of
 from broker_bridge.adapters.lender_api.problems import EXPECTED, problem_of
 from broker_bridge.adapters.lender_api.schemas import (
@@ -16,20 +17,20 @@ from broker_bridge.adapters.lender_api.schemas import (
     RefusedResult,
     TakenResult,
 )
-from broker_bridge.app.decide import Decide, Decided
+from broker_bridge.app.decide import Decided
 from broker_bridge.app.enrol import Enrol
-from broker_bridge.app.import_worker import ImportWorker
+from broker_bridge.app.imports import Uploads
 from broker_bridge.app.key_conflicts import KeyConflicts
-from broker_bridge.app.places import LenderPlaces
 from broker_bridge.app.ports.broker import Link
 from broker_bridge.app.ports.credentials import Credentials
-from broker_bridge.app.ports.metrics import REFUSED, REPEATED, Metrics, Way
+from broker_bridge.app.ports.imports import Imports
+from broker_bridge.app.ports.metrics import Metrics
 from broker_bridge.app.ports.queries import ApiKeys, Commands, Decisions, Lenders, Phones
 from broker_bridge.app.ports.store import Commits
 from broker_bridge.app.ports.surroundings import Clock
 from broker_bridge.app.reconsider import Reconsider
 from broker_bridge.app.set_policy import PolicyDesk
-from broker_bridge.domain.decisions import Decision
+from broker_bridge.domain.imports import Import
 from broker_bridge.domain.phones import Phone
 from lock_protocol.imei import Imei
 from lock_protocol.keys import PublicKey
@@ -63,6 +64,7 @@ class Gateway:
     ping: Callable[[], Awaitable[None]]
     """Returns when the database answers, or raises `StoreUnavailableError`."""
     reconsider: Reconsider
+    desk: DecisionDesk
     key_conflicts: KeyConflicts
     policies: PolicyDesk
     clock: Clock
@@ -70,21 +72,10 @@ class Gateway:
     link: Link
     broker: PhonesBroker
     metrics: Metrics
-    imports: ImportWorker
-    places: LenderPlaces = field(default_factory=LenderPlaces)
-
-    async def decide(self, decision: Decision, *, way: Way = "http") -> Decided:
-        """Take one decision; by MQTT, its lender is told of each step of what follows."""
-        meters = self.metrics.meters
-        try:
-            async with self.places.one_for(decision):
-                job = Decide(decision, self.reconsider, told=way == "mqtt")
-                decided = await self.store.commit(job, first=decision.can_open)
-        except EXPECTED:
-            meters.decided(way, decision, REFUSED)
-            raise
-        meters.decided(way, decision, REPEATED if decided.repeated else decided.effect)
-        return decided
+    uploads: Uploads
+    imports: Imports
+    import_waits_for: Callable[[Import], str | None]
+    """Returns why an import does not move on just now; None when it does, or is over."""
 
     async def decide_for(self, caller: Caller, value: object) -> Decided:
         """Take a JSON value as one decision of a caller that may send it.
@@ -94,7 +85,7 @@ class Gateway:
         """
         decision = decision_of(value, caller.lender)
         caller.check_decision(decision.type)
-        return await self.decide(decision)
+        return await self.desk.decide(decision, way="http")
 
     async def decide_one(self, caller: Caller, value: object) -> TakenResult | RefusedResult:
         """Return the result of one item of a list: each stands for itself."""

@@ -11,8 +11,9 @@ from broker_bridge.adapters.lender_api.problems import EXPECTED, ProblemError, p
 from broker_bridge.app.decide import Decide
 from broker_bridge.app.dry_run import dry_run_queue
 from broker_bridge.app.import_rows import Desk
+from broker_bridge.app.import_tidying import ImportTidier
 from broker_bridge.app.import_worker import ImportWorker
-from broker_bridge.app.imports import Intake
+from broker_bridge.app.imports import Uploads
 from broker_bridge.app.ports.imports import Imports, Spool, UnreadableFileError
 from broker_bridge.app.ports.metrics import Meters
 from broker_bridge.app.ports.store import Commits
@@ -33,6 +34,7 @@ def import_worker(
     """Return a worker that takes decisions as the routes do."""
     dry = replace(reconsider, queue=dry_run_queue(reconsider.queue))
     clock, awake = reconsider.clock, asyncio.Event()
+    uploads = Uploads(imports=imports, spool=spool, clock=clock, wake=awake.set)
     return ImportWorker(
         store=store,
         imports=imports,
@@ -47,10 +49,10 @@ def import_worker(
             unreadable=_unreadable,
             count=lambda decision, outcome: meters.decided("import", decision, outcome),
         ),
-        intake=Intake(imports=imports, spool=spool, clock=clock, wake=awake.set),
+        uploads=uploads,
         clock=clock,
         log=log,
-        keep_s=keep_s,
+        tidier=ImportTidier(imports=imports, spool=spool, uploads=uploads, clock=clock, log=log, keep_s=keep_s),
         awake=awake,
     )
 

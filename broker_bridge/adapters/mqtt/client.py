@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
-from broker_bridge.app.hear import Received
-from broker_bridge.app.ports.broker import BrokerUnavailableError, OnPublished, PublishRefusedError
+from broker_bridge.app.ports.broker import BrokerUnavailableError, OnPublished, PublishRefusedError, Received
 from mqtt_transport import Connection, ConnectionEndedError, Connector, Login, RefusedError, Subscription
 
 T = TypeVar("T")

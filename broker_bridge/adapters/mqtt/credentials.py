@@ -7,14 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from broker_bridge.adapters.mqtt.passwords import (
-    BrokerNotOursError,
-    PasswordEntryError,
-    new_credential,
-    password_line,
-    reload_broker,
-    replacing,
-)
+from broker_bridge.adapters.mqtt.passwords import PasswordEntryError, new_credential, password_line
+from broker_bridge.adapters.mqtt.reloading import BrokerNotOursError, reload_broker
+from broker_bridge.adapters.mqtt.replacing import replacing
 from broker_bridge.app.pauses import pauses
 from broker_bridge.app.ports.credentials import CredentialsError
 from broker_bridge.app.ports.queries import Credentials

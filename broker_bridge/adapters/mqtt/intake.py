@@ -23,7 +23,7 @@ from broker_bridge.adapters.lender_api.problems import EXPECTED, ProblemError, p
 from broker_bridge.adapters.lender_api.strict_json import NotJsonError, parse_json
 from broker_bridge.adapters.mqtt.wording import decided_message, refused_message, step_message
 from broker_bridge.app.decide import Decided
-from broker_bridge.app.hear import Received
+from broker_bridge.app.ports.broker import Received
 from broker_bridge.app.ports.queries import Commands
 from broker_bridge.app.ports.store import OverloadedError, StoreUnavailableError
 from broker_bridge.app.ports.surroundings import Clock, Log
@@ -88,11 +88,6 @@ class Intake:
     _told_lost: dict[LenderId, float] = field(default_factory=dict)
     _steps: dict[tuple[LenderId, DecisionId | None], list[Command]] = field(default_factory=dict)
     """Steps that have to wait until their decision has got its `decided`."""
-
-    @property
-    def depth(self) -> int:
-        """How many messages wait to be read."""
-        return len(self._opening) + len(self._other)
 
     def receive(self, received: Received) -> None:
         """Have a message wait to be read, or count it as lost."""

@@ -18,8 +18,7 @@ from broker_bridge.adapters.mqtt.client import (
     fresh,
 )
 from broker_bridge.adapters.mqtt.supervising import Supervisor
-from broker_bridge.app.hear import Received
-from broker_bridge.app.ports.broker import Broker
+from broker_bridge.app.ports.broker import Broker, Received
 from broker_bridge.app.ports.surroundings import Log
 from lock_protocol.topics import Topics
 from mqtt_transport import Connector, Login

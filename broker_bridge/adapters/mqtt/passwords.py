@@ -8,12 +8,10 @@ import base64
 import hashlib
 import os
 import re
-import signal
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
-from typing import BinaryIO
 
+from broker_bridge.adapters.mqtt.replacing import replace_file, replacing
 from broker_bridge.app.secret import new_secret
 from lock_protocol.messages import LenderId
 
@@ -26,8 +24,6 @@ SERVICE_USERS = ("bridge", "auditor")
 """Who has rights of its own in services.acl, so that no lender may be called so."""
 
 _ITERATIONS = 1
-_NO_SIGNAL = 0
-"""Sent to a process it does nothing, but is refused like any other."""
 _USERNAME = re.compile(r"[A-Za-z0-9_-]{1,64}", re.ASCII)
 _LINE = re.compile(r"#.*|[^:]{1,64}:\$[67]\$.+")
 _HASH = re.compile(r"\$7\$[1-9][0-9]*\$[A-Za-z0-9+/]{16}\$[A-Za-z0-9+/]{86}==", re.ASCII)
@@ -35,18 +31,6 @@ _HASH = re.compile(r"\$7\$[1-9][0-9]*\$[A-Za-z0-9+/]{16}\$[A-Za-z0-9+/]{86}==", 
 
 class PasswordEntryError(ValueError):
     """A secret, salt, username or hash that must not reach a password file."""
-
-
-class BrokerNotOursError(Exception):
-    """The broker belongs to another account; that one and root may signal it, and nobody else."""
-
-    def __init__(self, process: int) -> None:
-        """Take the broker's process id."""
-        super().__init__(
-            f"the broker (process {process}) belongs to another account and was not told; the file is written: "
-            f"run as that account, or have it say kill -HUP {process}"
-        )
-        self.process = process
 
 
 def new_credential() -> tuple[str, str]:
@@ -131,68 +115,6 @@ def put_lender_password(path: Path, lender: LenderId, hashed: str) -> None:
     replace_file(path, content.encode("latin-1"))
 
 
-def reload_broker(pid_file: Path) -> bool:
-    """Have the broker read its files again; False when none runs, which reads them when it starts.
-
-    Raises:
-        BrokerNotOursError: it may not be signalled.
-        OSError: its process id cannot be read.
-    """
-    return _signal_broker(pid_file, signal.SIGHUP)
-
-
-def refuse_foreign_broker(pid_file: Path) -> None:
-    """Refuse a broker that `reload_broker` could not tell. One that does not run may be anybody's.
-
-    Raises:
-        BrokerNotOursError: it may not be signalled.
-        OSError: its process id cannot be read.
-    """
-    _signal_broker(pid_file, _NO_SIGNAL)
-
-
-def replace_file(path: Path, content: bytes) -> None:
-    """Put `content` at `path` in one step, durably, with mode 0600 and (for root) the directory's owner."""
-    with replacing(path) as file:
-        file.write(content)
-
-
-@contextmanager
-def replacing(path: Path) -> Iterator[BinaryIO]:
-    """Give a file to write what `path` holds afterwards, as `replace_file` does it; after an error, what it held."""
-    beside = path.with_name(f".{path.name}.new")
-    beside.unlink(missing_ok=True)  # what a crash left behind
-    # O_EXCL: as root in a directory that belongs to another account, never write through a link planted there.
-    descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        try:
-            _give_to_directory_owner(descriptor, path.parent)
-            yield file
-            file.flush()
-            os.fsync(descriptor)
-        except BaseException:
-            beside.unlink()
-            raise
-    beside.replace(path)
-    _sync_directory(path.parent)
-
-
-def _signal_broker(pid_file: Path, number: int) -> bool:
-    try:
-        process = int(pid_file.read_text())
-    except (FileNotFoundError, ValueError):
-        return False  # no broker, or one that is just writing its number
-    if process <= 0:
-        return False  # no process has such a number: a signal to it goes to many, and to -1 to all
-    try:
-        os.kill(process, number)
-    except (ProcessLookupError, OverflowError):
-        return False
-    except PermissionError as error:
-        raise BrokerNotOursError(process) from error
-    return True
-
-
 def _checked_hash(username: str, hashed: str) -> str:
     # `+` and `#` would turn an ACL pattern into a wildcard (CVE-2017-7650); `:` and line feeds would make new entries.
     if not _USERNAME.fullmatch(username):
@@ -204,18 +126,3 @@ def _checked_hash(username: str, hashed: str) -> str:
 
 def _base64(data: bytes) -> str:
     return base64.b64encode(data).decode("ascii")
-
-
-def _give_to_directory_owner(descriptor: int, directory: Path) -> None:
-    if os.geteuid() == 0:
-        owner = directory.stat()
-        os.fchown(descriptor, owner.st_uid, owner.st_gid)
-
-
-def _sync_directory(directory: Path) -> None:
-    """Make a rename durable: until then a power cut may bring the old file back."""
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

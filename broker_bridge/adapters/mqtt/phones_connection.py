@@ -17,7 +17,8 @@ it, and what has been read waits for places that those answers have, so that not
 import asyncio
 
 from broker_bridge.adapters.mqtt.client import BrokerConnection
-from broker_bridge.app.hear import MAX_OF_ONE_PHONE, MAX_UNDER_WAY, Received
+from broker_bridge.app.hear import MAX_OF_ONE_PHONE, MAX_UNDER_WAY
+from broker_bridge.app.ports.broker import Received
 from lock_protocol.topics import PhoneTopic
 
 RECEIVE_MAXIMUM = MAX_UNDER_WAY

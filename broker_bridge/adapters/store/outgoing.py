@@ -11,8 +11,8 @@ from broker_bridge.adapters.store.rows import outgoing_of, pending_lane_of
 from broker_bridge.adapters.store.short import Run, every
 from broker_bridge.adapters.store.statements import among
 from broker_bridge.adapters.store.tables import commands, phones
-from broker_bridge.app.confirm import RESEND_AFTER_S
 from broker_bridge.app.records import Outgoing
+from broker_bridge.app.sent import RESEND_AFTER_S
 from broker_bridge.domain.commands import Status
 from broker_bridge.domain.lanes import Lane
 from lock_protocol.imei import Imei

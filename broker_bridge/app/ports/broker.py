@@ -1,7 +1,7 @@
 """The connection to the broker, as the use cases need it."""
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 
 class BrokerUnavailableError(Exception):
@@ -34,6 +34,20 @@ class Broker(Protocol):
             BrokerUnavailableError: the connection ended first; the message may have arrived.
             PublishRefusedError: the broker refused it.
         """
+
+
+def _nothing() -> None:
+    """Acknowledge what needs no acknowledgement."""
+
+
+class Received(NamedTuple):
+    """One message as the broker delivered it. A tuple: there are tens of thousands, and these are made fastest."""
+
+    topic: str
+    payload: bytes
+    retained: bool
+    acknowledge: Callable[[], None] = _nothing
+    """To be called once nothing more comes of it that could be lost: the broker then sends another one."""
 
 
 OnPublished = Callable[[PublishRefusedError | BrokerUnavailableError | None], None]

@@ -125,17 +125,6 @@ class Job(Protocol[T_co]):
         """Do it. What it raises is the submitter's answer."""
 
 
-class AboutNoDecision:
-    """What makes a job one that needs no decision's record."""
-
-    __slots__ = ()
-
-    @property
-    def decisions(self) -> Collection[tuple[LenderId, DecisionId]]:
-        """None."""
-        return ()
-
-
 class Commits(Protocol):
     """The database, as what commits jobs. What else is asked of it stands in `queries.py`."""
 

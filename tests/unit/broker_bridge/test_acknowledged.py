@@ -5,7 +5,7 @@ import math
 import pytest
 
 from broker_bridge.app.acknowledged import AWAIT_WORD_S, Acknowledged
-from broker_bridge.app.confirm import Ack
+from broker_bridge.app.sent import Ack
 from device_sim.identities import simulated_imei
 
 IMEI, OTHER = simulated_imei(1), simulated_imei(2)

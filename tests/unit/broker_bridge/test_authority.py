@@ -40,6 +40,10 @@ def test_an_expired_delegation_closes_nothing(level: Level) -> None:
         require_authority(wish(level), DELEGATION, EXPIRED)
 
 
+def test_a_delegation_closes_in_its_last_second_as_phones_take_it() -> None:
+    require_authority(wish(Level.LOCKED), DELEGATION, DELEGATION.expires_at)
+
+
 def test_no_level_is_above_the_cap() -> None:
     capped = replace(DELEGATION, max_level=Level.RESTRICTED)
     require_authority(wish(Level.RELEASED), capped, NOW)

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from broker_bridge.app.acknowledged import MOST
-from broker_bridge.app.confirm import Ack
 from broker_bridge.app.deliver import Deliverer
 from broker_bridge.app.outbox import Outbox
 from broker_bridge.app.ports.broker import OnPublished, PublishRefusedError
 from broker_bridge.app.records import Outgoing
+from broker_bridge.app.sent import Ack
 from broker_bridge.domain.lanes import Lane
 from device_sim.identities import simulated_imei
 from lock_protocol.imei import Imei, luhn_digit, parse_imei
@@ -227,9 +227,21 @@ async def test_an_opening_is_published_again_however_many_locks_wait() -> None:
     assert broker.states == [b"opening"]
 
 
+async def test_whoever_waits_for_a_state_has_it_when_a_newer_one_is_acknowledged() -> None:
+    store: Any = SlowStore()
+    store.may_commit.set()
+    deliverer = delivering(store)
+    waiting = asyncio.create_task(deliverer.deliver(LOCK))
+    await turns()
+    deliverer.offer(OPENING)
+    async with asyncio.timeout(10), connected(deliverer) as broker:
+        await waiting
+    assert broker.states == [b"opening"]
+
+
 async def test_a_canary_that_the_broker_refuses_does_not_end_the_connection(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("broker_bridge.app.deliver.SWEEP_S", 0.01)
-    monkeypatch.setattr("broker_bridge.app.deliver.CANARY_S", 0.01)
+    monkeypatch.setattr("broker_bridge.app.reconcile.REFUSED_PAUSE_S", 0.01)
+    monkeypatch.setattr("broker_bridge.app.reconcile.CANARY_S", 0.01)
     tried = asyncio.Semaphore(0)
 
     class Refusing(WillingBroker):

@@ -6,7 +6,8 @@ from functools import partial
 from typing import Any, cast
 
 from broker_bridge.app.deliver import Deliverer
-from broker_bridge.app.hear import MAX_OF_ONE_PHONE, MAX_TOGETHER, Listener, Received
+from broker_bridge.app.hear import MAX_OF_ONE_PHONE, MAX_TOGETHER, Listener
+from broker_bridge.app.ports.broker import Received
 from device_sim.identities import simulated_imei
 from lock_protocol.topics import PhoneTopic, Topics
 
@@ -109,3 +110,19 @@ async def test_what_a_connection_had_under_way_when_it_ended_is_no_flood_on_the_
         await asyncio.wait_for(store.asked.wait(), 10)
         await end(listening)
     assert not listener.refusals
+
+
+async def test_nothing_that_somebody_puts_on_a_phones_desired_topic_is_one_too_many() -> None:
+    """The last of it is what has to be covered."""
+    messages: asyncio.Queue[Received] = asyncio.Queue()
+    for _ in range(MAX_OF_ONE_PHONE + 1):
+        messages.put_nowait(Received(TOPICS.phone(simulated_imei(1), PhoneTopic.DESIRED), b"foreign", retained=False))
+    done = asyncio.Event()
+    barrier = TOPICS.phone(simulated_imei(2), PhoneTopic.REPORTED)
+    messages.put_nowait(Received(barrier, b"", retained=False, acknowledge=done.set))
+    store, line = ReadyStore(), cast("Any", None)
+    listener = listener_with(store)
+    listening = asyncio.create_task(listener.session(line, messages))
+    await asyncio.wait_for(done.wait(), 10)
+    await end(listening)
+    assert (store.batches, dict(listener.refusals)) == ([MAX_OF_ONE_PHONE + 2], {})

@@ -4,7 +4,8 @@ import asyncio
 from functools import partial
 
 from broker_bridge.adapters.mqtt.phones_connection import Incoming
-from broker_bridge.app.hear import MAX_OF_ONE_PHONE, Received
+from broker_bridge.app.hear import MAX_OF_ONE_PHONE
+from broker_bridge.app.ports.broker import Received
 from device_sim.identities import simulated_imei
 from lock_protocol.topics import PhoneTopic, Topics
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from broker_bridge.adapters.policies.profiles import profile
 from broker_bridge.domain.decisions import Decision
-from broker_bridge.domain.loans import Effect
+from broker_bridge.domain.loans import Effect, Loan
 from tests.unit.broker_bridge.facts import NOW, effect_of, overdue, payment, settled, told
 
 DAY = 86_400_000
@@ -87,8 +87,9 @@ def test_a_payment_with_a_wrong_year_opens_and_covers_no_arrears_of_years() -> N
 
 
 def test_a_payment_counts_however_far_behind_the_bridges_clock_is() -> None:
-    ahead = NOW.now * 1000 + 400 * DAY
-    loan, effect = told(overdue(30, at=ahead)).after(payment(at=ahead + 5 * DAY), NOW)
+    right = replace(NOW, now=NOW.now + 400 * 86_400)
+    owed, _ = Loan().after(overdue(30, at=right.now * 1000), right)
+    loan, effect = owed.after(payment(at=right.now * 1000 + 5 * DAY), NOW)
     assert (loan.days_overdue, effect) == (0, Effect.APPLIED)
 
 

@@ -339,6 +339,15 @@ def test_what_has_become_an_opening_where_it_waits_overtakes() -> None:
     assert box.depth(KEEPING) == 0
 
 
+def test_a_state_that_backs_off_does_so_too_when_it_has_become_an_opening() -> None:
+    box = outbox(state(1, KEEPING))
+    assert box.take(0.0) is not None
+    box.refused(state(1, KEEPING), 0.0)
+    assert box.offer(state(1, OPENING))
+    assert box.take(0.0) is None
+    assert box.take(FIRST_BACKOFF_S) is not None
+
+
 def test_no_more_is_in_flight_than_the_connection_takes() -> None:
     """Behind what the connection itself has to hold back, an opening would wait for locks."""
     box = outbox(*(state(phone, CLOSING) for phone in range(20)), window=10)
@@ -350,3 +359,9 @@ def test_no_more_is_in_flight_than_the_connection_takes() -> None:
     assert len(take_all(box)) == 3
     box.limit(0)
     assert box.take(0.0) is None
+
+
+def test_a_connection_that_takes_one_at_a_time_is_not_for_openings_alone() -> None:
+    box = outbox(state(1, CLOSING))
+    box.limit(1)
+    assert box.take(0.0) == state(1, CLOSING)

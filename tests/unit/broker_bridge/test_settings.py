@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from broker_bridge.settings import Settings, SettingsError, configure, load, without_password
+from broker_bridge.safety import load
+from broker_bridge.settings import Settings, SettingsError, configure, without_password
 
 MINIMAL = """
 [broker]

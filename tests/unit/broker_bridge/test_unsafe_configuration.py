@@ -17,11 +17,13 @@ from broker_bridge.app.policies import refuse_unusable_policies
 from broker_bridge.app.ports.store import StoreUnavailableError
 from broker_bridge.app.records import PolicyVersion
 from broker_bridge.app.resign import DelegationBehindError, refuse_older_delegations
+from broker_bridge.broker_files import broker_tls, phones_ca
 from broker_bridge.check import Finding, Severity, check, check_broker_conf, unknown_variables
 from broker_bridge.domain.authority import NotDelegatedError, require_authority
 from broker_bridge.domain.policy import PolicyError, Wish
 from broker_bridge.listening import listening_socket
-from broker_bridge.settings import Settings, SettingsError, broker_tls, configure, load, phones_ca
+from broker_bridge.safety import load
+from broker_bridge.settings import Settings, SettingsError, configure
 from device_sim.identities import simulated_imei
 from lock_protocol.levels import Level, Reason
 from lock_protocol.messages import LenderId, Notice

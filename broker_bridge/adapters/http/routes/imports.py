@@ -1,9 +1,6 @@
 """`/v1/imports`: files of decisions, taken as a whole and answered row by row."""
 
-import csv
-import io
-import json
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator
 from http import HTTPStatus
 from typing import Annotated, Final
 
@@ -14,22 +11,18 @@ from starlette.requests import ClientDisconnect
 from broker_bridge.adapters.http.access import Decider
 from broker_bridge.adapters.http.documented import extra, files_body, links
 from broker_bridge.adapters.http.gateway import Gateway
+from broker_bridge.adapters.http.import_results import as_csv, as_ndjson, pages_of
 from broker_bridge.adapters.http.paging import ImportPath, ImportsToken, PageSize
 from broker_bridge.adapters.http.problem_responses import not_found
 from broker_bridge.adapters.http.reading import refuse_other_types, unsupported
 from broker_bridge.adapters.lender_api.answers import import_answer
 from broker_bridge.adapters.lender_api.problems import ProblemError
 from broker_bridge.adapters.lender_api.schemas import ImportAnswer, ImportsAnswer
-from broker_bridge.app.ports.imports import Imports, UploadCutError
-from broker_bridge.domain.imports import Format, ImportId, Outcome, RowResult, Upload
+from broker_bridge.app.ports.imports import UploadCutError
+from broker_bridge.domain.imports import Format, ImportId, Outcome, Upload
 
 MAX_KEY = 255
-_RESULTS_PAGE = 1000
 _MEDIA_TYPES = {"text/csv": Format.CSV, "application/x-ndjson": Format.NDJSON}
-_COLUMNS = ("row", "decision_id", "imei", "status", "effect", "level", "held", "command_id", "repeated")
-_PROBLEM_COLUMNS = ("type", "detail")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
-
 
 _DOCUMENT: Final = files_body(
     {
@@ -88,23 +81,23 @@ def routes(gateway: Gateway) -> APIRouter:
             format=_format_of(request),
             dry_run=dry_run,
         )
-        taken = await gateway.imports.intake.take(upload, _chunks(request))
+        taken = await gateway.uploads.take(upload, _chunks(request))
         response.headers["Location"] = f"/v1/imports/{taken.import_id}"
         return import_answer(taken)
 
     @router.get("/imports")
     async def list_imports(caller: Decider, page_size: PageSize = 100, page_token: ImportsToken = "") -> ImportsAnswer:
         """List imports, the newest first."""
-        page = await gateway.imports.imports.all_of(caller.lender, page_token, page_size)
+        page = await gateway.imports.all_of(caller.lender, page_token, page_size)
         return {"imports": [import_answer(one) for one in page.items], "next_page_token": page.next_token}
 
     @router.get("/imports/{import_id}", openapi_extra=extra("unknown-import"))
     async def show_import(import_id: ImportPath, caller: Decider) -> ImportAnswer:
         """Show how far an import is, and what became of its rows."""
-        found = await gateway.imports.imports.one(caller.lender, ImportId(import_id))
+        found = await gateway.imports.one(caller.lender, ImportId(import_id))
         if found is None:
             raise not_found("import", import_id)
-        return import_answer(found, gateway.imports.waits_for(found))
+        return import_answer(found, gateway.import_waits_for(found))
 
     @router.get(
         "/imports/{import_id}/results",
@@ -126,13 +119,13 @@ def routes(gateway: Gateway) -> APIRouter:
         outcome: Annotated[Outcome | None, Query(description="Only rows of which this became.")] = None,
     ) -> StreamingResponse:
         """Stream what became of each row, in the file's order: of all that are done, or of those with one outcome."""
-        found = await gateway.imports.imports.one(caller.lender, ImportId(import_id))
+        found = await gateway.imports.one(caller.lender, ImportId(import_id))
         if found is None:
             raise not_found("import", import_id)
-        pages = _pages(gateway.imports.imports, found.import_id, outcome)
+        pages = pages_of(gateway.imports, found.import_id, outcome)
         if (kind or _accepted(request)) is Format.CSV:
-            return StreamingResponse(_as_csv(pages), media_type="text/csv; charset=utf-8")
-        return StreamingResponse(_as_ndjson(pages), media_type="application/x-ndjson")
+            return StreamingResponse(as_csv(pages), media_type="text/csv; charset=utf-8")
+        return StreamingResponse(as_ndjson(pages), media_type="application/x-ndjson")
 
     return router
 
@@ -167,43 +160,3 @@ async def _chunks(request: Request) -> AsyncIterator[bytes]:
             yield chunk
     except ClientDisconnect as error:
         raise UploadCutError("the connection ended before the file did") from error
-
-
-async def _pages(imports: Imports, import_id: ImportId, outcome: Outcome | None) -> AsyncIterator[Sequence[RowResult]]:
-    after = 0
-    while page := await imports.results(import_id, after, _RESULTS_PAGE, outcome):
-        yield page
-        after = page[-1].row
-
-
-async def _as_ndjson(pages: AsyncIterator[Sequence[RowResult]]) -> AsyncIterator[bytes]:
-    async for page in pages:
-        yield "".join(f"{json.dumps({'row': one.row, **json.loads(one.answer)})}\n" for one in page).encode()
-
-
-async def _as_csv(pages: AsyncIterator[Sequence[RowResult]]) -> AsyncIterator[bytes]:
-    yield _csv([(*_COLUMNS, *(f"problem_{name}" for name in _PROBLEM_COLUMNS))])
-    async for page in pages:
-        yield _csv(_csv_row(one) for one in page)
-
-
-def _csv_row(result: RowResult) -> list[str]:
-    answer = {"row": result.row, **json.loads(result.answer)}
-    problem = answer.get("problem", {})
-    cells = [*(answer.get(name) for name in _COLUMNS), *(problem.get(name) for name in _PROBLEM_COLUMNS)]
-    return [_cell(cell) for cell in cells]
-
-
-def _cell(value: object) -> str:
-    """Return a cell's text: nothing for nothing, JSON for what is no text, and never a formula for a spreadsheet."""
-    if value is None:
-        return ""
-    text = value if isinstance(value, str) else json.dumps(value)
-    return f"'{text}" if text.startswith(_FORMULA) else text
-
-
-def _csv(rows: Iterable[Iterable[str]]) -> bytes:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(rows)
-    # A refused row may name itself by half a character, which JSON can write and UTF-8 cannot.
-    return text.getvalue().encode("utf-8", "backslashreplace")

@@ -5,6 +5,7 @@ refused opening is signed anew, a phone that claims a version nobody queued gets
 something which is not its newest state gets its newest state again, over whatever somebody has put on its topic.
 """
 
+from collections import Counter
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 
@@ -42,6 +43,11 @@ _MAX_TOLD = 10_000
 HIGHEST_BELIEVED = MAX_INTEGER - MAX_VERSION_JUMP
 """No version above this is gone on from: a phone that claims the last ones would leave none to lock or open it with."""
 
+EPOCH_ABOVE_OURS, VERSION_ABOVE_OURS, VERSION_NOT_OURS = "epoch_above_ours", "version_above_ours", "version_not_ours"
+SIGNS_OF_ANOTHER = frozenset({EPOCH_ABOVE_OURS, VERSION_ABOVE_OURS, VERSION_NOT_OURS})
+"""What phones' words show when they hold a state that this database never gave them: it is an older one than it should
+be, or somebody else signs."""
+
 _AUTHORITY = frozenset(refusal.__name__ for refusal in AuthorityRefusal.__subclasses__())
 _NOT_ABOUT_STATES = frozenset(refusal.__name__ for refusal in (BadRoot, RootNotNext, WrongNonce))
 
@@ -57,6 +63,8 @@ class Judge:
     queue: Queue
     clock: Clock
     log: Log
+    signs_of_another: Counter[str] = field(default_factory=Counter)
+    """How often a phone's word has shown each of `SIGNS_OF_ANOTHER`."""
     _told: dict[tuple[str, str], float] = field(default_factory=dict)
 
     def tell(self, write: Callable[..., object], event: str, about: str, /, **fields: object) -> None:
@@ -84,11 +92,11 @@ class Judge:
         epoch, version = phone.desired.order
         if said.epoch > epoch:
             # Only a newer delegation raises the epoch, and this bridge does not have it: a person has to look.
-            self._tell_of(phone, self.log.critical, "epoch_above_ours", claimed=said.epoch, ours=epoch)
+            self._note_another(phone, EPOCH_ABOVE_OURS, claimed=said.epoch, ours=epoch)
         if said.epoch == epoch and said.version > version:
-            return self._climb_above(tx, heard, "version_above_ours")
+            return self._climb_above(tx, heard, VERSION_ABOVE_OURS)
         if said.forks(phone.desired):
-            return self._climb_above(tx, heard, "version_not_ours")
+            return self._climb_above(tx, heard, VERSION_NOT_OURS)
         return heard
 
     def settle(self, tx: Transaction, phone: Phone, event: Event, detail: str = "") -> Phone:
@@ -170,12 +178,15 @@ class Judge:
     def _tell_of(self, phone: Phone, write: Callable[..., object], event: str, /, **fields: object) -> None:
         self.tell(write, event, phone.imei, imei=phone.imei, lender=phone.lender, **fields)
 
-    def _climb_above(self, tx: Transaction, phone: Phone, event: str) -> Phone:
+    def _note_another(self, phone: Phone, sign: str, *, claimed: int, ours: int) -> None:
+        self.signs_of_another[sign] += 1
+        self._tell_of(phone, self.log.critical, sign, claimed=claimed, ours=ours)
+
+    def _climb_above(self, tx: Transaction, phone: Phone, sign: str) -> Phone:
         """Go on above a version that this database never gave: it is older than it should be, or a key is stolen."""
         said = phone.said
         claimed = said.version if said is not None else 0
-        fields = {"claimed": claimed, "ours": phone.desired.order[1]}
-        self._tell_of(phone, self.log.critical, event, **fields)
+        self._note_another(phone, sign, claimed=claimed, ours=phone.desired.order[1])
         if claimed > HIGHEST_BELIEVED:
             return phone
         warned = changed_phone(phone, seen_version=max(claimed, phone.seen_version))

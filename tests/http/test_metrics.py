@@ -355,6 +355,13 @@ async def test_what_phones_refuse_is_counted_apart_from_what_the_bridge_refuses(
     assert 'paylatch_refusals_total{error="Equivocation"}' not in values
 
 
+async def test_what_phones_hold_that_is_not_the_bridges_is_counted_by_what_shows_it(watched: Watched) -> None:
+    watched.judge.signs_of_another["version_not_ours"] += 2
+    values = await watched.values()
+    assert values['paylatch_foreign_versions_total{sign="version_not_ours"}'] == 2
+    assert values['paylatch_foreign_versions_total{sign="epoch_above_ours"}'] == 0
+
+
 async def test_another_key_for_an_enrolled_phone_is_counted_and_on_its_timeline(watched: Watched) -> None:
     assert (await watched.values())["paylatch_device_key_conflicts_total"] == 0
     clone = base64.b64encode(SigningKey.from_seed(b"clone".ljust(32)).public).decode()

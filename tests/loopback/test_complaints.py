@@ -321,6 +321,7 @@ def test_no_phone_fills_the_log_with_what_it_claims(world: World, phone: LinkedH
     told = world.log.events("warning") + world.log.events("critical")
     assert {"version_above_ours", "epoch_above_ours", "foreign_state"} < set(told)
     assert len(told) == len(set(told))
+    assert world.listener.judge.signs_of_another == {"version_above_ours": 29, "epoch_above_ours": 29}
 
 
 def test_no_phone_fills_the_memory_with_names_of_refusals(world: World, phone: LinkedHandset) -> None:

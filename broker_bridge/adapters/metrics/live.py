@@ -8,6 +8,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from broker_bridge.adapters.metrics.unlock_clock import UnlockClock
+from broker_bridge.app.confirm import SIGNS_OF_ANOTHER
 from broker_bridge.app.deliver import Deliverer
 from broker_bridge.app.hear import REFUSED_BY_BRIDGE, REFUSED_BY_PHONES, Listener
 from broker_bridge.app.key_conflicts import KeyConflicts
@@ -155,6 +156,10 @@ class Live(Collector):
         yield _filled(here, self._parts.listener.refusals, REFUSED_BY_BRIDGE)
         there = CounterMetricFamily("paylatch_phone_refusals", "Refusals that phones reported.", labels=["error"])
         yield _filled(there, self._parts.listener.phone_refusals, REFUSED_BY_PHONES)
+        another = CounterMetricFamily(
+            "paylatch_foreign_versions", "Words of phones that hold what this database never gave.", labels=["sign"]
+        )
+        yield _filled(another, self._parts.listener.judge.signs_of_another, SIGNS_OF_ANOTHER)
         offers = self._parts.key_conflicts.count
         yield CounterMetricFamily("paylatch_device_key_conflicts", "Other keys offered for enrolled phones.", offers)
 

@@ -67,7 +67,7 @@ class Connection(asyncio.BufferedProtocol):
     def __init__(self, login: Login, receiver: Receiver, wheel_of: WheelOf, buffer: memoryview) -> None:
         self._loop = asyncio.get_running_loop()
         self._session = Session(login, receiver.received)
-        self._receiver = receiver
+        self._receiver: Receiver | None = receiver
         self._wheel_of = wheel_of
         self._opened: asyncio.Future[None] | None = self._loop.create_future()
         self._over: asyncio.Future[None] | None = None
@@ -200,7 +200,7 @@ class Connection(asyncio.BufferedProtocol):
         try:
             self._session.receive(data)
         except ConnectionEndedError as error:
-            self._end(error)
+            self._end(error.with_traceback(None))  # it is kept, and its frames would keep this connection
             return
         if self._opened is not None and self._session.stage is Stage.OPEN:
             self._open(self._opened)
@@ -216,8 +216,13 @@ class Connection(asyncio.BufferedProtocol):
         self._flush_soon()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """End whatever waits."""
+        """End whatever waits, and forget the receiver.
+
+        Mostly that holds its connection, and such a circle stays until the garbage collector looks at what has lived
+        for long: of phones that come and go for hours, hundreds of megabytes.
+        """
         self._transport = None
+        receiver, self._receiver = self._receiver, None
         error = self._reason or ConnectionEndedError(f"the connection broke: {exc or 'the server closed it'}")
         if self._opened is None:
             self._wheel().discard(self, self._slot)
@@ -225,7 +230,8 @@ class Connection(asyncio.BufferedProtocol):
         if self._over is not None:
             self._over.set_result(None)
         if self._opened is None:
-            self._receiver.closed(error)
+            if receiver is not None:
+                receiver.closed(error)
         elif not self._opened.done():
             self._opened.set_exception(error)
 
@@ -236,7 +242,7 @@ class Connection(asyncio.BufferedProtocol):
         try:
             self._session.beat()
         except ConnectionEndedError as error:
-            self._reason = self._reason or error
+            self._reason = self._reason or error.with_traceback(None)
             self.abort()
         self._flush()
 

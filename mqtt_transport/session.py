@@ -221,6 +221,7 @@ class Session:
     def lost(self, error: ConnectionEndedError) -> None:
         """End whatever still waits: the connection is over."""
         self.stage = Stage.OVER
+        self._deliver = _to_nobody
         waiting = [*self._unacknowledged.values(), *self._asked.values(), *(done for *_, done in self._unsent)]
         self._unacknowledged, self._asked, self._unsent = {}, {}, []
         for on_done in waiting:
@@ -316,6 +317,10 @@ class Session:
     def _dismissed(self, packet: mqtt5.DisconnectPacket) -> None:
         self.stage = Stage.OVER
         raise ConnectionEndedError(f"the server ended the connection: {_words(packet.reason_code.name)}")
+
+
+def _to_nobody(topic: str, payload: bytes, *, retained: bool, packet_id: int) -> None:
+    """Take the place of who was delivered to, once nothing is delivered any more."""
 
 
 _ACCEPTED = mqtt5.PubAckReasonCode.SUCCESS

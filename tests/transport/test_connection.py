@@ -1,7 +1,9 @@
 """A connection on loopback, to servers that are real, silent, slow, garbled or full."""
 
 import asyncio
+import gc
 import socket
+import weakref
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
@@ -53,6 +55,13 @@ class Ear:
 
 async def connect(peer: Peer, ear: Ear, login: Login = LOGIN) -> Connection:
     return await Connector(LOOPBACK, peer.port).connect(login, ear)
+
+
+@dataclass
+class Owner(Ear):
+    """A `Receiver` that holds its connection, as most do."""
+
+    connection: Connection | None = None
 
 
 # --- a real broker ---
@@ -265,3 +274,32 @@ async def test_a_flood_is_read_in_parts_between_which_everything_else_has_its_tu
                 parts.append(ear.messages.qsize())
         await connection.close()
     assert max(after - before for before, after in pairwise(parts)) <= READ_AT_ONCE / len(flood[0]) + 1
+
+
+# --- what is left of it ---
+
+
+@pytest.mark.parametrize("ending", ["left", "cut", "dismissed", "against the rules"])
+async def test_a_connection_that_is_over_goes_without_the_garbage_collector(ending: str) -> None:
+    """A fleet lets that look so seldom that phones which come and go for hours would fill the memory."""
+    async with serving(Peer()) as peer:
+        owner = Owner()
+        owner.connection = await connect(peer, owner)
+        match ending:
+            case "left":
+                owner.connection.leave()
+            case "cut":
+                owner.connection.abort()
+            case "dismissed":
+                peer.say(mqtt5.DisconnectPacket(reason_code=mqtt5.DisconnectReasonCode.SESSION_TAKEN_OVER).write())
+            case "against the rules":
+                peer.say(mqtt5.PubAckPacket(99).write())
+        await owner.end()
+        await asyncio.wait_for(peer.until_nobody_is_connected(), PATIENCE_S)
+        seen = weakref.ref(owner)
+        gc.disable()
+        try:
+            del owner
+            assert seen() is None
+        finally:
+            gc.enable()

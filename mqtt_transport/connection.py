@@ -67,7 +67,7 @@ class Connection(asyncio.BufferedProtocol):
     def __init__(self, login: Login, receiver: Receiver, wheel_of: WheelOf, buffer: memoryview) -> None:
         self._loop = asyncio.get_running_loop()
         self._session = Session(login, receiver.received)
-        self._receiver: Receiver | None = receiver
+        self._receiver = receiver
         self._wheel_of = wheel_of
         self._opened: asyncio.Future[None] | None = self._loop.create_future()
         self._over: asyncio.Future[None] | None = None
@@ -222,7 +222,8 @@ class Connection(asyncio.BufferedProtocol):
         for long: of phones that come and go for hours, hundreds of megabytes.
         """
         self._transport = None
-        receiver, self._receiver = self._receiver, None
+        receiver = self._receiver
+        del self._receiver
         error = self._reason or ConnectionEndedError(f"the connection broke: {exc or 'the server closed it'}")
         if self._opened is None:
             self._wheel().discard(self, self._slot)
@@ -230,8 +231,7 @@ class Connection(asyncio.BufferedProtocol):
         if self._over is not None:
             self._over.set_result(None)
         if self._opened is None:
-            if receiver is not None:
-                receiver.closed(error)
+            receiver.closed(error)
         elif not self._opened.done():
             self._opened.set_exception(error)
 

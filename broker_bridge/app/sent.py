@@ -56,8 +56,12 @@ class MarkSent(AboutNoDecision):
 
 
 def mark_sent(tx: Transaction, phone: Phone, ack: Ack, now: int) -> Phone:
-    """Write a PUBACK down, once: it may come by itself and with the phone's word. Return the phone."""
-    if phone.desired.order != ack.order or phone.publish_number == ack.number:
+    """Write a PUBACK down, once: it may come by itself and with the phone's word. Return the phone.
+
+    One that waited for the database while the state was published again comes after that one's, and counts no more: a
+    number that fell would have a broker which lost the newer publish be taken for one that has it.
+    """
+    if phone.desired.order != ack.order or phone.publish_number >= ack.number:
         return phone  # a newer state was queued meanwhile, or this is known
     marked = changed_phone(phone, publish_number=ack.number)
     tx.put_phone(marked)

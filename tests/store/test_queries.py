@@ -165,6 +165,17 @@ async def test_a_silent_phone_whose_row_cannot_be_read_is_found_once(store: SqlS
     assert await store.outgoing.sent_before(office.clock.now() + 1, 10) == [B]
 
 
+async def test_a_puback_that_is_written_after_a_newer_one_leaves_the_newer_number(
+    store: SqlStore, office: Office
+) -> None:
+    phone = await store.commit(office.enrol(A))
+    await published(store, office, phone, first_number=9)
+    await published(store, office, phone, first_number=7)
+    assert (await row(store, A)).publish_number == 9
+    lost = await store.outgoing.published_after(8, opening=True, after=None, limit=10)
+    assert [one.imei for one in lost] == [A], "a broker that has all up to 8 has lost the publish"
+
+
 async def test_publish_numbers_go_on_above_every_publish_and_every_canary(store: SqlStore, office: Office) -> None:
     assert await store.canaries.newest_publish_number() == 0
     await published(store, office, await store.commit(office.enrol(A)), first_number=7)

@@ -91,14 +91,14 @@ def faults_of(errors: Iterable[Any]) -> str:
 
     A body can hold hundreds of thousands of fields that nobody knows, each with a name as long as its sender likes.
     """
-    found = islice(errors, MAX_FAULTS + 1)
-    faults = [f"{place_of(one['loc'])}: {one['msg'].removeprefix('Value error, ')}" for one in found]
+    faults = [fault_of(one) for one in islice(errors, MAX_FAULTS + 1)]
     if len(faults) > MAX_FAULTS:
         faults[MAX_FAULTS:] = ["and more"]
     return "; ".join(faults)
 
 
-def place_of(location: Iterable[object]) -> str:
-    """Return where in what was sent a fault is, cut to a length that cannot flood an answer."""
-    name = ".".join(map(str, location)) or "body"
-    return name if len(name) <= MAX_SHOWN else name[:MAX_SHOWN] + "..."
+def fault_of(error: Any) -> str:
+    """Return one of Pydantic's errors as a lender reads it; where it is, cut to what cannot flood an answer."""
+    place = ".".join(map(str, error["loc"])) or "body"
+    shown = place if len(place) <= MAX_SHOWN else place[:MAX_SHOWN] + "..."
+    return f"{shown}: {error['msg'].removeprefix('Value error, ')}"

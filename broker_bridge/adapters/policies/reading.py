@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from broker_bridge.adapters.lender_api.problems import MAX_FAULTS, place_of
+from broker_bridge.adapters.lender_api.problems import MAX_FAULTS, fault_of
 from broker_bridge.adapters.policies.lines import Place, line_of, lines_of
 from broker_bridge.domain.policy import (
     DAY_S,
@@ -216,17 +216,13 @@ def _content(document: str) -> dict[str, Any]:
 
 def _told(error: ValidationError, lines: Mapping[Place, int]) -> list[str]:
     """Return the first faults, in the order of the document."""
-    faults = sorted((line_of(lines, one["loc"]), _fault(one)) for one in error.errors(include_url=False))
+    faults = sorted((line_of(lines, one["loc"]), fault_of(one)) for one in error.errors(include_url=False))
     more = [(line, "and more") for line, _ in faults[MAX_FAULTS : MAX_FAULTS + 1]]
     return [f"line {line}: {fault}" for line, fault in (*faults[:MAX_FAULTS], *more)]
 
 
 def _level(name: str) -> Level:
     return Level[name.upper()]
-
-
-def _fault(error: Any) -> str:
-    return f"{place_of(error['loc'])}: {error['msg'].removeprefix('Value error, ')}"
 
 
 def _syntax(message: str, document: str) -> str:

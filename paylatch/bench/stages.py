@@ -36,8 +36,9 @@ from broker_bridge.app.ports.broker import (
 from broker_bridge.app.ports.metrics import Commit
 from broker_bridge.app.reconsider import Reconsider
 from broker_bridge.app.records import Outgoing
+from broker_bridge.app.standby import Standby
 from broker_bridge.domain.commands import Status
-from broker_bridge.main import LANE_LIMIT, SystemClock
+from broker_bridge.main import LANE_LIMIT, SystemClock, new_token
 from device_sim.adapters.storage import MemoryStorage
 from device_sim.fleet.alarms import Alarms
 from device_sim.fleet.counters import Counters
@@ -243,7 +244,7 @@ async def measure_stages(database: str, files: Files, ports: Ports, lender: Lend
             judge=judge,
             clock=clock,
             log=log,
-            new_token=lambda: secrets.token_hex(16),
+            new_token=new_token,
         )
         seen, said, committed = _Seen(), list[Received](), list[Outgoing]()
         store.commits.on_commit(seen.commit)
@@ -285,7 +286,8 @@ async def measure_stages(database: str, files: Files, ports: Ports, lender: Lend
             result.set_result(_found(rig.watch, sizes))
 
         link = Link(address, topics, random=Random(), log=log)  # noqa: S311 - jitter
-        async with beside(link.run(session)):
+        standby = Standby(heartbeats=store.heartbeats, clock=clock, log=log, new_token=new_token)
+        async with beside(link.run(standby.claim, session)):
             return await result
 
 

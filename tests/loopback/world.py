@@ -35,7 +35,7 @@ from device_sim.phone.effects import Effect, Publish
 from lock_protocol.imei import Imei
 from lock_protocol.levels import Condition, Level
 from lock_protocol.topics import PhoneTopic, Topics
-from tests.bridge_rig import ACME, KeptLog, Office, SetClock
+from tests.bridge_rig import ACME, KeptLog, Office, SetClock, lone_standby
 from tests.conftest import new_sqlite
 from tests.loopback.handset import Handset
 from tests.loopback.lender import Lender
@@ -245,7 +245,8 @@ class World:
 
     async def _session(self, connection: Connection) -> None:
         token = decode_canary(self.retained.get(TOPICS.canary, b""))
-        phones = PhonesSession(self.store.canaries, self.deliverer, self.listener, roots=())
+        standby = lone_standby(self.clock, self.log)
+        phones = PhonesSession(self.store.canaries, self.deliverer, self.listener, roots=(), standby=standby)
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(phones.run(connection, connection.incoming, token))

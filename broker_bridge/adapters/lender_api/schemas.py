@@ -394,7 +394,8 @@ class ReadyzAnswer(TypedDict):
     """What the bridge needs, and whether it is there."""
 
     database: Literal["ok"]
-    broker: Literal["ok", "disconnected"]
+    broker: Literal["ok", "disconnected", "standby"]
+    """`standby`: another bridge on the same database has it."""
 
 
 def _take_docstrings_as_descriptions() -> None:

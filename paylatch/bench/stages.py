@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from random import Random
@@ -287,7 +288,7 @@ async def measure_stages(database: str, files: Files, ports: Ports, lender: Lend
 
         link = Link(address, topics, random=Random(), log=log)  # noqa: S311 - jitter
         standby = Standby(heartbeats=store.heartbeats, clock=clock, log=log, new_token=new_token)
-        async with beside(link.run(standby.claim, session)):
+        async with beside(standby.run(partial(link.run, standby.require_broker, session))):
             return await result
 
 

@@ -103,7 +103,13 @@ class KeptHeartbeat:
 
 def lone_standby(clock: Clock, log: "KeptLog") -> Standby:
     """What a bridge has that is the only one."""
-    return Standby(heartbeats=KeptHeartbeat(), clock=clock, log=log, new_token=lambda: "the only one")
+    return Standby(
+        heartbeats=KeptHeartbeat(),
+        clock=clock,
+        log=log,
+        new_token=lambda: "the only one",
+        on_taking_over=lambda: None,
+    )
 
 
 @dataclass

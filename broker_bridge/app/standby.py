@@ -37,6 +37,8 @@ class Standby:
     log: Log
     new_token: Callable[[], str]
     """A name that no bridge has had before."""
+    on_taking_over: Callable[[], object]
+    """Is told when another bridge has had the broker until now: what it heard of phones, this one has not."""
     standing_by: bool = False
     """Whether another bridge has the broker, and this one waits."""
     _bridge: str = ""
@@ -62,6 +64,7 @@ class Standby:
             self.log.warning("standing_by", note="another bridge on this database has the broker")
             await self._until_silent()
             self.standing_by = False
+            self.on_taking_over()
             self.log.warning("taking_over", note="no other bridge on this database has the broker any more")
 
     async def require_broker(self) -> None:

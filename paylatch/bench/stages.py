@@ -287,7 +287,9 @@ async def measure_stages(database: str, files: Files, ports: Ports, lender: Lend
             result.set_result(_found(rig.watch, sizes))
 
         link = Link(address, topics, random=Random(), log=log)  # noqa: S311 - jitter
-        standby = Standby(heartbeats=store.heartbeats, clock=clock, log=log, new_token=new_token)
+        standby = Standby(
+            heartbeats=store.heartbeats, clock=clock, log=log, new_token=new_token, on_taking_over=lambda: None
+        )
         async with beside(standby.run(partial(link.run, standby.require_broker, session))):
             return await result
 

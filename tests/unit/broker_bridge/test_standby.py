@@ -68,7 +68,11 @@ class Bridge:
     def __post_init__(self) -> None:
         names = (f"{self.name}-{number}" for number in itertools.count())
         self.standby = Standby(
-            heartbeats=self.heartbeats, clock=LoopClock(), log=self.log, new_token=lambda: next(names)
+            heartbeats=self.heartbeats,
+            clock=LoopClock(),
+            log=self.log,
+            new_token=lambda: next(names),
+            on_taking_over=lambda: self.log.info("told"),
         )
         self.links = Links(self.standby)
         self.task = asyncio.create_task(self.standby.run(self.links.phones, self.links.lenders))
@@ -140,6 +144,7 @@ def test_when_the_second_one_is_gone_the_first_one_takes_over_both_links(
         await asyncio.sleep(0)
         assert (first.standby.standing_by, first.links.up) == (False, 2)
         assert first.log.events("warning") == ["standing_by", "taking_over"]
+        assert (first.log.events("info"), second.log.events("info")) == (["told"], [])
 
     play(story)
 

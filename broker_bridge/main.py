@@ -42,6 +42,7 @@ from broker_bridge.app.hear import Listener
 from broker_bridge.app.import_worker import ImportWorker
 from broker_bridge.app.key_conflicts import KeyConflicts
 from broker_bridge.app.outbox import Outbox
+from broker_bridge.app.phones_log import PhonesLog
 from broker_bridge.app.policies import Policies, refuse_unusable_policies
 from broker_bridge.app.ports.surroundings import Clock, Log
 from broker_bridge.app.reconsider import Reconsider
@@ -123,7 +124,7 @@ def _core(settings: Settings, store: SqlStore, signer: FileSigner, policies: Pol
     """Make the core, and have the store tell it of what is committed from now on."""
     topics, clock = Topics(settings.topic_prefix), SystemClock()
     queue = Queue(signer, SigningClock(clock), clock)
-    judge = Judge(queue, clock, log)
+    judge = Judge(queue, clock, PhonesLog(log, clock))
     deliverer = Deliverer(
         store=store,
         states=store.outgoing,

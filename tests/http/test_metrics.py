@@ -20,6 +20,7 @@ from broker_bridge.app.confirm import Judge
 from broker_bridge.app.deliver import Deliverer
 from broker_bridge.app.hear import Listener
 from broker_bridge.app.outbox import Outbox
+from broker_bridge.app.phones_log import PhonesLog
 from broker_bridge.app.ports.store import StoreUnavailableError, Transaction
 from broker_bridge.app.results import MAX_RESULTS_WAITING, Results
 from broker_bridge.app.sent import Ack, MarkSent
@@ -81,7 +82,7 @@ class Watched:
 
     def __post_init__(self) -> None:
         store, office = self.api.store, Office(clock=self.api.clock)
-        self.judge = Judge(office.queue, office.clock, self.log)
+        self.judge = Judge(office.queue, office.clock, PhonesLog(self.log, office.clock))
         self.deliverer = Deliverer(
             store=store,
             states=store.outgoing,

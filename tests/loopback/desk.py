@@ -9,6 +9,7 @@ from typing import Any
 from broker_bridge.adapters.policies.reading import read_policy
 from broker_bridge.app.confirm import HearHello, HearReport, Judge
 from broker_bridge.app.decide import Decided
+from broker_bridge.app.phones_log import PhonesLog
 from broker_bridge.app.reconsider import case_of
 from broker_bridge.app.schedule import Scheduler
 from broker_bridge.domain.decisions import Decision, DecisionId, DecisionType, Payment
@@ -58,7 +59,7 @@ class Desk:
         self.log = KeptLog()
         self.store = InlineStore(new_sqlite(database))
         self.loop.run(self.store.lenders.add(ACME, b"k" * 32, at=1))
-        self.judge = Judge(self.office.queue, self.clock, self.log)
+        self.judge = self._judge()
         self.online = True
         self.phone = LinkedHandset(self.office.lender.authority, imei=IMEI)
         self._told = 0
@@ -70,7 +71,10 @@ class Desk:
     def restart(self) -> None:
         """Start over with nothing but the database."""
         self.office.__post_init__()
-        self.judge = Judge(self.office.queue, self.clock, self.log)
+        self.judge = self._judge()
+
+    def _judge(self) -> Judge:
+        return Judge(self.office.queue, self.clock, PhonesLog(self.log, self.clock))
 
     def enrol(self, **fields: Any) -> None:
         """Enrol the phone (again), and switch it on."""

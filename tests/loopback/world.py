@@ -24,6 +24,7 @@ from broker_bridge.app.decide import Decided
 from broker_bridge.app.deliver import Deliverer
 from broker_bridge.app.hear import Listener
 from broker_bridge.app.outbox import Outbox
+from broker_bridge.app.phones_log import PhonesLog
 from broker_bridge.app.ports.broker import BrokerUnavailableError, OnPublished, PublishRefusedError, Received
 from broker_bridge.app.ports.store import StoreUnavailableError
 from broker_bridge.app.records import Command, Outgoing
@@ -216,7 +217,7 @@ class World:
             self.loop.run(self.store.lenders.add(ACME, b"k" * 32, at=1))
         self.store.commits.at_commit = self.at_crossing
         self.office.queue = Queue(self.office.signer, SigningClock(self.clock), self.clock)
-        judge = Judge(self.office.queue, self.clock, self.log)
+        judge = Judge(self.office.queue, self.clock, PhonesLog(self.log, self.clock))
         self.deliverer = Deliverer(
             store=self.store,
             states=self.store.outgoing,

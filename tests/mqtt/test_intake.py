@@ -9,6 +9,7 @@ from broker_bridge.adapters.lender_api.decisions import decision_of
 from broker_bridge.adapters.mqtt.intake import MAX_UNDER_WAY, MAX_WAITING
 from broker_bridge.app.confirm import Judge
 from broker_bridge.app.decide import Decided
+from broker_bridge.app.phones_log import PhonesLog
 from broker_bridge.app.ports.store import StoreUnavailableError, Transaction
 from broker_bridge.app.schedule import JudgeAgain
 from broker_bridge.app.sent import Ack, MarkSent
@@ -37,7 +38,7 @@ def known(tx: Transaction) -> Phone:
 
 async def settle(desk: Desk, event: Event, detail: str = "") -> None:
     """Have something happen to the phone's newest command, as its reports do."""
-    judge = Judge(desk.office.queue, desk.office.clock, desk.log)
+    judge = Judge(desk.office.queue, desk.office.clock, PhonesLog(desk.log, desk.office.clock))
 
     def act(tx: Transaction) -> None:
         judge.settle(tx, known(tx), event, detail)

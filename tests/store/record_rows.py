@@ -20,6 +20,7 @@ from sqlalchemy import Connection, select
 from broker_bridge.adapters.store.store import SqlStore
 from broker_bridge.adapters.store.tables import metadata
 from broker_bridge.app.confirm import Judge
+from broker_bridge.app.phones_log import PhonesLog
 from broker_bridge.app.ports.store import Transaction
 from broker_bridge.app.sent import Ack, MarkSent
 from broker_bridge.domain.commands import Event
@@ -39,7 +40,7 @@ LOCK = overdue(90, at=2_000, imei=LOCKED, amount=129_900, name="lock")
 async def history(store: SqlStore, office: Office) -> None:
     """Let some phones live: one is locked, one reminded, one released, one new, and one refuses."""
     await store.lenders.add(ACME, b"k" * 32, at=office.clock.now())
-    judge = Judge(office.queue, office.clock, KeptLog())
+    judge = Judge(office.queue, office.clock, PhonesLog(KeptLog(), office.clock))
     for number, imei in enumerate((LOCKED, REMINDED, RELEASED, NEW, REFUSING), 1):
         phone = await store.commit(office.enrol(imei))
         if imei != NEW:

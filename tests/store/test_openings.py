@@ -13,6 +13,7 @@ from broker_bridge.adapters.store.transaction import SharedTransaction
 from broker_bridge.app.confirm import Judge
 from broker_bridge.app.deliver import Deliverer
 from broker_bridge.app.outbox import Outbox
+from broker_bridge.app.phones_log import PhonesLog
 from broker_bridge.app.ports.broker import OnPublished
 from broker_bridge.app.ports.store import StoreUnavailableError, Transaction
 from broker_bridge.app.sent import RESEND_AFTER_S, Ack, MarkSent
@@ -63,7 +64,7 @@ async def proven(store: SqlStore, office: Office) -> None:
             boot_count=1,
             at=office.clock.now(),
         )
-        judge = Judge(office.queue, office.clock, KeptLog())
+        judge = Judge(office.queue, office.clock, PhonesLog(KeptLog(), office.clock))
         judge.settle(tx, judge.take_word(tx, phone, said, phone.sequence + 1, proven=True), Event.APPLIED)
 
     await store.commit(Work(hear, [IMEI]))
@@ -216,7 +217,7 @@ def deliverer(store: SqlStore, office: Office, log: KeptLog) -> Deliverer:
         canaries=store.canaries,
         outbox=Outbox(window=10, lane_limit=100),
         topics=Topics(),
-        judge=Judge(office.queue, office.clock, KeptLog()),
+        judge=Judge(office.queue, office.clock, PhonesLog(log, office.clock)),
         clock=office.clock,
         log=log,
         new_token=lambda: secrets.token_hex(16),

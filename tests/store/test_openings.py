@@ -105,6 +105,21 @@ async def test_what_follows_an_opening_that_no_phone_has_proven_is_one_itself(st
     assert await lane_of_newest(store) is Lane.KEEPING
 
 
+async def test_a_bridge_that_takes_over_publishes_an_opening_as_one_until_the_phone_has_proven_it(
+    store: SqlStore, office: Office
+) -> None:
+    """By its level alone it would be kept as it is: the phone has not said that it was locked in between."""
+    await store.commit(office.enrol(IMEI))
+    await proven(store, office)
+    await store.commit(office.decide(overdue(90, at=1, imei=IMEI)))
+    await store.commit(office.decide(payment(at=2, imei=IMEI)))
+    (unproven,) = await store.outgoing.newest([IMEI])
+    assert (unproven.lane, unproven.order) == (Lane.OPENING, (1, 3))
+    await proven(store, office)
+    (kept,) = await store.outgoing.newest([IMEI])
+    assert (kept.lane, kept.order) == (Lane.KEEPING, (1, 3))
+
+
 async def test_a_phone_that_has_proven_its_release_stays_released(store: SqlStore, office: Office) -> None:
     await store.commit(office.enrol(IMEI))
     await proven(store, office)

@@ -4,7 +4,7 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -22,6 +22,7 @@ from broker_bridge.domain.commands import Event
 from broker_bridge.domain.decisions import Decision, DecisionId, DecisionType
 from broker_bridge.domain.lanes import Lane
 from broker_bridge.domain.phones import Phone, PhoneStatus, Said
+from broker_bridge.domain.policy import LeaseRules
 from device_sim.identities import simulated_imei
 from lock_protocol.codec import decode_own
 from lock_protocol.envelope import read_envelope
@@ -29,7 +30,7 @@ from lock_protocol.imei import Imei
 from lock_protocol.levels import Condition, Level, Signals
 from lock_protocol.messages import DesiredState
 from lock_protocol.topics import Topics
-from tests.bridge_rig import ACME, KeptLog, Office, Work
+from tests.bridge_rig import ACME, REPLAY, KeptLog, Office, Work
 from tests.conftest import PATIENCE_S
 from tests.unit.broker_bridge.facts import overdue, payment, settled
 
@@ -78,8 +79,8 @@ async def lane_of_newest(store: SqlStore) -> Lane:
     return command.lane
 
 
-async def row(store: SqlStore) -> Phone:
-    phone = await store.phones.one(ACME, IMEI)
+async def row(store: SqlStore, imei: Imei = IMEI) -> Phone:
+    phone = await store.phones.one(ACME, imei)
     assert phone is not None
     return phone
 
@@ -177,6 +178,19 @@ async def test_who_has_paid_does_not_wait_for_a_bridge_that_starts_with_a_clock_
     assert (await row(store)).desired.state.issued_at == office.clock.now()
     with pytest.raises(ClockSuspectError, match="where times end"):
         await store.commit(anew.decide(overdue(90, at=2, imei=THIRD)))
+
+
+async def test_a_lease_of_a_phone_that_is_enrolled_while_the_clock_is_ahead_is_renewed_in_time(store: SqlStore) -> None:
+    """Looked at by a clock that is wrong it would never be, and an open phone would lock by itself."""
+    office = Office(policy=replace(REPLAY, leases=LeaseRules(offline_lock_s=2 * WEEK_S)))
+    await store.commit(office.enrol(IMEI))
+    begun = office.clock.now()
+    office.clock.wall += 52 * WEEK_S
+    await store.commit(office.enrol(SECOND))
+    phone = await row(store, SECOND)
+    assert (phone.desired.state.lease_until, phone.look_at) == (begun + 2 * WEEK_S, begun + WEEK_S)
+    await store.commit(office.enrol(IMEI))
+    assert (await row(store)).look_at == begun  # at once, also when the clock has been set right
 
 
 async def test_a_clock_that_jumps_is_noticed_after_a_commit_that_failed(

@@ -54,7 +54,7 @@ class UnknownDeviceError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """What the jobs of this module share."""
+    """Acts on phones' words: what they prove, and what has to be signed, published or told because of them."""
 
     queue: Queue
     clock: Clock

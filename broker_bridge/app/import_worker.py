@@ -45,9 +45,10 @@ whose way has a dozen turns, waited for most of the reading."""
 LOOK_S = 60.0
 """How long a worker that was not woken waits before it looks for work by itself."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 10.0
-
+"""How long what passes is waited for before the next try; longer each time."""
 CLOCK_TRIES = 3
 """How often a row that locks is tried again while the clock cannot be right; then it is refused, to be sent again."""
+
 _Decision = tuple[FileRow, Decision]
 """A row, and the decision that it stands for."""
 

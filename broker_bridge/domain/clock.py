@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from lock_protocol.compiling import quick
 from lock_protocol.schema import MAX_TIME
 
-MAX_AHEAD_S = 3600
+MAX_JUMP_S = 3600
+"""How far ahead of what it has to be the wall clock may be and still be believed."""
 
 
 @quick
@@ -33,7 +34,7 @@ def signing_time(now: int, last_signed_at: int, expected_at: int | None) -> Sign
         )
     if now < last_signed_at:
         return SigningTime(last_signed_at, f"the clock is {last_signed_at - now} s behind the last signed time")
-    if expected_at is not None and now > max(last_signed_at, expected_at) + MAX_AHEAD_S:
+    if expected_at is not None and now > max(last_signed_at, expected_at) + MAX_JUMP_S:
         likely = max(last_signed_at, expected_at)
         return SigningTime(likely, f"the clock jumped {now - likely} s ahead")
     return SigningTime(now, None)

@@ -8,8 +8,11 @@ from sqlalchemy import event
 
 from broker_bridge.adapters.store.canaries import KEPT
 from broker_bridge.adapters.store.store import SqlStore
+from broker_bridge.app.confirm import Judge
+from broker_bridge.app.phones_log import PhonesLog
 from broker_bridge.app.ports.store import StoreUnavailableError
-from broker_bridge.app.sent import Ack, MarkSent
+from broker_bridge.app.sent import RESTORE_AGAIN_S, Ack, MarkSent
+from broker_bridge.domain.commands import Event, Status
 from broker_bridge.domain.lanes import Lane
 from broker_bridge.domain.phones import Phone
 from device_sim.identities import simulated_imei
@@ -46,6 +49,17 @@ async def test_what_is_due_is_claimed_by_lane_the_longest_waiting_first(store: S
     assert [one.imei for one in await store.outgoing.claim(Lane.CLOSING, office.clock.now(), 10)] == [A]
 
 
+async def test_of_what_is_due_those_that_wait_for_longest_are_claimed_where_not_all_can_be(
+    store: SqlStore, office: Office
+) -> None:
+    for imei in (B, D, A, C):
+        await store.commit(office.enrol(imei))
+        office.clock.advance(1)
+    assert [one.imei for one in await store.outgoing.claim(Lane.KEEPING, office.clock.now(), 3)] == [B, D, A]
+    set_back = office.clock.now() - 86_400
+    assert len(await store.outgoing.claim(Lane.KEEPING, set_back, 3)) == 3, "who has paid waits for no clock"
+
+
 async def test_only_the_newest_version_of_a_phone_is_claimed(store: SqlStore, office: Office) -> None:
     await store.commit(office.enrol(A))
     await store.commit(office.decide(overdue(90, at=1, imei=A)))
@@ -80,10 +94,24 @@ async def test_a_published_opening_is_due_again_after_5_then_30_then_300_seconds
         assert await store.outgoing.claim(Lane.OPENING, office.clock.now(), 10) == []
         office.clock.advance(1)
         put_off = await store.outgoing.claim(Lane.OPENING, office.clock.now(), 10, put_off=True)
-        assert [one.imei for one in put_off] == [A]
+        assert [(one.imei, one.repetition) for one in put_off] == [(A, False)], "once is enough while it is in flight"
     await published(store, office, phone, first_number=4)
     office.clock.advance(10**6)
     assert await store.outgoing.claim(Lane.OPENING, office.clock.now(), 10) == []
+
+
+async def test_a_lock_that_was_restored_goes_out_once_more_although_it_has_gone(
+    store: SqlStore, office: Office
+) -> None:
+    await store.commit(office.enrol(A))
+    await store.commit(office.decide(overdue(90, at=1, imei=A)))
+    lock = await row(store, A)
+    await published(store, office, lock)
+    judge = Judge(office.queue, office.clock, PhonesLog(office.log, office.clock))
+    await store.commit(Work(lambda tx: judge.cover(tx, lock), [A]))
+    office.clock.advance(RESTORE_AGAIN_S)
+    (again,) = await store.outgoing.claim(Lane.CLOSING, office.clock.now(), 10, put_off=True)
+    assert (again.order, again.repetition) == (lock.desired.order, True)
 
 
 async def test_a_first_state_is_no_opening_and_not_due_again(store: SqlStore, office: Office) -> None:
@@ -163,6 +191,27 @@ async def test_a_silent_phone_whose_row_cannot_be_read_is_found_once(store: SqlS
     assert set(await store.outgoing.sent_before(office.clock.now() + 1, 10)) == {A, B}, "sent since"
     await store.outgoing.put_timed_out(A, office.clock.now() + 1)
     assert await store.outgoing.sent_before(office.clock.now() + 1, 10) == [B]
+
+
+async def test_what_a_phone_has_proven_meanwhile_is_no_silence(store: SqlStore, office: Office) -> None:
+    phone = await store.commit(office.enrol(A))
+    await published(store, office, phone)
+    judge = Judge(office.queue, office.clock, PhonesLog(office.log, office.clock))
+    await store.commit(Work(lambda tx: judge.settle(tx, phone, Event.APPLIED), [A]))
+    await store.outgoing.put_timed_out(A, office.clock.now() + 1)
+    command = await store.commands.one(ACME, phone.command_id)
+    assert command is not None
+    assert command.status is Status.SUCCEEDED
+
+
+async def test_a_decisions_newest_command_is_the_one_that_was_signed_last(store: SqlStore, office: Office) -> None:
+    await store.commit(office.enrol(A))
+    decided = await store.commit(office.decide(overdue(90, at=1, imei=A)))
+    lock = await row(store, A)
+    await store.commit(Work(lambda tx: office.queue.again(tx, lock), [A]))
+    newest = await store.commands.newest_of(ACME, A, decided.decision_id)
+    assert newest is not None
+    assert (newest.version, newest.status) == (3, Status.QUEUED)
 
 
 async def test_a_puback_that_is_written_after_a_newer_one_leaves_the_newer_number(

@@ -47,7 +47,7 @@ class Office:
 
     def run(self, jobs: Sequence[Job[Any]]) -> None:
         """Commit jobs that were submitted together."""
-        results = self.loop.run(self.store.commit_each(jobs))
+        results = self.loop.run(self.store.commits.commit_each(jobs))
         assert not [one for one in results if isinstance(one, Exception)]
 
     def turns(self, imeis: Sequence[Imei]) -> list[Decide]:

@@ -177,7 +177,7 @@ async def time_out(site: Site) -> None:
     judge, soon = Judge(reconsider.queue, clock, PhonesLog(quiet_log(), clock)), clock.now() + 1
     async with SqlStore(site.database) as store:
         while silent := await store.outgoing.sent_before(soon, TOGETHER):
-            await store.commit(TimeOut(silent, soon, judge))
+            await store.commits.commit(TimeOut(silent, soon, judge))
 
 
 async def run(directory: Path, decisions: int) -> dict[str, Any]:

@@ -90,7 +90,7 @@ async def run(settings: Settings) -> None:
     async with SqlStore(settings.database) as store, _spool(settings.imports, log) as spool:
         core = _core(settings, store, signer, policies, log)
         await _refuse_what_cannot_run(core, development=settings.development)
-        await sign_all_again(store, store.signed, signer, core.reconsider.queue, log)
+        await sign_all_again(store.commits, store.signed, signer, core.reconsider.queue, log)
         outside = _interfaces(settings, core, spool, await _broker_address(settings.broker, store))
         _watch(core, outside)
         if settings.development:
@@ -126,7 +126,7 @@ def _core(settings: Settings, store: SqlStore, signer: FileSigner, policies: Pol
     queue = Queue(signer, SigningClock(clock), clock)
     judge = Judge(queue, clock, PhonesLog(log, clock))
     deliverer = Deliverer(
-        store=store,
+        store=store.commits,
         states=store.outgoing,
         canaries=store.canaries,
         outbox=Outbox(window=settings.broker.window, lane_limit=LANE_LIMIT),
@@ -146,7 +146,7 @@ def _core(settings: Settings, store: SqlStore, signer: FileSigner, policies: Pol
         signer=signer,
         reconsider=Reconsider(policies, queue, clock),
         deliverer=deliverer,
-        listener=Listener(store, deliverer, judge),
+        listener=Listener(store.commits, deliverer, judge),
         metrics=metrics,
         topics=topics,
         clock=clock,
@@ -186,7 +186,7 @@ def _interfaces(settings: Settings, core: _Core, spool: DirectorySpool, address:
     link = Link(address, topics, random=Random(), log=log)  # noqa: S311 - jitter
     credentials = PasswordFile(settings.broker.phones_passwords, settings.broker.pid_file, store.credentials, log)
     imports = import_worker(
-        store=store,
+        store=store.commits,
         imports=store.imports,
         spool=spool,
         reconsider=core.reconsider,
@@ -194,7 +194,7 @@ def _interfaces(settings: Settings, core: _Core, spool: DirectorySpool, address:
         log=log,
         keep_s=settings.imports.results_days * DAY_S,
     )
-    desk = DecisionDesk(store=store, reconsider=core.reconsider, meters=core.metrics.meters)
+    desk = DecisionDesk(store=store.commits, reconsider=core.reconsider, meters=core.metrics.meters)
     gateway = _gateway(settings, core, desk, link, credentials, imports)
     results = Results(topics, log)
     intake = Intake(topics, store.commands, partial(desk.decide, way="mqtt"), results, core.clock, log)
@@ -221,7 +221,7 @@ def _gateway(
 ) -> Gateway:
     store = core.store
     return Gateway(
-        store=store,
+        store=store.commits,
         phones=store.phones,
         commands=store.commands,
         decisions=store.decisions,
@@ -232,7 +232,7 @@ def _gateway(
         desk=desk,
         key_conflicts=KeyConflicts(core.log),
         policies=PolicyDesk(
-            store=store,
+            store=store.commits,
             versions=store.policies,
             lenders=store.lenders,
             phones=store.phones,
@@ -293,7 +293,7 @@ def _services(settings: Settings, core: _Core, outside: _Interfaces) -> dict[str
         "retention": retention.run(),
         "lenders": outside.lenders.run(outside.intake.receive, outside.results.session),
         "intake": outside.intake.run(),
-        "schedule": Scheduler(store, store.schedule, core.reconsider, core.log).run(),
+        "schedule": Scheduler(store.commits, store.schedule, core.reconsider, core.log).run(),
         "access": outside.access.run(),
         "imports": outside.imports.run(),
     }

@@ -236,7 +236,7 @@ async def measure_stages(database: str, files: Files, ports: Ports, lender: Lend
         write_fleet(directory / "fleet.jsonl", await enrol_together(store, reconsider, signer, lender, imeis))
         judge = Judge(reconsider.queue, clock, PhonesLog(log, clock))
         deliverer = Deliverer(
-            store=store,
+            store=store.commits,
             states=store.outgoing,
             canaries=store.canaries,
             outbox=Outbox(window=WINDOW, lane_limit=LANE_LIMIT),
@@ -268,7 +268,7 @@ async def measure_stages(database: str, files: Files, ports: Ports, lender: Lend
                 store=store,
                 reconsider=reconsider,
                 deliverer=deliverer,
-                listener=Listener(store, deliverer, judge),
+                listener=Listener(store.commits, deliverer, judge),
                 tap=_Tap(broker, seen),
                 seen=seen,
                 lender=lender,

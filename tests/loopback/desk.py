@@ -78,7 +78,7 @@ class Desk:
 
     def enrol(self, **fields: Any) -> None:
         """Enrol the phone (again), and switch it on."""
-        self.loop.run(self.store.commit(self.office.enrol(IMEI, **fields)))
+        self.loop.run(self.store.commits.commit(self.office.enrol(IMEI, **fields)))
         if not self.phone.applied:
             self.phone.boot()
             self.phone.connect()
@@ -95,7 +95,7 @@ class Desk:
             occurred_at=figures.pop("occurred_at", self.clock.wall * 1000 + self._told),
             **figures,
         )
-        decided = self.loop.run(self.store.commit(self.office.decide(decision)))
+        decided = self.loop.run(self.store.commits.commit(self.office.decide(decision)))
         self.exchange()
         return decided
 
@@ -124,7 +124,7 @@ class Desk:
 
     def look(self) -> None:
         """Let the scheduler look until it finds nothing more."""
-        scheduler = Scheduler(self.store, self.store.schedule, self.office.reconsider, self.log)
+        scheduler = Scheduler(self.store.commits, self.store.schedule, self.office.reconsider, self.log)
         while self.loop.run(scheduler.look()):
             pass
 
@@ -145,7 +145,7 @@ class Desk:
     def _hear(self, topic: PhoneTopic, payload: bytes) -> None:
         job = HearHello if topic is PhoneTopic.HELLO else HearReport
         try:
-            self.loop.run(self.store.commit(job(IMEI, payload, self.judge)))
+            self.loop.run(self.store.commits.commit(job(IMEI, payload, self.judge)))
         except Refusal as refusal:
             self.log.info("refused", error=refusal.name)
             return

@@ -219,7 +219,7 @@ class World:
         self.office.queue = Queue(self.office.signer, SigningClock(self.clock), self.clock)
         judge = Judge(self.office.queue, self.clock, PhonesLog(self.log, self.clock))
         self.deliverer = Deliverer(
-            store=self.store,
+            store=self.store.commits,
             states=self.store.outgoing,
             canaries=self.store.canaries,
             outbox=Outbox(window=WINDOW, lane_limit=LANE_LIMIT),
@@ -231,7 +231,7 @@ class World:
         )
         self.store.commits.on_committed(self._offer)
         self.store.commits.on_doubt(self.deliverer.look_again)
-        self.listener = Listener(self.store, self.deliverer, judge)
+        self.listener = Listener(self.store.commits, self.deliverer, judge)
         self.connect_bridge()
 
     def _offer(self, state: Outgoing) -> None:
@@ -395,14 +395,14 @@ class World:
 
     def enrol(self, imei: Imei) -> LinkedHandset:
         """Enrol a phone and switch it on."""
-        self.loop.run(self.store.commit(self.office.enrol(imei)))
+        self.loop.run(self.store.commits.commit(self.office.enrol(imei)))
         phone = self.phones[imei] = LinkedHandset(self.office.lender.authority, imei=imei)
         phone.boot()
         return phone
 
     def tell(self, decision: Decision) -> Decided:
         """Send a decision as its lender; the answer is kept outside."""
-        decided = self.loop.run(self.store.commit(self.office.decide(decision)))
+        decided = self.loop.run(self.store.commits.commit(self.office.decide(decision)))
         self.acknowledged[decision.imei] = decided
         return decided
 

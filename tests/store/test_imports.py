@@ -126,8 +126,8 @@ async def test_a_rows_result_is_there_exactly_if_its_job_was_committed(store: Sq
         raise ValueError("no")
 
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(store.commit(Work(take)))
-        failed = asyncio.ensure_future(store.commit(Work(fail)))
+        tasks.create_task(store.commits.commit(Work(take)))
+        failed = asyncio.ensure_future(store.commits.commit(Work(fail)))
     with pytest.raises(ValueError, match="no"):
         await failed
     assert await store.imports.results(ImportId("imp_1"), 0, 10) == [result("imp_1", 1)]
@@ -276,7 +276,7 @@ class Troubled:
             await go_on.wait()
         if self.before:
             raise self.before.pop(0)
-        done = await self.store.commit(job)
+        done = await self.store.commits.commit(job)
         if self.after:
             raise self.after.pop(0)
         return done
@@ -393,7 +393,7 @@ def in_turns(count: int) -> list[str]:
 
 async def enrol_both(store: SqlStore, office: Office) -> None:
     for imei in (IMEI, SECOND):
-        await store.commit(office.enrol(imei))
+        await store.commits.commit(office.enrol(imei))
 
 
 PASSING = [StoreUnavailableError("gone"), OverloadedError("full"), ClockSuspectError("ahead")]
@@ -505,7 +505,7 @@ async def test_an_upload_of_which_nobody_heard_that_it_was_queued_keeps_its_file
 async def test_an_upload_that_ends_while_it_is_tidied_up_keeps_its_file(
     store: SqlStore, tmp_path: Path, office: Office
 ) -> None:
-    await store.commit(office.enrol(IMEI))
+    await store.commits.commit(office.enrol(IMEI))
     async with working(store, tmp_path, office) as site:
         site.trouble.idle = True
         asked, go_on = site.trouble.tidying = [asyncio.Event(), asyncio.Event()]
@@ -586,7 +586,7 @@ async def test_a_file_in_use_by_a_bridge_that_was_taken_for_gone_is_not_replaced
 async def test_a_file_is_not_sent_again_while_what_is_left_of_it_is_tidied_up(
     store: SqlStore, tmp_path: Path, office: Office
 ) -> None:
-    await store.commit(office.enrol(IMEI))
+    await store.commits.commit(office.enrol(IMEI))
     async with working(store, tmp_path, office) as before:
         failed = await before.failed(late("a"))
     (tmp_path / SPOOL / failed.import_id).write_bytes(b"left")
@@ -680,7 +680,7 @@ async def test_who_takes_an_import_away_waits_for_the_rows_that_are_just_being_c
         may_go_on.wait(20)
 
     async with SqlStore(database) as other:
-        row = asyncio.create_task(store.commit(Work(commit_a_row)))
+        row = asyncio.create_task(store.commits.commit(Work(commit_a_row)))
         await asyncio.to_thread(under_way.wait, 20)
         taking = asyncio.create_task(other.imports.finish(new("imp_1"), ImportState.FAILED, NOW, no_rows()))
         await asyncio.wait([taking], timeout=0.2)
@@ -689,7 +689,7 @@ async def test_who_takes_an_import_away_waits_for_the_rows_that_are_just_being_c
         await asyncio.gather(row, taking)
         assert await other.imports.counted(ImportId("imp_1")) == no_rows() | {Outcome.APPLIED: 1}
         with pytest.raises(ImportTakenAwayError):
-            await store.commit(Work(commit_a_row))
+            await store.commits.commit(Work(commit_a_row))
 
 
 async def test_an_upload_that_another_bridge_receives_is_not_begun_again(

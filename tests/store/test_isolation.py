@@ -38,11 +38,11 @@ async def shared(store: SqlStore, office: Office) -> SqlStore:
     await store.lenders.add(OTHER, b"o" * 32, at=1)
     for lender, imeis in ((ACME, (MINE, MINE_TOO)), (OTHER, (THEIRS,))):
         for imei in imeis:
-            await store.commit(office.enrol(imei, lender=lender))
+            await store.commits.commit(office.enrol(imei, lender=lender))
     for lender, imei, days in ((ACME, MINE, 90), (OTHER, THEIRS, 5)):
-        await store.commit(office.decide(replace(overdue(days, at=1, imei=imei, name=SAME), lender=lender)))
-        await store.commit(SetPolicy(lender, f"of {lender}", "key", "name", office.reconsider))
-    await store.commit(SetPolicy(OTHER, "of other-lender, again", "key", "name", office.reconsider))
+        await store.commits.commit(office.decide(replace(overdue(days, at=1, imei=imei, name=SAME), lender=lender)))
+        await store.commits.commit(SetPolicy(lender, f"of {lender}", "key", "name", office.reconsider))
+    await store.commits.commit(SetPolicy(OTHER, "of other-lender, again", "key", "name", office.reconsider))
     return store
 
 
@@ -85,7 +85,7 @@ async def test_two_lenders_may_give_decisions_the_same_id(shared: SqlStore, offi
         assert record is not None
         assert (record.lender, record.imei, record.level) == (lender, imei, level)
     again = overdue(90, at=1, imei=MINE, name=SAME)
-    assert (await shared.commit(office.decide(again))).repeated
+    assert (await shared.commits.commit(office.decide(again))).repeated
 
 
 async def test_each_lender_has_its_own_newest_policy_in_force(shared: SqlStore) -> None:
@@ -106,8 +106,8 @@ async def test_what_is_noted_of_a_lender_is_noted_of_no_other(shared: SqlStore, 
     now = office.clock.now()
     for sweep in await shared.schedule.sweeps(now + 9):
         await shared.schedule.swept(sweep, None)
-    await shared.commit(Work(lambda tx: tx.put_heard(OTHER, now + 7_000)))
-    await shared.commit(Work(lambda tx: tx.judge_all_again(OTHER, now + 10)))
+    await shared.commits.commit(Work(lambda tx: tx.put_heard(OTHER, now + 7_000)))
+    await shared.commits.commit(Work(lambda tx: tx.judge_all_again(OTHER, now + 10)))
     assert (await shared.lenders.one(ACME)).heard_at == now
     assert await shared.schedule.sweeps(now + 9) == []
     (sweep,) = await shared.schedule.sweeps(now + 10)
@@ -118,7 +118,7 @@ async def test_a_sweep_of_one_lender_ends_without_anothers(shared: SqlStore, off
     for sweep in await shared.schedule.sweeps(office.clock.now() + 9):
         await shared.schedule.swept(sweep, None)
     for lender in (ACME, OTHER):
-        await shared.commit(Work(lambda tx, lender=lender: tx.judge_all_again(lender, 50)))  # type: ignore[misc]
+        await shared.commits.commit(Work(lambda tx, lender=lender: tx.judge_all_again(lender, 50)))  # type: ignore[misc]
     mine, theirs = sorted(await shared.schedule.sweeps(99), key=lambda sweep: sweep.lender)
     assert await shared.schedule.imeis_after(ACME, mine.after, 9) == [MINE, MINE_TOO]
     await shared.schedule.swept(mine, None)

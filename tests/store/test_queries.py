@@ -4,8 +4,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import delete, event
 
+from broker_bridge.adapters.store import tables
 from broker_bridge.adapters.store.canaries import KEPT
 from broker_bridge.adapters.store.store import SqlStore
 from broker_bridge.app.confirm import Judge
@@ -18,7 +19,7 @@ from broker_bridge.domain.phones import Phone
 from device_sim.identities import simulated_imei
 from lock_protocol.messages import LenderId
 from tests.bridge_rig import ACME, Office, Work
-from tests.unit.broker_bridge.facts import overdue, payment
+from tests.unit.broker_bridge.facts import overdue, payment, settled
 
 A, B, C, D = sorted(simulated_imei(number) for number in range(4))
 OTHER = LenderId("other-lender")
@@ -158,6 +159,17 @@ async def test_what_was_published_after_a_number_is_found_openings_and_closings_
     assert await after(4, opening=True) == []
 
 
+async def test_a_released_phone_is_among_those_that_are_to_be_open(store: SqlStore, office: Office) -> None:
+    await store.commits.commit(office.enrol(A))
+    await store.commits.commit(office.decide(settled(at=1, imei=A)))
+    office.lender.delegation_version = 2
+    newest = office.signer.delegation(ACME)
+    for opening, found in ((True, [A]), (False, [])):
+        lost = await store.outgoing.published_after(0, opening=opening, after=None, limit=10)
+        assert [one.imei for one in lost] == found
+        assert await store.signed.under_older(newest, opening=opening, after=None, limit=10) == found
+
+
 async def test_what_was_published_after_a_number_comes_in_pages_by_imei(store: SqlStore, office: Office) -> None:
     await enrolled(store, office)
     await published(store, office, *[await row(store, imei) for imei in (D, C, B, A)])
@@ -212,6 +224,19 @@ async def test_a_decisions_newest_command_is_the_one_that_was_signed_last(store:
     newest = await store.commands.newest_of(ACME, A, decided.decision_id)
     assert newest is not None
     assert (newest.version, newest.status) == (3, Status.QUEUED)
+    office.lender.epoch = office.lender.delegation_version = 2
+    lock = await row(store, A)
+    await store.commits.commit(Work(lambda tx: office.queue.again(tx, lock), [A]))
+    newest = await store.commands.newest_of(ACME, A, decided.decision_id)
+    assert newest is not None
+    assert (newest.epoch, newest.version) == (2, 1)
+
+
+async def test_a_phone_whose_command_is_not_there_is_published_to_all_the_same(store: SqlStore, office: Office) -> None:
+    phone = await store.commits.commit(office.enrol(A))
+    await store._write(lambda connection: connection.execute(delete(tables.commands)))
+    (newest,) = await store.outgoing.newest([A])
+    assert (newest.lane, newest.order) == (Lane.OPENING, phone.desired.order)
 
 
 async def test_a_puback_that_is_written_after_a_newer_one_leaves_the_newer_number(

@@ -41,8 +41,8 @@ async def shared(store: SqlStore, office: Office) -> SqlStore:
             await store.commits.commit(office.enrol(imei, lender=lender))
     for lender, imei, days in ((ACME, MINE, 90), (OTHER, THEIRS, 5)):
         await store.commits.commit(office.decide(replace(overdue(days, at=1, imei=imei, name=SAME), lender=lender)))
-        await store.commits.commit(SetPolicy(lender, f"of {lender}", "key", "name", office.reconsider))
-    await store.commits.commit(SetPolicy(OTHER, "of other-lender, again", "key", "name", office.reconsider))
+        for document in (f"of {lender}", f"of {lender}, again"):
+            await store.commits.commit(SetPolicy(lender, document, "key", "name", office.reconsider))
     return store
 
 
@@ -88,18 +88,16 @@ async def test_two_lenders_may_give_decisions_the_same_id(shared: SqlStore, offi
     assert (await shared.commits.commit(office.decide(again))).repeated
 
 
-async def test_each_lender_has_its_own_newest_policy_in_force(shared: SqlStore) -> None:
-    for lender, versions in ((ACME, [(1, "of acme-mobile")]), (OTHER, [(2, "of other-lender, again"), (1, "")])):
-        newest = await shared.policies.one(lender)
-        assert newest is not None
-        assert (newest.lender, newest.version, newest.document) == (lender, *versions[0])
-        told = [(one.lender, one.version) for one in await shared.policies.all_of(lender)]
-        assert told == [(lender, version) for version, _ in versions]
-        record = await shared.lenders.one(lender)
-        assert (record.policy_version, record.policy_document) == versions[0]
-    first = await shared.policies.one(OTHER, 1)
+@pytest.mark.parametrize("lender", [ACME, OTHER])
+async def test_each_lender_has_its_own_newest_policy_in_force(shared: SqlStore, lender: LenderId) -> None:
+    newest, first = await shared.policies.one(lender), await shared.policies.one(lender, 1)
+    assert newest is not None
     assert first is not None
-    assert first.document == "of other-lender"
+    assert (newest.lender, newest.version, newest.document) == (lender, 2, f"of {lender}, again")
+    assert (first.lender, first.document) == (lender, f"of {lender}")
+    assert [(one.lender, one.version) for one in await shared.policies.all_of(lender)] == [(lender, 2), (lender, 1)]
+    record = await shared.lenders.one(lender)
+    assert (record.policy_version, record.policy_document) == (2, f"of {lender}, again")
 
 
 async def test_what_is_noted_of_a_lender_is_noted_of_no_other(shared: SqlStore, office: Office) -> None:

@@ -139,7 +139,7 @@ def _core(settings: Settings, store: SqlStore, signer: FileSigner, policies: Pol
         new_token=new_token,
     )
     metrics = Metrics(clock)
-    store.commits.on_committed(deliverer.offer)
+    store.commits.on_committed(deliverer.publish)
     store.commits.on_commit(metrics.meters.committed)
     store.commits.on_doubt(deliverer.look_again)
     store.on_asked(metrics.meters.asked)

@@ -196,8 +196,7 @@ class _Rig:
         """Bring states to their phones, and what these say back, which is committed with the broker's PUBACKs."""
         published, proven = (self.seen.counts[what] + len(states) for what in (PhoneTopic.DESIRED, Status.SUCCEEDED))
         with self.watch.process(PUBLISH):
-            for state in states:
-                self.deliverer.offer(state)
+            self.deliverer.publish(states)
             await self.seen.until(PhoneTopic.DESIRED, published)
         with self.watch.process(PHONE):
             self._arrive(PhoneTopic.DESIRED, [self.phones[state.imei] for state in states])
@@ -248,7 +247,7 @@ async def measure_stages(database: str, files: Files, ports: Ports, lender: Lend
         )
         seen, said, committed = _Seen(), list[Received](), list[Outgoing]()
         store.commits.on_commit(seen.commit)
-        store.commits.on_committed(committed.append)
+        store.commits.on_committed(committed.extend)
         around = Surroundings(
             storage=MemoryStorage(), alarms=Alarms(lambda _: None), counters=Counters(), watches=Watches()
         )

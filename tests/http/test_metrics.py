@@ -95,7 +95,7 @@ class Watched:
         )
         self.listener = Listener(store, self.deliverer, self.judge)
         link = Link(NOWHERE, TOPICS, random=Random(1), log=self.log)  # noqa: S311 - never connects
-        store.commits.on_committed(self.deliverer.offer)
+        store.commits.on_committed(self.deliverer.publish)
         store.commits.on_commit(self.api.metrics.meters.committed)
         lenders = LendersLink(NOWHERE, TOPICS, random=Random(1), log=self.log)  # noqa: S311 - never connects
         self.results = Results(TOPICS, self.log)

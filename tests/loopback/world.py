@@ -26,7 +26,7 @@ from broker_bridge.app.hear import Listener
 from broker_bridge.app.outbox import Outbox
 from broker_bridge.app.ports.broker import BrokerUnavailableError, OnPublished, PublishRefusedError, Received
 from broker_bridge.app.ports.store import StoreUnavailableError
-from broker_bridge.app.records import Command, Outgoing
+from broker_bridge.app.records import Command
 from broker_bridge.app.session import PhonesSession
 from broker_bridge.app.sign import Queue, SigningClock
 from broker_bridge.domain.decisions import Decision
@@ -228,13 +228,10 @@ class World:
             log=self.log,
             new_token=lambda: f"token-{next(self._names)}",
         )
-        self.store.commits.on_committed(self._offer)
+        self.store.commits.on_committed(self.deliverer.publish)
         self.store.commits.on_doubt(self.deliverer.look_again)
         self.listener = Listener(self.store, self.deliverer, judge)
         self.connect_bridge()
-
-    def _offer(self, state: Outgoing) -> None:
-        self.deliverer.offer(state)
 
     def connect_bridge(self) -> None:
         """Connect, as the composition root does: read the canary, then deliver and listen."""

@@ -12,7 +12,7 @@ from paylatch.commands.show import show_json, show_table
 from paylatch.commands.words import moment
 
 if TYPE_CHECKING:
-    from paylatch.client import Bridge, DryRunPage, PolicyCheck, WouldChange
+    from paylatch.client import Bridge, DryRunPage, PolicyCheck, PolicyVersion, WouldChange
 
 app = typer.Typer(
     help="The rules: which arrears lead to which level, and when.", no_args_is_help=True, rich_markup_mode=None
@@ -73,7 +73,7 @@ def versions(*, access: Access, as_json: JsonOption = False) -> None:
     """List all versions, the newest, which is in force, first."""
     from paylatch.client import to_json  # noqa: PLC0415 - see the package's docstring
 
-    found = ask(access, lambda bridge: bridge.policy_versions())
+    found = ask(access, _versions)
     if as_json:
         show_json([to_json(one) for one in found])
     else:
@@ -147,6 +147,10 @@ def _read(document: str) -> "PolicyCheck":
     except PolicyError as error:
         return PolicyCheck(valid=False, name=None, faults=tuple(str(error).splitlines()))
     return PolicyCheck(valid=True, name=policy.name, faults=())
+
+
+async def _versions(bridge: "Bridge") -> "list[PolicyVersion]":
+    return [one async for one in bridge.policy_versions()]
 
 
 async def _dry_run(bridge: "Bridge", document: str) -> "list[DryRunPage]":

@@ -132,6 +132,12 @@ async def test_plain_http_on_a_public_address_is_refused(installed: Path, host: 
     assert settings_of(installed).http.host == host
 
 
+def test_all_that_is_unsafe_is_told_at_once(installed: Path) -> None:
+    write_settings(installed, 'policy = "replay"', http='host = "192.0.2.1"', broker='phones_host = "::1"')
+    with pytest.raises(SettingsError, match=r"policy: .*; http\.host: .*; broker\.phones_host: "):
+        settings_of(installed)
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "localhost"])
 async def test_a_broker_that_phones_would_look_for_in_themselves_is_refused(installed: Path, host: str) -> None:
     write_settings(installed, broker=f'phones_host = "{host}"')

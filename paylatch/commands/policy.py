@@ -6,6 +6,7 @@ import typer
 
 from paylatch.commands.asking import Access, ask, asks_bridge
 from paylatch.commands.files import FileArgument, text_of
+from paylatch.commands.names import profile_names
 from paylatch.commands.options import JsonOption
 from paylatch.commands.outcome import FAILED, USAGE, fail
 from paylatch.commands.show import show_json, show_table
@@ -114,21 +115,20 @@ def dry_run(file: FileArgument, *, access: Access, as_json: JsonOption = False) 
 @app.command(epilog="Example: paylatch policy profiles gentle > policy.toml")
 def profiles(
     name: Annotated[
-        str | None, typer.Argument(metavar="NAME", help="Show this one's document.", show_default="list them")
+        str | None,
+        typer.Argument(
+            metavar="NAME", help="Show this one's document.", show_default="list them", autocompletion=profile_names
+        ),
     ] = None,
     *,
     as_json: JsonOption = False,
 ) -> None:
     """List the policies that ship, or show the document of one, to begin with."""
-    from broker_bridge.adapters.policies.profiles import (  # noqa: PLC0415 - see the package's docstring
-        UnknownProfileError,
-        profile_document,
-        profile_names,
-    )
+    from broker_bridge.adapters.policies import profiles as shipped  # noqa: PLC0415 - see the package's docstring
 
     try:
-        shown = profile_names() if name is None else profile_document(name)
-    except UnknownProfileError as error:
+        shown = shipped.profile_names() if name is None else shipped.profile_document(name)
+    except shipped.UnknownProfileError as error:
         fail(error, USAGE)
     if as_json:
         show_json(shown if name is None else {"name": name, "document": shown})

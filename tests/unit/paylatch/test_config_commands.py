@@ -144,3 +144,18 @@ def test_the_others_get_commands_with_their_help(shell: str) -> None:
     answer = completed({"_PAYLATCH_COMPLETE": f"complete_{shell}", **asked})
     assert "show" in answer
     assert "Look whether a bridge could start" in answer
+
+
+@pytest.mark.parametrize(
+    ("typed", "names"),
+    [
+        ("fleet run pay", ["payday"]),
+        ("fleet show flaky", ["flaky-network"]),
+        ("policy profiles gen", ["gentle"]),
+        ("bridge run --policy in-", ["in-rbi-draft-2026"]),
+        ("fleet run ./my-", []),
+    ],
+)
+def test_what_has_names_is_completed_by_them(typed: str, names: list[str]) -> None:
+    asked = {"COMP_WORDS": f"paylatch {typed}", "COMP_CWORD": str(len(typed.split()))}
+    assert completed({"_PAYLATCH_COMPLETE": "complete_bash", **asked}).split() == names

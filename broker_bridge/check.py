@@ -156,7 +156,7 @@ async def _database(settings: Settings) -> Sequence[Finding]:
         store = SqlStore(settings.database)
         current, newest = await store.revisions()
         stored = await _stored(settings, store) if current == newest else ()
-    except (StoreUnavailableError, ValueError) as error:
+    except StoreUnavailableError as error:
         return [Finding(Severity.ERROR, "database", str(error))]
     return [_revision(current, newest), *stored]
 

@@ -13,6 +13,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as UnreadableVariableError
 
+from broker_bridge.adapters.store.engine import database_url
 from broker_bridge.setting_sources import Source, Values, merged, origins, without
 from lock_protocol.topics import DEFAULT_PREFIX, Topics
 
@@ -123,8 +124,7 @@ class RetentionSettings(Section):
 
 
 def _database(url: str) -> str:
-    if not url.startswith(("sqlite:///", "postgresql://")):
-        raise ValueError("must be sqlite:///FILE or postgresql://user@host:port/database")
+    database_url(url)
     return url
 
 

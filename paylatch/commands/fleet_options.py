@@ -31,6 +31,9 @@ FleetOption = Annotated[
     Path | None,
     typer.Option(
         "--fleet",
+        exists=True,
+        dir_okay=False,
+        readable=True,
         metavar="FILE",
         help="Phones that `paylatch fleet enrol` has enrolled.",
         show_default="enrols new ones",

@@ -200,10 +200,21 @@ def test_phones_are_given_the_cas_certificates_and_nothing_else_in_the_file(inst
     assert phones_ca(settings_of(installed).broker) == authority.cafile.read_text()
 
 
-def test_a_database_that_is_none_is_told_in_words_of_our_own(installed: Path) -> None:
-    write_settings(installed, 'database = "mysql://nobody"')
+@pytest.mark.parametrize(
+    "url",
+    ["mysql://nobody", "sqlite:///", "postgresql://db.example", "postgresql://db:port/name", "postgresql://db..x/name"],
+)
+def test_a_database_that_is_none_is_told_in_words_of_our_own(installed: Path, url: str) -> None:
+    write_settings(installed, f'database = "{url}"')
     with pytest.raises(SettingsError, match=r"database: must be sqlite:///FILE or postgresql://"):
         settings_of(installed)
+
+
+async def test_a_database_that_does_not_answer_is_told_in_one_line(installed: Path) -> None:
+    write_settings(installed, 'database = "postgresql://nobody@127.0.0.1:1/name"')
+    (told,) = [one.text for one in await check(settings_of(installed)) if one.about == "database"]
+    assert told.startswith("the database does not answer: ")
+    assert "\n" not in told
 
 
 def test_an_unknown_option_is_refused(installed: Path) -> None:

@@ -55,7 +55,9 @@ async def test_a_bridge_that_asks_for_a_longer_pause_than_there_is_patience_is_n
     assert len(asked) == 1
 
 
-@pytest.mark.parametrize("url", ["", "bridge", "ftp://bridge", "http://", "127.0.0.1:8080"])
+@pytest.mark.parametrize(
+    "url", ["", "bridge", "ftp://bridge", "http://", "127.0.0.1:8080", "http://bridge:port", "http://bridge:65536"]
+)
 async def test_what_is_no_address_is_refused_at_once(url: str) -> None:
     with pytest.raises(ValueError, match="is no address of a bridge"):
         async with connect(url, "pl_key"):

@@ -356,6 +356,13 @@ async def test_an_imports_directory_is_not_made_by_looking(installed: Path) -> N
     assert not settings_of(installed).imports.directory.exists()
 
 
+@pytest.mark.skipif(not Path("/proc/net/if_inet6").exists(), reason="this machine has no IPv6")
+async def test_a_bridge_can_listen_on_an_address_of_ipv6(installed: Path) -> None:
+    write_settings(installed, http='host = "::1"')
+    with listening_socket(settings_of(installed).http) as listening:
+        assert listening.getsockname()[0] == "::1"
+
+
 async def test_a_port_in_use_is_refused(installed: Path) -> None:
     http = settings_of(installed).http
     with listening_socket(http):

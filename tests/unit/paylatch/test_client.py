@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from paylatch.client import NotFoundError, Patience, UnavailableError, connect, new_decision_id
+from paylatch.client import NotFoundError, Patience, UnavailableError, connect, connect_mqtt, new_decision_id
 from paylatch.client.errors import Problem
 
 
@@ -61,6 +61,13 @@ async def test_a_bridge_that_asks_for_a_longer_pause_than_there_is_patience_is_n
 async def test_what_is_no_address_is_refused_at_once(url: str) -> None:
     with pytest.raises(ValueError, match="is no address of a bridge"):
         async with connect(url, "pl_key"):
+            pass
+
+
+@pytest.mark.parametrize(("host", "port"), [("", 1884), ("broker..example", 1884), ("broker", 0), ("broker", 65536)])
+async def test_what_is_no_brokers_address_is_refused_at_once(host: str, port: int) -> None:
+    with pytest.raises(ValueError, match="is no address of a broker"):
+        async with connect_mqtt(host, port, lender="acme", password="secret"):
             pass
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import literal, select
+from sqlalchemy import BigInteger, literal, select
 
 from broker_bridge.adapters.store.rows import policy_of
 from broker_bridge.adapters.store.short import Run, every, first
@@ -22,7 +22,8 @@ class SqlPolicies:
         columns = [policies.c[name] for name in ("lender", "version", "set_at", "set_by")]
         query = select(*columns, literal("").label("document")).where(policies.c.lender == lender)
         if before:
-            query = query.where(policies.c.version < int(before))
+            # A token that was never given can be more than a version: PostgreSQL would refuse it as one.
+            query = query.where(policies.c.version < literal(int(before), BigInteger))
         rows = query.order_by(policies.c.version.desc()).limit(limit + 1)
         found = await self._read(lambda connection: every(connection, rows, policy_of))
         items = found[:limit]

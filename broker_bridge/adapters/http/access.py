@@ -132,7 +132,7 @@ class _ApiKey(SecurityBase):
             raise ProblemError(
                 HTTPStatus.UNAUTHORIZED,
                 "unauthorized",
-                "the API key is missing, unknown or revoked; send a valid one: 'Authorization: Bearer <key>'",
+                "the API key is missing, unknown or revoked: send a valid API key, 'Authorization: Bearer <key>'",
             )
         if caller.scopes.isdisjoint(self._scopes):
             raise forbidden(self._scopes, "for this")

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from paylatch.commands.names import profile_names
 from paylatch.commands.options import ConfigOption, as_flag, given, settings_from
 from paylatch.commands.outcome import finish
 
@@ -24,7 +25,12 @@ def run(
     ] = None,
     policy: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="The profile for lenders that have set no policy.", show_default=False),
+        typer.Option(
+            metavar="NAME",
+            help="The profile for lenders that have set no policy.",
+            show_default=False,
+            autocompletion=profile_names,
+        ),
     ] = None,
     http_host: Annotated[
         str | None, typer.Option(metavar="HOST", help="Where it serves HTTP.", show_default=False)

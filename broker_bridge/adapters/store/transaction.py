@@ -19,9 +19,11 @@ from broker_bridge.adapters.store.rows import (
     decision_values,
     phone_of,
     phone_values,
+    policy_of,
     policy_row,
     result_values,
 )
+from broker_bridge.adapters.store.short import first
 from broker_bridge.adapters.store.statements import among_given, packed, raise_fact
 from broker_bridge.app.ports.signing import UnknownLenderError
 from broker_bridge.app.ports.store import Job
@@ -150,6 +152,15 @@ class SharedTransaction:
         """Remember when a lender last reported anything."""
         self._set(self._lenders, lender, replace(self.lender(lender), heard_at=at))
         self._set(self._heard, lender, at)
+
+    def policy(self, lender: LenderId, version: int) -> PolicyVersion | None:
+        """Return one version of a lender's own policy."""
+        for new in self._policies:
+            if (new.lender, new.version) == (lender, version):
+                return new
+        stored = tables.policies.c
+        query = select(tables.policies).where(stored.lender == lender, stored.version == version)
+        return first(self._connection, query, policy_of)
 
     def put_policy(self, policy: PolicyVersion) -> None:
         """Put the next version of a lender's policy in force."""

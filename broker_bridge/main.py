@@ -53,6 +53,7 @@ from broker_bridge.app.session import PhonesSession
 from broker_bridge.app.set_policy import PolicyDesk
 from broker_bridge.app.sign import Queue, SigningClock
 from broker_bridge.app.standby import Standby
+from broker_bridge.app.timekeeping import Timekeeper
 from broker_bridge.broker_files import broker_password, broker_tls, phones_ca
 from broker_bridge.domain.policy import DAY_S
 from broker_bridge.listening import listening_socket
@@ -303,6 +304,7 @@ def _services(settings: Settings, core: _Core, outside: _Interfaces) -> dict[str
         "credentials": outside.credentials.run(),
         "retention": retention.run(),
         "intake": outside.intake.run(),
+        "time": Timekeeper(store.commits, core.reconsider.queue.signing_clock, core.log).run(),
         "schedule": Scheduler(store, store.schedule, core.reconsider, core.log).run(),
         "access": outside.access.run(),
         "imports": outside.imports.run(),

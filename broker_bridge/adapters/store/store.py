@@ -63,7 +63,7 @@ class SqlStore:
         self.finished_commands = SqlFinishedCommands(self._read, self._write)
         self.credentials = SqlCredentials(self._read)
         self.imports = SqlImports(self._read, self._write)
-        self.facts = SqlFacts(self._write)
+        self.facts = SqlFacts(self._read, self._write)
         self.backlog = SqlBacklog(self._read)
 
     async def __aenter__(self) -> Self:

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Dialect, Select, Table, and_, bindparam, case
 
 from broker_bridge.adapters.store import tables
 from broker_bridge.adapters.store.errors import taken_away
+from broker_bridge.adapters.store.facts import LAST_SIGNED_AT
 from broker_bridge.adapters.store.hot import Statement, insert_rows, read_rows, run, update_rows
 from broker_bridge.adapters.store.imports import AT_WORK
 from broker_bridge.adapters.store.rows import (
@@ -45,7 +46,6 @@ from lock_protocol.messages import LenderId
 K = TypeVar("K")
 V = TypeVar("V")
 
-_LAST_SIGNED_AT = "last_signed_at"
 _MISSING = object()
 
 
@@ -176,14 +176,14 @@ class SharedTransaction:
     def last_signed_at(self) -> int:
         """Return the newest time that was ever signed with."""
         if self._last_signed_at is None:
-            found = read_rows(self._connection, _fact, _LAST_SIGNED_AT)
+            found = read_rows(self._connection, _fact, LAST_SIGNED_AT)
             self._last_signed_at = int(found[0][0]) if found else 0
         return self._last_signed_at
 
     def put_last_signed_at(self, at: int) -> None:
         """Remember the newest time that was signed with. It stays even if its job fails: time was used."""
         self._last_signed_at = at
-        self._facts[_LAST_SIGNED_AT] = at
+        self._facts[LAST_SIGNED_AT] = at
 
     def publish_after_commit(self, state: Outgoing) -> None:
         """Hand a state to the publisher after the commit."""

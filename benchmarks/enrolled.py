@@ -43,6 +43,7 @@ from paylatch.bench.throughput import Throughput, compared, measure_throughput
 from paylatch.local.enrolment import enrol_in, replaying
 from paylatch.local.files import Files
 from paylatch.local.open_files import require_files
+from paylatch.local.processes import output_of
 from paylatch.local.quiet_log import quiet_log
 from paylatch.local.site import LENDER, Ports, Site, broker_running, new_site
 from paylatch.steps import PlainSteps
@@ -117,6 +118,10 @@ async def prepared(directory: Path, phones: int, connected: int) -> Path:
         await prepare(place, phones, connected)
     elif (there := Record.read(place).connected) != connected:
         raise BenchError(f"{place} was prepared for {there} connected phones; ask for as many, or remove it")
+    else:
+        files = Files(place)
+        confirm = ["bridge", "confirm-clock", "--yes", "--config", str(files.bridge_settings)]
+        await output_of(confirm, files.log("clock"))  # it may have rested for weeks
     return place
 
 

@@ -53,6 +53,8 @@ from broker_bridge.app.schedule import Scheduler
 from broker_bridge.app.session import PhonesSession
 from broker_bridge.app.set_policy import PolicyDesk
 from broker_bridge.app.sign import Queue, SigningClock
+from broker_bridge.app.standby import Standby
+from broker_bridge.app.timekeeping import Timekeeper
 from broker_bridge.broker_files import broker_password, broker_tls, phones_ca
 from broker_bridge.domain.policy import DAY_S
 from broker_bridge.listening import listening_socket
@@ -101,6 +103,7 @@ async def run(settings: Settings) -> None:
         with listening_socket(settings.http) as listening:
             api = create_api(outside.gateway, outside.access, version("paylatch"), show_metrics=settings.http.metrics)
             await _run_until_told_to_stop(Server(api), listening, **_services(settings, core, outside))
+        await core.standby.retire()
         await outside.access.write_uses()
         log.info("stopped")
 
@@ -114,6 +117,7 @@ class _Core:
     reconsider: Reconsider
     deliverer: Deliverer
     listener: Listener
+    standby: Standby
     metrics: Metrics
     topics: Topics
     clock: Clock
@@ -134,10 +138,10 @@ def _core(settings: Settings, store: SqlStore, signer: FileSigner, policies: Pol
         judge=judge,
         clock=clock,
         log=log,
-        new_token=lambda: secrets.token_hex(16),
+        new_token=new_token,
     )
     metrics = Metrics(clock)
-    store.commits.on_committed(deliverer.offer)
+    store.commits.on_committed(deliverer.publish)
     store.commits.on_commit(metrics.meters.committed)
     store.commits.on_doubt(deliverer.look_again)
     store.on_asked(metrics.meters.asked)
@@ -147,11 +151,17 @@ def _core(settings: Settings, store: SqlStore, signer: FileSigner, policies: Pol
         reconsider=Reconsider(policies, queue, clock),
         deliverer=deliverer,
         listener=Listener(store.commits, deliverer, judge),
+        standby=Standby(heartbeats=store.heartbeats, clock=clock, log=log, new_token=new_token),
         metrics=metrics,
         topics=topics,
         clock=clock,
         log=log,
     )
+
+
+def new_token() -> str:
+    """Return a text that nobody can guess, and that no other bridge has drawn."""
+    return secrets.token_hex(16)
 
 
 async def _refuse_what_cannot_run(core: _Core, *, development: bool) -> None:
@@ -245,6 +255,7 @@ def _gateway(
         clock=core.clock,
         credentials=credentials,
         link=link,
+        standby=core.standby,
         broker=PhonesBroker(
             host=settings.broker.phones_host,
             port=settings.broker.phones_port,
@@ -268,6 +279,7 @@ def _watch(core: _Core, outside: _Interfaces) -> None:
         listener=core.listener,
         link=outside.link,
         lenders=outside.lenders,
+        standby=core.standby,
         intake=outside.intake,
         intake_refuses=REFUSALS,
         results=outside.results,
@@ -286,13 +298,14 @@ def _services(settings: Settings, core: _Core, outside: _Interfaces) -> dict[str
         keep_s=settings.retention.commands_days * DAY_S,
         keep_superseded_s=settings.retention.superseded_days * DAY_S,
     )
-    phones = PhonesSession(store.canaries, core.deliverer, core.listener, core.signer.roots)
+    phones = PhonesSession(store.canaries, core.deliverer, core.listener, core.signer.roots, core.standby)
+    lenders = partial(outside.lenders.run, outside.intake.receive, outside.results.session)
     return {
-        "mqtt": outside.link.run(phones.run),
+        "broker": core.standby.run(partial(outside.link.run, core.standby.claim, phones.run), lenders),
         "credentials": outside.credentials.run(),
         "retention": retention.run(),
-        "lenders": outside.lenders.run(outside.intake.receive, outside.results.session),
         "intake": outside.intake.run(),
+        "time": Timekeeper(store.commits, core.reconsider.queue.signing_clock, core.log).run(),
         "schedule": Scheduler(store.commits, store.schedule, core.reconsider, core.log).run(),
         "access": outside.access.run(),
         "imports": outside.imports.run(),

@@ -12,10 +12,13 @@ from broker_bridge.app.decide import Decide
 from broker_bridge.app.enrol import Enrol
 from broker_bridge.app.key_conflicts import KeyConflicts
 from broker_bridge.app.policies import Policies
+from broker_bridge.app.ports.queries import Heartbeat
 from broker_bridge.app.ports.signing import UnknownLenderError
-from broker_bridge.app.ports.store import Transaction
+from broker_bridge.app.ports.store import StoreUnavailableError, Transaction
+from broker_bridge.app.ports.surroundings import Clock
 from broker_bridge.app.reconsider import Reconsider
 from broker_bridge.app.sign import Queue, SigningClock
+from broker_bridge.app.standby import Standby
 from broker_bridge.domain.decisions import Decision, DecisionId
 from broker_bridge.domain.policy import Policy
 from lock_protocol.envelope import FRESH, seal
@@ -53,6 +56,44 @@ class SetClock:
         """Let time pass."""
         self.wall += seconds
         self.ticks += seconds
+
+
+@dataclass
+class KeptHeartbeat:
+    """The heartbeat of the bridge that has the broker, in memory."""
+
+    kept: Heartbeat | None = None
+    away: bool = False
+    """Whether the database does not answer."""
+
+    async def claim(self, first: Heartbeat) -> None:
+        self._ask()
+        self.kept = first
+
+    async def beat(self, one: Heartbeat) -> bool:
+        self._ask()
+        if self.kept is None or self.kept.bridge != one.bridge:
+            return False
+        self.kept = one
+        return True
+
+    async def latest(self) -> Heartbeat | None:
+        self._ask()
+        return self.kept
+
+    async def remove(self, bridge: str) -> None:
+        self._ask()
+        if self.kept is not None and self.kept.bridge == bridge:
+            self.kept = None
+
+    def _ask(self) -> None:
+        if self.away:
+            raise StoreUnavailableError("the database is away")
+
+
+def lone_standby(clock: Clock, log: "KeptLog") -> Standby:
+    """What a bridge has that is the only one."""
+    return Standby(heartbeats=KeptHeartbeat(), clock=clock, log=log, new_token=lambda: "the only one")
 
 
 @dataclass

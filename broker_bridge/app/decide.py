@@ -109,6 +109,7 @@ class Decide:
         phone, judgement = self.reconsider.phone(
             tx,
             changed_phone(phone, loan=loan),
+            now,
             decision=decision.decision_id,
             resend=resend,
             # A payment does not wait for whatever else its phone is to be sent, like another lease.

@@ -9,6 +9,7 @@ from broker_bridge.app.hear import Listener
 from broker_bridge.app.ports.broker import PhonesLine, Received
 from broker_bridge.app.ports.queries import Canaries
 from broker_bridge.app.ports.signing import PublishedRoot
+from broker_bridge.app.standby import Standby
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +20,7 @@ class PhonesSession:
     deliverer: Deliverer
     listener: Listener
     roots: Sequence[PublishedRoot]
+    standby: Standby
 
     async def run(self, broker: PhonesLine, incoming: asyncio.Queue[Received], token: str | None) -> None:
         """Work until the connection ends.
@@ -28,10 +30,11 @@ class PhonesSession:
             incoming: what the broker delivers on it.
             token: the canary that the broker holds, if it holds one.
         """
-        for one in self.roots:
-            topic = self.deliverer.topics.root(one.root.root_version)
-            await broker.publish(topic, one.envelope, retain=True)
-        known = None if token is None else await self.canaries.number_of(token)
         async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self.standby.beat(), name="heartbeat")
+            for one in self.roots:
+                topic = self.deliverer.topics.root(one.root.root_version)
+                await broker.publish(topic, one.envelope, retain=True)
+            known = None if token is None else await self.canaries.number_of(token)
             tasks.create_task(self.deliverer.session(broker, known), name="deliver")
             tasks.create_task(self.listener.session(broker, incoming), name="listen")

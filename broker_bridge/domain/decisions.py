@@ -6,6 +6,7 @@ from hashlib import sha256
 from typing import Final, NewType
 
 from lock_protocol.codec import pack
+from lock_protocol.compiling import quick
 from lock_protocol.imei import Imei
 from lock_protocol.levels import Level
 from lock_protocol.messages import LenderId
@@ -71,6 +72,7 @@ OPENING: Final = frozenset(
 """What can lower a level; of the payments only one that has not bounced."""
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
     """One fact. Its order and its level come from the figures in it, never from when it arrived.

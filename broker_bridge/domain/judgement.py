@@ -166,6 +166,8 @@ def _caps(case: Case, wanted: Level, now: int) -> list[tuple[Level, Reason, Miss
 
 def _signalled(policy: Policy, case: Case) -> _Demand:
     rules, demand = policy.signals, _Demand(Level.UNLOCKED, Reason.SIM_CHANGED)
+    if not case.signals:
+        return demand  # as of most phones: asking an enumeration for each costs more than all else here
     if case.signals & Signals.SIM:
         demand = _Demand(min(rules.sim_changed, policy.max_level), Reason.SIM_CHANGED)
     if case.signals & _TAMPER and rules.tamper > demand.level:

@@ -37,8 +37,9 @@ from broker_bridge.app.ports.broker import (
 from broker_bridge.app.ports.metrics import Commit
 from broker_bridge.app.reconsider import Reconsider
 from broker_bridge.app.records import Outgoing
+from broker_bridge.app.standby import Standby
 from broker_bridge.domain.commands import Status
-from broker_bridge.main import LANE_LIMIT, SystemClock
+from broker_bridge.main import LANE_LIMIT, SystemClock, new_token
 from device_sim.adapters.storage import MemoryStorage
 from device_sim.fleet.alarms import Alarms
 from device_sim.fleet.counters import Counters
@@ -196,8 +197,7 @@ class _Rig:
         """Bring states to their phones, and what these say back, which is committed with the broker's PUBACKs."""
         published, proven = (self.seen.counts[what] + len(states) for what in (PhoneTopic.DESIRED, Status.SUCCEEDED))
         with self.watch.process(PUBLISH):
-            for state in states:
-                self.deliverer.offer(state)
+            self.deliverer.publish(states)
             await self.seen.until(PhoneTopic.DESIRED, published)
         with self.watch.process(PHONE):
             self._arrive(PhoneTopic.DESIRED, [self.phones[state.imei] for state in states])
@@ -244,11 +244,11 @@ async def measure_stages(database: str, files: Files, ports: Ports, lender: Lend
             judge=judge,
             clock=clock,
             log=log,
-            new_token=lambda: secrets.token_hex(16),
+            new_token=new_token,
         )
         seen, said, committed = _Seen(), list[Received](), list[Outgoing]()
         store.commits.on_commit(seen.commit)
-        store.commits.on_committed(committed.append)
+        store.commits.on_committed(committed.extend)
         around = Surroundings(
             storage=MemoryStorage(), alarms=Alarms(lambda _: None), counters=Counters(), watches=Watches()
         )
@@ -286,7 +286,8 @@ async def measure_stages(database: str, files: Files, ports: Ports, lender: Lend
             result.set_result(_found(rig.watch, sizes))
 
         link = Link(address, topics, random=Random(), log=log)  # noqa: S311 - jitter
-        async with beside(link.run(session)):
+        standby = Standby(heartbeats=store.heartbeats, clock=clock, log=log, new_token=new_token)
+        async with beside(link.run(standby.claim, session)):
             return await result
 
 

@@ -4,7 +4,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from random import Random
 
 from broker_bridge.adapters.mqtt.client import BrokerAddress
@@ -38,7 +38,8 @@ class RunningLink:
 
     link: Link
     log: KeptLog
-    sessions: "asyncio.Queue[LinkSession]" = field(default_factory=asyncio.Queue)
+    task: "asyncio.Task[None]"
+    sessions: "asyncio.Queue[LinkSession]"
 
     async def next_session(self) -> LinkSession:
         async with asyncio.timeout(PATIENCE_S):
@@ -58,6 +59,10 @@ def address_of(
     )
 
 
+async def _alone() -> None:
+    pass
+
+
 @asynccontextmanager
 async def running_link(
     broker: RealBroker,
@@ -68,16 +73,16 @@ async def running_link(
     """Run a link until the end of the block; `work` is done on each of its connections."""
     log = KeptLog()
     link = Link(address_of(broker, client_id), TOPICS, random=Random(1), log=log)  # noqa: S311 - jitter
-    running = RunningLink(link, log)
+    sessions: asyncio.Queue[LinkSession] = asyncio.Queue()
 
     async def on_session(session: PhonesConnection, incoming: Incoming, token: str | None) -> None:
         one = LinkSession(session, incoming, token)
-        running.sessions.put_nowait(one)
+        sessions.put_nowait(one)
         await (asyncio.Event().wait() if work is None else work(one))
 
-    task = asyncio.create_task(link.run(on_session))
+    task = asyncio.create_task(link.run(_alone, on_session))
     try:
-        yield running
+        yield RunningLink(link, log, task, sessions)
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)

@@ -1,4 +1,4 @@
-"""Two bridge processes on one database and one real broker: one that was stopped wakes up and overwrites nothing."""
+"""Two bridge processes on one database and one real broker: one publishes, and the other one waits for its place."""
 
 import asyncio
 import signal
@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import aiomqtt
+import pytest
 
 from device_sim.identities import simulated_imei
 from lock_protocol.codec import decode
@@ -35,6 +36,19 @@ def beside(installed: Installation, directory: Path) -> Installation:
     return replace(installed, settings=settings, url=url)
 
 
+async def enrol(installed: Installation, *imeis: Imei) -> None:
+    async with lender_of(installed) as lender:
+        for imei in imeis:
+            body = {"imei": imei, "loan_id": "loan", "device_key": DEVICE_KEY, "consent": "signed on paper"}
+            assert (await lender.post("/v1/phones", json=body)).status_code == 201
+
+
+async def readiness(installed: Installation) -> tuple[int, str]:
+    async with lender_of(installed) as lender:
+        response = await lender.get("/readyz")
+    return response.status_code, response.json()["broker"]
+
+
 async def report(installed: Installation, *decisions: dict[str, object]) -> None:
     async with lender_of(installed) as lender:
         response = await lender.post("/v1/decisions", json=list(decisions))
@@ -55,10 +69,7 @@ async def test_a_bridge_that_was_stopped_wakes_up_and_publishes_nothing_older(
     first = await install(own_broker, tmp_path)
     second = beside(first, tmp_path)
     async with running_bridge(first) as stopped:
-        async with lender_of(first) as lender:
-            for imei in IMEIS:
-                body = {"imei": imei, "loan_id": "loan", "device_key": DEVICE_KEY, "consent": "signed on paper"}
-                assert (await lender.post("/v1/phones", json=body)).status_code == 201
+        await enrol(first, *IMEIS)
         # With the broker away, the locks wait in the memory of the first one.
         own_broker.process.kill()
         await stopped.logged("broker_disconnected")
@@ -75,10 +86,40 @@ async def test_a_bridge_that_was_stopped_wakes_up_and_publishes_nothing_older(
                     imei, version = await anext(states)
                     newest[imei] = max(newest[imei], version)
                 stopped.process.send_signal(signal.SIGCONT)
-                await stopped.is_connected()
+                await stopped.logged("standing_by")
+                await report(first, overdue("again", IMEIS[0], occurred_at="2023-01-03T00:00:00Z"))
             # Whatever the first one had waiting goes out before this lock of its own.
-            await report(first, overdue("again", IMEIS[0], occurred_at="2023-01-03T00:00:00Z"))
+            await stopped.is_connected()
             async for _, version in states:
                 if version == LOCKED_AGAIN:
                     break
                 assert version == PAID
+
+
+@pytest.mark.parametrize("end", [signal.SIGKILL, signal.SIGTERM])
+async def test_a_bridge_stands_by_while_a_second_one_lives_and_takes_over_when_it_is_gone(
+    own_broker: RealBroker, tmp_path: Path, end: signal.Signals
+) -> None:
+    imei = IMEIS[0]
+    first = await install(own_broker, tmp_path)
+    second = beside(first, tmp_path)
+    async with running_bridge(first) as standby, running_bridge(second) as active:
+        await standby.logged("standing_by")
+        assert await readiness(first) == (503, "standby")
+        assert await readiness(second) == (200, "ok")
+        await enrol(second, imei)
+        await report(second, overdue("late", imei))
+        async with own_broker.service("auditor") as auditor, asyncio.timeout(PATIENCE_S):
+            await auditor.subscribe(TOPICS.phone(imei, PhoneTopic.DESIRED), qos=1)
+            states = published(auditor)
+            # Taken by the one that cannot publish it, a payment opens its phone all the same.
+            await report(first, payment("paid", imei))
+            while await anext(states) != (imei, PAID):
+                pass
+            active.process.send_signal(end)
+            await active.process.communicate()
+            await standby.is_connected()
+            assert await readiness(first) == (200, "ok")
+            await report(first, overdue("again", imei, occurred_at="2023-01-03T00:00:00Z"))
+            while await anext(states) != (imei, LOCKED_AGAIN):
+                pass

@@ -33,7 +33,7 @@ from broker_bridge.domain.imports import SpoolId
 from device_sim.identities import simulated_imei
 from lock_protocol.messages import LenderId
 from lock_protocol.topics import Topics
-from tests.bridge_rig import ACME, DEVICE, KeptLog, Office, SetClock, signer_of
+from tests.bridge_rig import ACME, DEVICE, KeptLog, Office, SetClock, lone_standby, signer_of
 from tests.loopback.lender import DAY, Lender
 
 OTHER = LenderId("other-lender")
@@ -165,6 +165,7 @@ async def running_api(
             clock=office.clock,
             credentials=credentials,
             link=Link(NOWHERE, Topics(), random=Random(1), log=parts.log),  # noqa: S311 - never connects
+            standby=lone_standby(office.clock, parts.log),
             broker=PhonesBroker(
                 host="mqtt.example",
                 port=8883,

@@ -283,5 +283,11 @@ async def test_it_is_not_ready_while_the_broker_is_away(api: Api) -> None:
     assert (response.status_code, response.json()) == (503, {"database": "ok", "broker": "disconnected"})
 
 
+async def test_it_is_not_ready_while_another_bridge_has_the_broker(api: Api) -> None:
+    api.gateway.standby.standing_by = True
+    response = await api.of(None).get("/readyz")
+    assert (response.status_code, response.json()) == (503, {"database": "ok", "broker": "standby"})
+
+
 async def test_decisions_are_taken_while_the_broker_is_away(api: Api) -> None:
     assert (await api.decide(overdue())).status_code == 200

@@ -96,7 +96,7 @@ class Watched:
         )
         self.listener = Listener(store.commits, self.deliverer, self.judge)
         link = Link(NOWHERE, TOPICS, random=Random(1), log=self.log)  # noqa: S311 - never connects
-        store.commits.on_committed(self.deliverer.offer)
+        store.commits.on_committed(self.deliverer.publish)
         store.commits.on_commit(self.api.metrics.meters.committed)
         lenders = LendersLink(NOWHERE, TOPICS, random=Random(1), log=self.log)  # noqa: S311 - never connects
         self.results = Results(TOPICS, self.log)
@@ -108,6 +108,7 @@ class Watched:
             listener=self.listener,
             link=link,
             lenders=lenders,
+            standby=self.api.gateway.standby,
             intake=self.intake,
             intake_refuses=REFUSALS,
             results=self.results,
@@ -393,6 +394,12 @@ async def test_results_that_no_lender_gets_are_counted(watched: Watched) -> None
 async def test_what_runs_is_told(watched: Watched) -> None:
     kind = watched.api.store.kind
     assert (await watched.values())[f'paylatch_build_info{{database="{kind}",version="1.2.3"}}'] == 1
+
+
+async def test_a_bridge_that_stands_by_says_so(watched: Watched) -> None:
+    assert (await watched.values())["paylatch_standing_by"] == 0
+    watched.api.gateway.standby.standing_by = True
+    assert (await watched.values())["paylatch_standing_by"] == 1
 
 
 async def test_both_connections_to_the_broker_are_told_of(watched: Watched) -> None:

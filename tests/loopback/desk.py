@@ -12,6 +12,7 @@ from broker_bridge.app.decide import Decided
 from broker_bridge.app.phones_log import PhonesLog
 from broker_bridge.app.reconsider import case_of
 from broker_bridge.app.schedule import Scheduler
+from broker_bridge.app.timekeeping import KeepTime
 from broker_bridge.domain.decisions import Decision, DecisionId, DecisionType, Payment
 from broker_bridge.domain.gates import GateCondition
 from broker_bridge.domain.judgement import Judgement, judge
@@ -106,6 +107,7 @@ class Desk:
             due = self.row.look_at
             part = min(max(due - self.clock.wall, 1), end - self.clock.wall) if due else end - self.clock.wall
             self.clock.advance(part)
+            self.loop.run(self.store.commits.commit(KeepTime(self.office.queue.signing_clock)))
             # Switched off meanwhile: each minute of a day would be a step of its core, and thousands of hellos.
             self.phone.cut_power()
             self.phone.monotonic += part

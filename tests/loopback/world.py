@@ -27,7 +27,7 @@ from broker_bridge.app.outbox import Outbox
 from broker_bridge.app.phones_log import PhonesLog
 from broker_bridge.app.ports.broker import BrokerUnavailableError, OnPublished, PublishRefusedError, Received
 from broker_bridge.app.ports.store import StoreUnavailableError
-from broker_bridge.app.records import Command, Outgoing
+from broker_bridge.app.records import Command
 from broker_bridge.app.session import PhonesSession
 from broker_bridge.app.sign import Queue, SigningClock
 from broker_bridge.domain.decisions import Decision
@@ -36,7 +36,7 @@ from device_sim.phone.effects import Effect, Publish
 from lock_protocol.imei import Imei
 from lock_protocol.levels import Condition, Level
 from lock_protocol.topics import PhoneTopic, Topics
-from tests.bridge_rig import ACME, KeptLog, Office, SetClock
+from tests.bridge_rig import ACME, KeptLog, Office, SetClock, lone_standby
 from tests.conftest import new_sqlite
 from tests.loopback.handset import Handset
 from tests.loopback.lender import Lender
@@ -229,13 +229,10 @@ class World:
             log=self.log,
             new_token=lambda: f"token-{next(self._names)}",
         )
-        self.store.commits.on_committed(self._offer)
+        self.store.commits.on_committed(self.deliverer.publish)
         self.store.commits.on_doubt(self.deliverer.look_again)
         self.listener = Listener(self.store.commits, self.deliverer, judge)
         self.connect_bridge()
-
-    def _offer(self, state: Outgoing) -> None:
-        self.deliverer.offer(state)
 
     def connect_bridge(self) -> None:
         """Connect, as the composition root does: read the canary, then deliver and listen."""
@@ -246,7 +243,8 @@ class World:
 
     async def _session(self, connection: Connection) -> None:
         token = decode_canary(self.retained.get(TOPICS.canary, b""))
-        phones = PhonesSession(self.store.canaries, self.deliverer, self.listener, roots=())
+        standby = lone_standby(self.clock, self.log)
+        phones = PhonesSession(self.store.canaries, self.deliverer, self.listener, roots=(), standby=standby)
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(phones.run(connection, connection.incoming, token))

@@ -196,7 +196,7 @@ async def test_a_job_that_raises_drops_its_own_writes_and_no_others(store: SqlSt
 
     before = await store.commits.commit(office.enrol(IMEI))
     published: list[Outgoing] = []
-    store.commits.on_committed(published.append)
+    store.commits.on_committed(published.extend)
     _, failed, _ = await together(
         store,
         Work(lambda tx: tx.audit(audit("first"))),

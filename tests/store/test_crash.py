@@ -152,7 +152,7 @@ async def test_a_commit_that_was_made_although_its_answer_was_lost_is_found_by_w
         await store.commits.commit(office.enrol(IMEI))
         published: list[Outgoing] = []
         doubts: list[None] = []
-        store.commits.on_committed(published.append)
+        store.commits.on_committed(published.extend)
         store.commits.on_doubt(lambda: doubts.append(None))
         lose_the_answer_to_the_next_commit(store, monkeypatch)
         with pytest.raises(StoreUnavailableError, match="the connection ended"):

@@ -253,7 +253,7 @@ def deliverer(store: SqlStore, office: Office, log: KeptLog) -> Deliverer:
         log=log,
         new_token=lambda: secrets.token_hex(16),
     )
-    store.commits.on_committed(made.offer)
+    store.commits.on_committed(made.publish)
     return made
 
 

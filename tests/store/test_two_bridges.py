@@ -10,6 +10,7 @@ import pytest
 from broker_bridge.adapters.store.store import SqlStore
 from broker_bridge.app.decide import DecisionConflictError
 from broker_bridge.app.enrol import EnrolmentConflictError
+from broker_bridge.app.ports.queries import Heartbeat
 from broker_bridge.app.ports.store import Transaction
 from broker_bridge.domain.phones import Phone
 from device_sim.identities import simulated_imei
@@ -45,6 +46,21 @@ async def test_a_value_that_both_draw_is_the_same_for_both(stores: tuple[SqlStor
             first.facts.one(f"name {number}", "one"), second.facts.one(f"name {number}", "two")
         )
         assert len(set(drawn)) == 1
+
+
+async def test_each_hears_the_others_heartbeat_and_ends_only_its_own(stores: tuple[SqlStore, SqlStore]) -> None:
+    first, second = stores
+    assert await second.heartbeats.latest() is None
+    assert not await first.heartbeats.beat(Heartbeat("one", 1))
+    await first.heartbeats.claim(Heartbeat("one", 0))
+    assert await first.heartbeats.beat(Heartbeat("one", 1))
+    assert await second.heartbeats.latest() == Heartbeat("one", 1)
+    await second.heartbeats.claim(Heartbeat("one-and-another", 0))
+    assert not await first.heartbeats.beat(Heartbeat("one", 2))
+    await first.heartbeats.remove("one")
+    assert await first.heartbeats.latest() == Heartbeat("one-and-another", 0)
+    await second.heartbeats.remove("one-and-another")
+    assert await first.heartbeats.latest() is None
 
 
 async def test_phones_enrolled_at_both_at_once_are_enrolled_once(

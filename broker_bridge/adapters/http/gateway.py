@@ -30,6 +30,7 @@ from broker_bridge.app.ports.store import Commits
 from broker_bridge.app.ports.surroundings import Clock
 from broker_bridge.app.reconsider import Reconsider
 from broker_bridge.app.set_policy import PolicyDesk
+from broker_bridge.app.standby import Standby
 from broker_bridge.domain.imports import Import
 from broker_bridge.domain.phones import Phone
 from lock_protocol.imei import Imei
@@ -70,6 +71,7 @@ class Gateway:
     clock: Clock
     credentials: Credentials
     link: Link
+    standby: Standby
     broker: PhonesBroker
     metrics: Metrics
     uploads: Uploads

@@ -66,6 +66,9 @@ PROBLEMS: Final[Mapping[str, Problem]] = {
     "policy-refused": Problem(
         HTTPStatus.UNPROCESSABLE_ENTITY, "The bridge, its root or your delegation does not allow this policy."
     ),
+    "too-many-policies": Problem(
+        HTTPStatus.TOO_MANY_REQUESTS, "As many versions of your policy as may be set in an hour were set."
+    ),
     "clock-suspect": Problem(
         HTTPStatus.SERVICE_UNAVAILABLE, "The bridge's clock cannot be right, so it locks nothing until it is."
     ),

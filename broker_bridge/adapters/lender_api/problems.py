@@ -16,7 +16,7 @@ from broker_bridge.app.ports.credentials import CredentialsError
 from broker_bridge.app.ports.imports import FileTooLargeError, SpoolFullError, TooManyImportsError, UploadCutError
 from broker_bridge.app.ports.signing import UnknownLenderError
 from broker_bridge.app.ports.store import OverloadedError, StoreUnavailableError, UnstorableError
-from broker_bridge.app.set_policy import PolicyRefusedError
+from broker_bridge.app.set_policy import PolicyRefusedError, TooManyVersionsError
 from broker_bridge.app.sign import ClockSuspectError
 from broker_bridge.domain.access import LastAdminKeyError
 from broker_bridge.domain.authority import LinkNotDelegatedError, NotDelegatedError
@@ -71,6 +71,7 @@ _MEANINGS: dict[type[Exception], _Meaning] = {
     UnstorableError: _Meaning(HTTPStatus.UNPROCESSABLE_ENTITY, "unstorable"),
     PolicyError: _Meaning(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-policy"),
     PolicyRefusedError: _Meaning(HTTPStatus.UNPROCESSABLE_ENTITY, "policy-refused"),
+    TooManyVersionsError: _Meaning(HTTPStatus.TOO_MANY_REQUESTS, "too-many-policies"),
     UnknownLenderError: _Meaning(HTTPStatus.SERVICE_UNAVAILABLE, "no-signing-keys"),
 }
 

@@ -16,6 +16,7 @@ from broker_bridge.app.ports.broker import Link
 from broker_bridge.app.ports.metrics import Backlog
 from broker_bridge.app.ports.surroundings import Clock
 from broker_bridge.app.results import Results
+from broker_bridge.app.standby import Standby
 from broker_bridge.domain.lanes import Lane
 
 OTHER = "other"
@@ -73,6 +74,7 @@ class Parts:
     listener: Listener
     link: Link
     lenders: Link
+    standby: Standby
     intake: Refusing
     intake_refuses: Collection[str]
     """Why it can refuse something."""
@@ -145,7 +147,9 @@ class Live(Collector):
         for name, link in (("phones", self._parts.link), ("lenders", self._parts.lenders)):
             connected.add_metric([name], link.connected)
             made.add_metric([name], link.connections)
-        yield from (connected, made)
+        waits = self._parts.standby.standing_by
+        standby = GaugeMetricFamily("paylatch_standing_by", "Whether another bridge has the broker.", waits)
+        yield from (connected, made, standby)
         publishes = CounterMetricFamily("paylatch_publishes", "States published, by outcome.", labels=["outcome"])
         for outcome, count in self._parts.deliverer.outcomes.items():
             publishes.add_metric([outcome.value], count)

@@ -46,11 +46,17 @@ class Link:
         """How many have been made so far."""
         return self._supervisor.connections
 
-    async def run(self, on_session: OnSession) -> None:
-        """Connect, run `on_session`, and start over whenever the connection ends; until cancelled."""
-        await self._supervisor.run(lambda: self._one_connection(on_session))
+    async def run(self, claim: Callable[[], Awaitable[None]], on_session: OnSession) -> None:
+        """Connect, run `on_session`, and start over whenever the connection ends; until cancelled.
 
-    async def _one_connection(self, on_session: OnSession) -> None:
+        Args:
+            claim: awaited before each connection; what it raises ends the link.
+            on_session: what is done on each connection.
+        """
+        await self._supervisor.run(lambda: self._one_connection(claim, on_session))
+
+    async def _one_connection(self, claim: Callable[[], Awaitable[None]], on_session: OnSession) -> None:
+        await claim()
         phones = PhonesConnection()
         await phones.open(self._connector, self._login())
         try:

@@ -53,19 +53,20 @@ class Supervisor:
         self.log.info(self.up, host=self.address.host, port=self.address.port)
 
     async def run(self, connect: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Run a connection, and start over whenever it ends; until cancelled."""
+        """Run a connection, and start over whenever it ends; until cancelled, or an error that is not the broker's."""
         pause, told, told_at = FIRST_PAUSE_S, "", 0.0
         while True:
             started = asyncio.get_running_loop().time()
             # A task of its own: before Python 3.12 a task group that fails can leave a cancellation behind in its task.
             connection = asyncio.create_task(connect(), name=self.up)
             await _over(connection)
-            reason, now = _expected_reason(connection), asyncio.get_running_loop().time()
-            if self.connected or reason != told or now - told_at >= TELL_AGAIN_S:
+            stood, now = self.connected, asyncio.get_running_loop().time()
+            self._connected.clear()
+            reason = _expected_reason(connection)
+            if stood or reason != told or now - told_at >= TELL_AGAIN_S:
                 told, told_at = reason, now
                 self.log.warning(self.down, host=self.address.host, port=self.address.port, error=reason)
-            pause = _next_pause(pause, now - started if self.connected else None)
-            self._connected.clear()
+            pause = _next_pause(pause, now - started if stood else None)
             await asyncio.sleep(self.random.uniform(0, pause))
 
 
@@ -80,7 +81,7 @@ def _next_pause(before_s: float, lasted_s: float | None) -> float:
         return min(before_s * 2, LONGEST_WITHOUT_S)
     if lasted_s >= STOOD_S:
         return FIRST_PAUSE_S
-    # Two bridges that take the client id from each other do not do so without end.
+    # A broker that lets nobody stay is not asked without end.
     return min(before_s * 2, LONGEST_BETWEEN_S)
 
 
@@ -101,9 +102,9 @@ def _expected_reason(connection: "asyncio.Task[None]") -> str:
     if error is None:
         return "closed"
     expected, unexpected = BaseExceptionGroup("connection", [error]).split(_EXPECTED)
-    if unexpected is not None or expected is None:
-        raise error
-    return str(_first_cause(expected))
+    if unexpected is not None:
+        raise unexpected
+    return str(_first_cause(expected or error))
 
 
 def _first_cause(error: BaseException) -> BaseException:

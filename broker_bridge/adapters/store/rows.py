@@ -29,6 +29,7 @@ Values = tuple[Any, ...]
 # By a dictionary, as calling an enumeration costs ten times that. An unknown value is a row that cannot be read.
 _LEVELS = {int(level): level for level in Level}
 _CONDITIONS = {int(condition): condition for condition in Condition}
+_SIGNALS = {bits: Signals(bits) for bits in range(2 * max(Signals))}
 _LANES = {int(lane): lane for lane in Lane}
 _STATUSES = {status.value: status for status in Status}
 _PHONE_STATUSES = {status.value: status for status in PhoneStatus}
@@ -178,7 +179,7 @@ def _said_of(values: Sequence[Any]) -> Said | None:
         state_hash=state_hash,
         level=_LEVELS[level],
         condition=_CONDITIONS[condition],
-        signals=Signals(signals),
+        signals=_SIGNALS[signals],
         boot_count=boot_count,
         at=at,
     )

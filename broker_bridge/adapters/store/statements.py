@@ -58,6 +58,13 @@ def insert_missing(connection: Connection, table: Table, **values: object) -> No
     connection.execute(_spoken(connection.dialect).insert(table).values(**values).on_conflict_do_nothing())
 
 
+def put_fact(connection: Connection, name: str, value: str) -> None:
+    """Store one of the bridge's single values in the place of what is there."""
+    statement = _spoken(connection.dialect).insert(tables.facts).values(name=name, value=value)
+    replace = {"value": statement.excluded.value}
+    connection.execute(statement.on_conflict_do_update(index_elements=[tables.facts.c.name], set_=replace))
+
+
 def seconds_now(dialect: Dialect) -> ColumnElement[int]:
     """Return the database's clock, seconds UTC: one for all bridges, however far apart their own are."""
     if dialect.name == POSTGRESQL:

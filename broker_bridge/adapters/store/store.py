@@ -19,6 +19,7 @@ from broker_bridge.adapters.store.engine import READERS, database_url, engines, 
 from broker_bridge.adapters.store.facts import SqlFacts
 from broker_bridge.adapters.store.finished_commands import SqlFinishedCommands
 from broker_bridge.adapters.store.group_commit import GroupCommit
+from broker_bridge.adapters.store.heartbeats import SqlHeartbeats
 from broker_bridge.adapters.store.imports import SqlImports
 from broker_bridge.adapters.store.keys import SqlKeys
 from broker_bridge.adapters.store.lenders import SqlLenders
@@ -58,12 +59,13 @@ class SqlStore:
         self.keys = SqlKeys(self._read, self._write)
         self.outgoing = SqlOutgoing(self._read, self._write)
         self.canaries = SqlCanaries(self._read, self._write)
+        self.heartbeats = SqlHeartbeats(self._read, self._write)
         self.signed = SqlSigned(self._read)
         self.schedule = SqlSchedule(self._read, self._write)
         self.finished_commands = SqlFinishedCommands(self._read, self._write)
         self.credentials = SqlCredentials(self._read)
         self.imports = SqlImports(self._read, self._write)
-        self.facts = SqlFacts(self._write)
+        self.facts = SqlFacts(self._read, self._write)
         self.backlog = SqlBacklog(self._read)
 
     async def __aenter__(self) -> Self:

@@ -274,4 +274,4 @@ facts = Table(
     Column("name", String(32), primary_key=True),
     Column("value", String(256), nullable=False),
 )
-"""Single values of the whole bridge: the newest signed time, its MQTT client id."""
+"""Single values of the whole bridge: the newest signed time, its MQTT client id, who has the broker."""

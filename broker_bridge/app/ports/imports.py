@@ -6,6 +6,7 @@ from typing import Protocol
 
 from broker_bridge.app.records import Page
 from broker_bridge.domain.imports import Counts, Format, Import, ImportId, ImportState, Outcome, RowResult, SpoolId
+from lock_protocol.compiling import quick
 from lock_protocol.messages import LenderId
 
 
@@ -100,6 +101,7 @@ class ImportTakenAwayError(Exception):
     """
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class FileRow:
     """One row as it stands in the file: a JSON value, or why it is none."""

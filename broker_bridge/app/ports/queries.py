@@ -4,7 +4,7 @@ All methods raise `StoreUnavailableError` when the database does not answer.
 """
 
 from collections.abc import Collection, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from broker_bridge.app.records import (
     AuditEntry,
@@ -72,8 +72,11 @@ class Lenders(Protocol):
 class PolicyVersions(Protocol):
     """The versions of lenders' own policies."""
 
-    async def all_of(self, lender: LenderId) -> Sequence[PolicyVersion]:
-        """Return all versions of a lender's own policy, the newest first, without their documents."""
+    async def all_of(self, lender: LenderId, before: str, limit: int) -> Page[PolicyVersion]:
+        """Return versions of a lender's own policy, the newest first, from the one behind `before` on.
+
+        They come without their documents.
+        """
 
     async def one(self, lender: LenderId, version: int | None = None) -> PolicyVersion | None:
         """Return one version of a lender's own policy; without a number, the newest."""
@@ -135,6 +138,30 @@ class Canaries(Protocol):
 
     async def newest_publish_number(self) -> int:
         """Return the highest number that any publish was acknowledged with, or that a canary was made for."""
+
+
+class Heartbeat(NamedTuple):
+    """A sign of life of the bridge that has the broker."""
+
+    bridge: str
+    """Its name for as long as it has it."""
+    number: int
+
+
+class Heartbeats(Protocol):
+    """Which of all bridges on one database has the broker, and whether it lives."""
+
+    async def claim(self, first: Heartbeat) -> None:
+        """Have the broker belong to a bridge, whosever it was."""
+
+    async def beat(self, one: Heartbeat) -> bool:
+        """Replace a bridge's heartbeat by its next one; False when the broker is not that bridge's any more."""
+
+    async def latest(self) -> Heartbeat | None:
+        """Return the latest heartbeat; None when whoever had the broker has retired."""
+
+    async def remove(self, bridge: str) -> None:
+        """Have the broker be nobody's, if it is this bridge's."""
 
 
 class SignedStates(Protocol):

@@ -147,6 +147,38 @@ async def test_a_database_that_does_not_keep_up_holds_up_all_but_openings() -> N
         assert broker.states == [b"opening", b"lock"]
 
 
+async def test_what_a_commit_wants_published_has_gone_when_it_is_handed_over_openings_first() -> None:
+    store: Any = SlowStore()
+    deliverer = delivering(store)
+    lock = replace(STATE, lane=Lane.CLOSING, imei=simulated_imei(0), envelope=b"lock")
+    async with connected(deliverer) as broker:
+        await store.was_asked_what_is_lost.wait()
+        deliverer.publish([lock, replace(STATE, envelope=b"opening")])
+        assert broker.states == [b"opening", b"lock"]
+
+
+async def test_what_is_committed_before_a_connection_has_caught_up_waits_and_nothing_is_published_without_one() -> None:
+    store: Any = SlowStore()
+    deliverer = delivering(store)
+    deliverer.offer(LOCK)
+    catching_up, caught_up = asyncio.Event(), asyncio.Event()
+
+    async def newest(_: Sequence[Imei]) -> Sequence[Outgoing]:
+        catching_up.set()
+        await caught_up.wait()
+        return ()
+
+    store.newest = newest
+    async with connected(deliverer) as broker:
+        await catching_up.wait()
+        deliverer.publish([OPENING])
+        assert broker.states == []
+        caught_up.set()
+        await broker.acknowledged.wait()
+    deliverer.publish([replace(OPENING, order=(1, 3), envelope=b"later")])
+    assert broker.states == [b"opening"]
+
+
 LOCK = replace(STATE, lane=Lane.CLOSING, order=(1, 1), envelope=b"lock")
 OPENING = replace(STATE, order=(1, 2), envelope=b"opening")
 

@@ -12,7 +12,8 @@ from broker_bridge.adapters.lender_api.schemas import LivezAnswer, ReadyzAnswer
 
 _NOT_READY: Final[dict[int | str, dict[str, Any]]] = {
     503: {
-        "description": "The broker is away (`application/json`), or the database is (`application/problem+json`).",
+        "description": "The broker is away, or another bridge has it (`application/json`); or the database is away "
+        "(`application/problem+json`).",
         "model": ReadyzAnswer,
         "content": {"application/problem+json": {"schema": {"$ref": REF_TEMPLATE.format(model="ProblemDocument")}}},
     }
@@ -30,10 +31,10 @@ def routes(gateway: Gateway) -> APIRouter:
 
     @router.get("/readyz", responses=_NOT_READY, response_model=ReadyzAnswer)
     async def readyz() -> JSONResponse:
-        """Tell whether the database and the broker are there."""
+        """Tell whether the database and the broker are there, and whether it is this bridge that has the broker."""
         await gateway.ping()
-        ready = gateway.link.connected
-        status = HTTPStatus.OK if ready else HTTPStatus.SERVICE_UNAVAILABLE
-        return JSONResponse({"database": "ok", "broker": "ok" if ready else "disconnected"}, status_code=status)
+        broker = "ok" if gateway.link.connected else "standby" if gateway.standby.standing_by else "disconnected"
+        status = HTTPStatus.OK if broker == "ok" else HTTPStatus.SERVICE_UNAVAILABLE
+        return JSONResponse({"database": "ok", "broker": broker}, status_code=status)
 
     return router

@@ -20,7 +20,6 @@ from lock_protocol.messages import LenderId
 MAX_AHEAD_S = 300
 """How far ahead of the bridge's clock what would lock may be dated: what two honest clocks may differ by."""
 
-
 _NONE = "[]"
 
 

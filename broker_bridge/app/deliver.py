@@ -141,7 +141,7 @@ class Deliverer:
             self.outbox.connection_lost()
 
     def _batches(self) -> Batches:
-        return Batches(self.store, self.judge, self.log)
+        return Batches(self.store, self.judge.log)
 
     def _sweeper(self) -> Sweeper:
         return Sweeper(
@@ -224,8 +224,8 @@ class Deliverer:
         set_aside = self.outbox.refused(state, self.clock.monotonic())
         self.outcomes[Outcome.SET_ASIDE if set_aside else Outcome.REFUSED] += 1
         event = "publish_set_aside" if set_aside else "publish_refused"
-        fields = {"imei": state.imei, "lender": state.lender, "error": str(error)}
-        self.judge.tell(self.log.warning, event, state.imei, **fields)
+        log = self.judge.log.about(state.imei, imei=state.imei, lender=state.lender)
+        log.warning(event, error=str(error))
         if set_aside:
             for _, done in self._waiters.get(state.imei, ()):
                 if not done.done():

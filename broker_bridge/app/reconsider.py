@@ -29,7 +29,7 @@ POSTPONE_S = 60
 
 @dataclass(frozen=True, slots=True)
 class Reconsider:
-    """What judging needs."""
+    """Judges phones, each in the transaction of the job that has changed something about it."""
 
     policies: Policies
     queue: Queue

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from lock_protocol.compiling import quick
 from lock_protocol.schema import MAX_TIME
 
-MAX_AHEAD_S = 3600
+MAX_JUMP_S = 3600
+"""How far ahead of what it has to be the wall clock may be and still be believed."""
 MAX_BEHIND_S = 5
 """How far the clocks of two bridges on one database may be apart: the one behind signs with the other one's time."""
 MAX_REST_S = 7 * 86_400
@@ -39,7 +40,7 @@ def signing_time(now: int, last_signed_at: int, expected_at: int | None) -> Sign
         behind = last_signed_at - now
         suspicion = f"the clock is {behind} s behind the last signed time" if behind > MAX_BEHIND_S else None
         return SigningTime(last_signed_at, suspicion)
-    if expected_at is not None and now > max(last_signed_at, expected_at) + MAX_AHEAD_S:
+    if expected_at is not None and now > max(last_signed_at, expected_at) + MAX_JUMP_S:
         likely = max(last_signed_at, expected_at)
         return SigningTime(likely, f"the clock jumped {now - likely} s ahead")
     if expected_at is None and last_signed_at and now > last_signed_at + MAX_REST_S:

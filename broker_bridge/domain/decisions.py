@@ -56,7 +56,7 @@ _FIGURES: Final[dict[DecisionType, tuple[frozenset[str], frozenset[str]]]] = {
     DecisionType.RECOVERED: (frozenset(), frozenset()),
     DecisionType.RESEND: (frozenset(), frozenset()),
 }
-_ALL_FIGURES: Final = ("days_overdue", "payment", "amount_due", "currency", "pay_url")
+_FIRST_FIGURES: Final = ("days_overdue", "payment", "amount_due", "currency", "pay_url")
 _LATER_FIGURES: Final = ("due_at", "until", "level", "reverses")
 _NONE_LATER: Final = (None,) * len(_LATER_FIGURES)
 
@@ -104,7 +104,7 @@ class Decision:
     def __post_init__(self) -> None:
         """Refuse figures that do not belong to this type."""
         required, allowed = _FIGURES[self.type]
-        for figure in (*_ALL_FIGURES, *_LATER_FIGURES):
+        for figure in (*_FIRST_FIGURES, *_LATER_FIGURES):
             there = getattr(self, figure) is not None
             if there and figure not in required | allowed:
                 raise ValueError(f"{figure} does not belong to {self.type}")

@@ -26,6 +26,7 @@ from broker_bridge.app.confirm import Judge
 from broker_bridge.app.deliver import Deliverer
 from broker_bridge.app.hear import Listener
 from broker_bridge.app.outbox import Outbox
+from broker_bridge.app.phones_log import PhonesLog
 from broker_bridge.app.ports.broker import (
     BrokerUnavailableError,
     OnPublished,
@@ -233,9 +234,9 @@ async def measure_stages(database: str, files: Files, ports: Ports, lender: Lend
         reconsider, log = replaying(signer), quiet_log()
         topics = Topics(DEFAULT_PREFIX)
         write_fleet(directory / "fleet.jsonl", await enrol_together(store, reconsider, signer, lender, imeis))
-        judge = Judge(reconsider.queue, clock, log)
+        judge = Judge(reconsider.queue, clock, PhonesLog(log, clock))
         deliverer = Deliverer(
-            store=store,
+            store=store.commits,
             states=store.outgoing,
             canaries=store.canaries,
             outbox=Outbox(window=WINDOW, lane_limit=LANE_LIMIT),
@@ -267,7 +268,7 @@ async def measure_stages(database: str, files: Files, ports: Ports, lender: Lend
                 store=store,
                 reconsider=reconsider,
                 deliverer=deliverer,
-                listener=Listener(store, deliverer, judge),
+                listener=Listener(store.commits, deliverer, judge),
                 tap=_Tap(broker, seen),
                 seen=seen,
                 lender=lender,

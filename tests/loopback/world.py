@@ -24,6 +24,7 @@ from broker_bridge.app.decide import Decided
 from broker_bridge.app.deliver import Deliverer
 from broker_bridge.app.hear import Listener
 from broker_bridge.app.outbox import Outbox
+from broker_bridge.app.phones_log import PhonesLog
 from broker_bridge.app.ports.broker import BrokerUnavailableError, OnPublished, PublishRefusedError, Received
 from broker_bridge.app.ports.store import StoreUnavailableError
 from broker_bridge.app.records import Command
@@ -216,9 +217,9 @@ class World:
             self.loop.run(self.store.lenders.add(ACME, b"k" * 32, at=1))
         self.store.commits.at_commit = self.at_crossing
         self.office.queue = Queue(self.office.signer, SigningClock(self.clock), self.clock)
-        judge = Judge(self.office.queue, self.clock, self.log)
+        judge = Judge(self.office.queue, self.clock, PhonesLog(self.log, self.clock))
         self.deliverer = Deliverer(
-            store=self.store,
+            store=self.store.commits,
             states=self.store.outgoing,
             canaries=self.store.canaries,
             outbox=Outbox(window=WINDOW, lane_limit=LANE_LIMIT),
@@ -230,7 +231,7 @@ class World:
         )
         self.store.commits.on_committed(self.deliverer.publish)
         self.store.commits.on_doubt(self.deliverer.look_again)
-        self.listener = Listener(self.store, self.deliverer, judge)
+        self.listener = Listener(self.store.commits, self.deliverer, judge)
         self.connect_bridge()
 
     def connect_bridge(self) -> None:
@@ -392,14 +393,14 @@ class World:
 
     def enrol(self, imei: Imei) -> LinkedHandset:
         """Enrol a phone and switch it on."""
-        self.loop.run(self.store.commit(self.office.enrol(imei)))
+        self.loop.run(self.store.commits.commit(self.office.enrol(imei)))
         phone = self.phones[imei] = LinkedHandset(self.office.lender.authority, imei=imei)
         phone.boot()
         return phone
 
     def tell(self, decision: Decision) -> Decided:
         """Send a decision as its lender; the answer is kept outside."""
-        decided = self.loop.run(self.store.commit(self.office.decide(decision)))
+        decided = self.loop.run(self.store.commits.commit(self.office.decide(decision)))
         self.acknowledged[decision.imei] = decided
         return decided
 

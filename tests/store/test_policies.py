@@ -30,16 +30,16 @@ def put_next(tx: Transaction) -> PolicyVersion:
 
 
 async def test_a_job_sees_versions_of_its_own_commit_and_of_those_before(store: SqlStore) -> None:
-    together = await asyncio.gather(*(store.commit(Work(put_next)) for _ in range(3)))
+    together = await asyncio.gather(*(store.commits.commit(Work(put_next)) for _ in range(3)))
     assert [one.version for one in together] == [1, 2, 3]
-    assert await store.commit(Work(put_next)) == version_of(4) == await store.policies.one(ACME)
+    assert await store.commits.commit(Work(put_next)) == version_of(4) == await store.policies.one(ACME)
 
 
 async def test_versions_are_listed_page_by_page_the_newest_first(store: SqlStore) -> None:
     await store.lenders.add(OTHER, b"o" * 32, at=1)
-    await store.commit(Work(lambda tx: tx.put_policy(version_of(1, OTHER))))
+    await store.commits.commit(Work(lambda tx: tx.put_policy(version_of(1, OTHER))))
     for _ in range(3):
-        await store.commit(Work(put_next))
+        await store.commits.commit(Work(put_next))
     page_of = partial(store.policies.all_of, ACME, limit=2)
     first = await page_of(before="")
     assert ([one.version for one in first.items], first.next_token) == ([3, 2], "2")

@@ -15,7 +15,7 @@ from sqlalchemy import RowMapping
 from broker_bridge.adapters.store.arrears import NOTHING, episode_of, episode_text, holds_of, holds_text
 from broker_bridge.app.records import AuditEntry, Command, Outgoing, PolicyVersion, RecordedDecision
 from broker_bridge.domain.commands import Status
-from broker_bridge.domain.imports import Format, Import, ImportState, Outcome, RowResult, Upload
+from broker_bridge.domain.imports import Counts, Format, Import, ImportState, Outcome, RowResult, Upload
 from broker_bridge.domain.lanes import Lane, lane_of
 from broker_bridge.domain.loans import Loan
 from broker_bridge.domain.phones import Desired, Phone, PhoneStatus, Said
@@ -339,7 +339,12 @@ def import_row(one: Import) -> Row:
         "finished_at": one.finished_at,
         "spool": one.spool,
     }
-    return row | {outcome.value: count for outcome, count in one.counts.items()}
+    return row | count_columns(one.counts)
+
+
+def count_columns(counts: Counts) -> Row:
+    """Return the columns of what has become of an import's rows."""
+    return {outcome.value: count for outcome, count in counts.items()}
 
 
 def import_of(row: RowMapping) -> Import:

@@ -62,8 +62,8 @@ class Imports(Protocol):
     async def add(self, one: Import, refused: Sequence[RowResult], counts: Counts) -> None:
         """Record results that no job has recorded, and what has become of all rows so far, in one commit."""
 
-    async def finish(self, one: Import, state: ImportState, at: int, problem: str = "") -> None:
-        """Record how an import ended."""
+    async def finish(self, one: Import, state: ImportState, at: int, counts: Counts, problem: str = "") -> None:
+        """Record how an import ended and what has become of its rows, in one commit."""
 
     async def counted(self, import_id: ImportId) -> Counts:
         """Return what has become of an import's rows, counted from the results themselves."""

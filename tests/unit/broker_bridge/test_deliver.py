@@ -4,13 +4,15 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from broker_bridge.app.acknowledged import MOST
+from broker_bridge.app.confirm import Judge
 from broker_bridge.app.deliver import Deliverer
 from broker_bridge.app.outbox import Outbox
+from broker_bridge.app.phones_log import PhonesLog
 from broker_bridge.app.ports.broker import OnPublished, PublishRefusedError
 from broker_bridge.app.records import Outgoing
 from broker_bridge.app.sent import Ack
@@ -99,15 +101,16 @@ async def connected(deliverer: Deliverer) -> "AsyncIterator[WillingBroker]":
 
 
 def delivering(store: Any) -> Deliverer:
+    clock, log, no_queue = SetClock(), KeptLog(), cast("Any", None)  # nothing is signed here
     return Deliverer(
         store=store,
         states=store,
         canaries=store,
         outbox=Outbox(window=2, lane_limit=2),
         topics=Topics(),
-        judge=None,  # type: ignore[arg-type]  # nothing times out here
-        clock=SetClock(),
-        log=KeptLog(),
+        judge=Judge(no_queue, clock, PhonesLog(log, clock)),
+        clock=clock,
+        log=log,
         new_token=lambda: "token",
     )
 

@@ -307,10 +307,10 @@ async def put_in_database(directory: Path, *, policy: str = "", delegation_versi
     office = Office(Lender(name=ACME, delegation_version=delegation_version))
     async with SqlStore(settings_of(directory).database) as store:
         await store.lenders.add(ACME, b"k" * 32, at=1)
-        await store.commit(office.enrol(simulated_imei(0)))
+        await store.commits.commit(office.enrol(simulated_imei(0)))
         if policy:
             version = PolicyVersion(lender=ACME, version=1, document=policy, set_at=1, set_by="key_0")
-            await store.commit(Work(lambda tx: tx.put_policy(version)))
+            await store.commits.commit(Work(lambda tx: tx.put_policy(version)))
 
 
 async def test_a_database_that_is_in_use_is_looked_at_and_not_changed(installed: Path) -> None:

@@ -202,6 +202,7 @@ async def test_only_so_many_versions_are_taken_in_an_hour(api: Api) -> None:
     in_force = (await api.get("/v1/policy")).json()
     refused = await put(MAX_VERSIONS_AN_HOUR)
     assert problem(refused) == (429, "too-many-policies")
+    assert refused.headers["retry-after"] == "60"
     assert "the next can be set in 30 minutes" in refused.json()["detail"]
     assert (await put(MAX_VERSIONS_AN_HOUR - 1)).json() == in_force == (await api.get("/v1/policy")).json()
     assert (await api.of(KEYS[OTHER]).send_text("PUT", "/v1/policy", LEASED)).status_code == 200

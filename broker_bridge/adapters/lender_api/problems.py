@@ -6,7 +6,7 @@ from http import HTTPStatus
 from itertools import islice
 from typing import Any
 
-from broker_bridge.adapters.lender_api.problem_kinds import title_of, type_of
+from broker_bridge.adapters.lender_api.problem_kinds import PROBLEMS, title_of, type_of
 from broker_bridge.adapters.lender_api.quoting import MAX_SHOWN
 from broker_bridge.adapters.lender_api.schemas import ProblemDocument
 from broker_bridge.app.decide import DecisionConflictError, FutureDecisionError, UnknownPhoneError
@@ -32,6 +32,12 @@ class ProblemError(Exception):
         """Take the status, the last part of the type, and what the caller should know and do."""
         super().__init__(detail)
         self.status, self.kind, self.detail = status, kind, detail
+
+    @property
+    def retry_after_s(self) -> int | None:
+        """After how many seconds the same request may succeed; None where it has to be another one."""
+        known = PROBLEMS.get(self.kind)
+        return None if known is None else known.retry_after_s
 
     def document(self) -> ProblemDocument:
         """Return the problem document."""

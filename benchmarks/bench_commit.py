@@ -16,6 +16,7 @@ from broker_bridge.adapters.signing.keys import FileSigner, init_development_key
 from broker_bridge.adapters.store.store import SqlStore
 from broker_bridge.app.confirm import HearReport, Judge
 from broker_bridge.app.decide import Decide
+from broker_bridge.app.phones_log import PhonesLog
 from broker_bridge.app.ports.store import Job
 from broker_bridge.app.reconsider import Reconsider
 from broker_bridge.app.sent import Ack, MarkSent
@@ -46,7 +47,7 @@ class Office:
 
     def run(self, jobs: Sequence[Job[Any]]) -> None:
         """Commit jobs that were submitted together."""
-        results = self.loop.run(self.store.commit_each(jobs))
+        results = self.loop.run(self.store.commits.commit_each(jobs))
         assert not [one for one in results if isinstance(one, Exception)]
 
     def turns(self, imeis: Sequence[Imei]) -> list[Decide]:
@@ -139,7 +140,8 @@ def test_mark_200_as_sent(benchmark: BenchmarkFixture, office: Office) -> None:
 
 def test_hear_200_reports(benchmark: BenchmarkFixture, office: Office) -> None:
     """Verify so many reports, and commit that their commands have succeeded."""
-    judge = Judge(office.reconsider.queue, office.reconsider.clock, structlog.get_logger())
+    clock = office.reconsider.clock
+    judge = Judge(office.reconsider.queue, clock, PhonesLog(structlog.get_logger(), clock))
 
     def reported() -> list[HearReport]:
         office.run(office.turns(IMEIS[:200]))

@@ -29,6 +29,7 @@ from benchmarks.waiting import until
 from broker_bridge.adapters.signing.keys import FileSigner
 from broker_bridge.adapters.store.store import SqlStore
 from broker_bridge.app.confirm import Judge, TimeOut
+from broker_bridge.app.phones_log import PhonesLog
 from device_sim.identities import simulated_imei
 from paylatch.bench.audit import audit
 from paylatch.bench.gauges import require_proc, rss_bytes
@@ -42,6 +43,7 @@ from paylatch.bench.throughput import Throughput, compared, measure_throughput
 from paylatch.local.enrolment import enrol_in, replaying
 from paylatch.local.files import Files
 from paylatch.local.open_files import require_files
+from paylatch.local.processes import output_of
 from paylatch.local.quiet_log import quiet_log
 from paylatch.local.site import LENDER, Ports, Site, broker_running, new_site
 from paylatch.steps import PlainSteps
@@ -116,6 +118,10 @@ async def prepared(directory: Path, phones: int, connected: int) -> Path:
         await prepare(place, phones, connected)
     elif (there := Record.read(place).connected) != connected:
         raise BenchError(f"{place} was prepared for {there} connected phones; ask for as many, or remove it")
+    else:
+        files = Files(place)
+        confirm = ["bridge", "confirm-clock", "--yes", "--config", str(files.bridge_settings)]
+        await output_of(confirm, files.log("clock"))  # it may have rested for weeks
     return place
 
 
@@ -172,10 +178,11 @@ async def time_out(site: Site) -> None:
     The bridge does so a quarter of an hour later, 500 a second, and does other things more slowly meanwhile.
     """
     reconsider = replaying(FileSigner(site.files.keys, development=True))
-    judge, soon = Judge(reconsider.queue, reconsider.clock, quiet_log()), reconsider.clock.now() + 1
+    clock = reconsider.clock
+    judge, soon = Judge(reconsider.queue, clock, PhonesLog(quiet_log(), clock)), clock.now() + 1
     async with SqlStore(site.database) as store:
         while silent := await store.outgoing.sent_before(soon, TOGETHER):
-            await store.commit(TimeOut(silent, soon, judge))
+            await store.commits.commit(TimeOut(silent, soon, judge))
 
 
 async def run(directory: Path, decisions: int) -> dict[str, Any]:

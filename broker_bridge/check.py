@@ -3,7 +3,7 @@
 import os
 import stat
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -24,12 +24,15 @@ from broker_bridge.app.resign import older_delegations
 from broker_bridge.broker_files import broker_password, broker_tls, phones_ca
 from broker_bridge.listening import AddressInUseError, listening_socket
 from broker_bridge.safety import unsafe
+from broker_bridge.setting_sources import touch
 from broker_bridge.settings import ENV_PREFIX, BrokerSettings, Settings, SettingsError
 from lock_protocol.messages import Delegation, LenderId
 
 SOON_S = 30 * 86_400
 """A delegation that ends so soon is told: a new one needs people with root keys to meet."""
 _OF_CLIENTS = frozenset({"PAYLATCH_URL", "PAYLATCH_KEY", "PAYLATCH_KEY_FILE", "PAYLATCH_CAFILE"})
+
+_WAY_TO_BROKER = tuple(f"broker.{one}" for one in ("host", "port", "username", "password_file", "tls", "cafile"))
 
 
 class Severity(StrEnum):
@@ -50,20 +53,34 @@ class Finding:
     text: str
 
 
-async def check(settings: Settings, *, online: bool = False) -> Sequence[Finding]:
-    """Look at everything that the bridge needs; `online` also at the broker."""
-    findings = [
-        *_safety(settings),
-        *unknown_variables(os.environ),
-        *_keys(settings),
-        *await _database(settings),
-        *_own_places(settings),
-        *_password(settings),
-        *_cafiles(settings.broker),
-        *_phones_passwords(settings.broker.phones_passwords),
-        *_brokers_account(settings.broker.pid_file),
-    ]
-    if online:
+async def check(settings: Settings, *, online: bool = False, wrong: Collection[str] = ()) -> Sequence[Finding]:
+    """Look at everything that the bridge needs.
+
+    Args:
+        settings: of the bridge.
+        online: look at the broker too.
+        wrong: options that mean nothing, by dotted names; nothing is looked at that depends on them.
+    """
+
+    def known(*options: str) -> bool:
+        return not touch(wrong, *options)
+
+    broker, findings = settings.broker, [*_safety(settings, wrong), *unknown_variables(os.environ)]
+    if known("keys", "development"):
+        findings += _keys(settings)
+    if known("database", "keys", "development"):
+        findings += await _database(settings)
+    if known("imports.directory", "http.host", "http.port"):
+        findings += _own_places(settings)
+    if known("broker.password_file"):
+        findings += _password(settings)
+    if known("broker.tls", "broker.cafile", "broker.phones_tls", "broker.phones_cafile"):
+        findings += _cafiles(broker)
+    if known("broker.phones_passwords"):
+        findings += _phones_passwords(broker.phones_passwords)
+    if known("broker.pid_file"):
+        findings += _brokers_account(broker.pid_file)
+    if online and known(*_WAY_TO_BROKER):
         findings.append(await _broker(settings))
     return findings
 
@@ -87,12 +104,12 @@ def unknown_variables(environment: Iterable[str]) -> Iterator[Finding]:
             yield Finding(Severity.WARNING, name, "is no option of the bridge, and nobody reads it")
 
 
-def _safety(settings: Settings) -> Iterator[Finding]:
-    faults = [Finding(Severity.ERROR, "safety", fault) for fault in unsafe(settings)]
+def _safety(settings: Settings, wrong: Collection[str]) -> Iterator[Finding]:
+    faults = [Finding(Severity.ERROR, "safety", fault) for fault in unsafe(settings, wrong)]
     yield from faults
     if settings.development:
         yield Finding(Severity.WARNING, "safety", "development mode: for this machine alone, never for real phones")
-    elif not faults:
+    elif not (faults or wrong):
         yield Finding(Severity.OK, "safety", "nothing that must not be outside development")
 
 
@@ -139,7 +156,7 @@ async def _database(settings: Settings) -> Sequence[Finding]:
         store = SqlStore(settings.database)
         current, newest = await store.revisions()
         stored = await _stored(settings, store) if current == newest else ()
-    except (StoreUnavailableError, ValueError) as error:
+    except StoreUnavailableError as error:
         return [Finding(Severity.ERROR, "database", str(error))]
     return [_revision(current, newest), *stored]
 

@@ -17,8 +17,9 @@ def listening_socket(settings: HttpSettings) -> socket.socket:
         AddressInUseError: somebody else does.
         SettingsError: nobody can.
     """
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
-        listening = socket.create_server((settings.host, settings.port), backlog=1024)
+        listening = socket.create_server((settings.host, settings.port), family=family, backlog=1024)
     except OSError as error:
         fault = f"http: cannot listen on {settings.host}:{settings.port}: {error.strerror}"
         if error.errno == errno.EADDRINUSE:

@@ -42,6 +42,7 @@ from broker_bridge.app.hear import Listener
 from broker_bridge.app.import_worker import ImportWorker
 from broker_bridge.app.key_conflicts import KeyConflicts
 from broker_bridge.app.outbox import Outbox
+from broker_bridge.app.phones_log import PhonesLog
 from broker_bridge.app.policies import Policies, refuse_unusable_policies
 from broker_bridge.app.ports.surroundings import Clock, Log
 from broker_bridge.app.reconsider import Reconsider
@@ -53,6 +54,7 @@ from broker_bridge.app.session import PhonesSession
 from broker_bridge.app.set_policy import PolicyDesk
 from broker_bridge.app.sign import Queue, SigningClock
 from broker_bridge.app.standby import Standby
+from broker_bridge.app.timekeeping import Timekeeper
 from broker_bridge.broker_files import broker_password, broker_tls, phones_ca
 from broker_bridge.domain.policy import DAY_S
 from broker_bridge.listening import listening_socket
@@ -90,7 +92,7 @@ async def run(settings: Settings) -> None:
     async with SqlStore(settings.database) as store, _spool(settings.imports, log) as spool:
         core = _core(settings, store, signer, policies, log)
         await _refuse_what_cannot_run(core, development=settings.development)
-        await sign_all_again(store, store.signed, signer, core.reconsider.queue, log)
+        await sign_all_again(store.commits, store.signed, signer, core.reconsider.queue, log)
         outside = _interfaces(settings, core, spool, await _broker_address(settings.broker, store))
         _watch(core, outside)
         if settings.development:
@@ -126,9 +128,9 @@ def _core(settings: Settings, store: SqlStore, signer: FileSigner, policies: Pol
     """Make the core, and have the store tell it of what is committed from now on."""
     topics, clock = Topics(settings.topic_prefix), SystemClock()
     queue = Queue(signer, SigningClock(clock), clock)
-    judge = Judge(queue, clock, log)
+    judge = Judge(queue, clock, PhonesLog(log, clock))
     deliverer = Deliverer(
-        store=store,
+        store=store.commits,
         states=store.outgoing,
         canaries=store.canaries,
         outbox=Outbox(window=settings.broker.window, lane_limit=LANE_LIMIT),
@@ -139,7 +141,7 @@ def _core(settings: Settings, store: SqlStore, signer: FileSigner, policies: Pol
         new_token=new_token,
     )
     metrics = Metrics(clock)
-    store.commits.on_committed(deliverer.offer)
+    store.commits.on_committed(deliverer.publish)
     store.commits.on_commit(metrics.meters.committed)
     store.commits.on_doubt(deliverer.look_again)
     store.on_asked(metrics.meters.asked)
@@ -148,7 +150,7 @@ def _core(settings: Settings, store: SqlStore, signer: FileSigner, policies: Pol
         signer=signer,
         reconsider=Reconsider(policies, queue, clock),
         deliverer=deliverer,
-        listener=Listener(store, deliverer, judge),
+        listener=Listener(store.commits, deliverer, judge),
         standby=Standby(
             heartbeats=store.heartbeats,
             clock=clock,
@@ -200,7 +202,7 @@ def _interfaces(settings: Settings, core: _Core, spool: DirectorySpool, address:
     link = Link(address, topics, random=Random(), log=log)  # noqa: S311 - jitter
     credentials = PasswordFile(settings.broker.phones_passwords, settings.broker.pid_file, store.credentials, log)
     imports = import_worker(
-        store=store,
+        store=store.commits,
         imports=store.imports,
         spool=spool,
         reconsider=core.reconsider,
@@ -208,7 +210,7 @@ def _interfaces(settings: Settings, core: _Core, spool: DirectorySpool, address:
         log=log,
         keep_s=settings.imports.results_days * DAY_S,
     )
-    desk = DecisionDesk(store=store, reconsider=core.reconsider, meters=core.metrics.meters)
+    desk = DecisionDesk(store=store.commits, reconsider=core.reconsider, meters=core.metrics.meters)
     gateway = _gateway(settings, core, desk, link, credentials, imports)
     results = Results(topics, log)
     intake = Intake(topics, store.commands, partial(desk.decide, way="mqtt"), results, core.clock, log)
@@ -235,7 +237,7 @@ def _gateway(
 ) -> Gateway:
     store = core.store
     return Gateway(
-        store=store,
+        store=store.commits,
         phones=store.phones,
         commands=store.commands,
         decisions=store.decisions,
@@ -246,7 +248,7 @@ def _gateway(
         desk=desk,
         key_conflicts=KeyConflicts(core.log),
         policies=PolicyDesk(
-            store=store,
+            store=store.commits,
             versions=store.policies,
             lenders=store.lenders,
             phones=store.phones,
@@ -310,7 +312,8 @@ def _services(settings: Settings, core: _Core, outside: _Interfaces) -> dict[str
         "credentials": outside.credentials.run(),
         "retention": retention.run(),
         "intake": outside.intake.run(),
-        "schedule": Scheduler(store, store.schedule, core.reconsider, core.log).run(),
+        "time": Timekeeper(store.commits, core.reconsider.queue.signing_clock, core.log).run(),
+        "schedule": Scheduler(store.commits, store.schedule, core.reconsider, core.log).run(),
         "access": outside.access.run(),
         "imports": outside.imports.run(),
     }

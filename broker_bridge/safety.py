@@ -1,13 +1,13 @@
 """Safety: what must not run outside development, and what development must not expose."""
 
 import stat
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 from broker_bridge.adapters.policies.profiles import UnknownProfileError, profile
 from broker_bridge.addresses import is_loopback
-from broker_bridge.setting_sources import Values
-from broker_bridge.settings import NOTHING, BrokerSettings, Settings, SettingsError, configure
+from broker_bridge.setting_sources import Values, touch
+from broker_bridge.settings import NOTHING, Settings, SettingsError, configure
 
 
 def load(path: Path | None, flags: Values = NOTHING) -> Settings:
@@ -25,19 +25,22 @@ def refuse_unsafe(settings: Settings) -> None:
     """Refuse what must not run outside development, or what development must not expose.
 
     Raises:
-        SettingsError: naming the setting and the way out.
+        SettingsError: naming each setting and the way out.
     """
-    for fault in unsafe(settings):
-        raise SettingsError(fault)
+    if faults := list(unsafe(settings)):
+        raise SettingsError("; ".join(faults))
 
 
-def unsafe(settings: Settings) -> Iterator[str]:
-    """Return everything that `refuse_unsafe` refuses, each with its setting and the way out."""
-    yield from _unsafe_policy(settings)
-    yield from _unsafe_address(settings)
-    if not settings.development:
-        yield from _unsafe_broker(settings.broker)
-        yield from _unsafe_password_file(settings.broker.password_file)
+def unsafe(settings: Settings, wrong: Collection[str] = ()) -> Iterator[str]:
+    """Return everything that `refuse_unsafe` refuses, each with its setting and the way out.
+
+    Args:
+        settings: of a bridge.
+        wrong: those that mean nothing, by dotted names; nothing is said of what depends on them.
+    """
+    for options, look in _LOOKS:
+        if not touch(wrong, "development", *options):
+            yield from look(settings)
 
 
 def _unsafe_policy(settings: Settings) -> Iterator[str]:
@@ -63,13 +66,20 @@ def _unsafe_address(settings: Settings) -> Iterator[str]:
         )
 
 
-def _unsafe_broker(broker: BrokerSettings) -> Iterator[str]:
-    if not (broker.tls or is_loopback(broker.host)):
+def _unsafe_way_to_broker(settings: Settings) -> Iterator[str]:
+    broker = settings.broker
+    if not (settings.development or broker.tls or is_loopback(broker.host)):
         yield (
             f"broker.host: {broker.host} is not loopback: the bridge's password and all that phones are told would "
             "cross the network in the clear; give that listener a certificate and say tls = true under [broker], with "
             "its CA as cafile where that is none of the system's"
         )
+
+
+def _unsafe_way_of_phones(settings: Settings) -> Iterator[str]:
+    broker = settings.broker
+    if settings.development:
+        return
     if is_loopback(broker.phones_host):
         yield (
             f"broker.phones_host: {broker.phones_host} is loopback, so each phone that is enrolled would look for the "
@@ -83,10 +93,23 @@ def _unsafe_broker(broker: BrokerSettings) -> Iterator[str]:
         )
 
 
-def _unsafe_password_file(path: Path) -> Iterator[str]:
+def _unsafe_password_file(settings: Settings) -> Iterator[str]:
+    if settings.development:
+        return
+    path = settings.broker.password_file
     try:
         mode = stat.S_IMODE(path.stat().st_mode)
     except OSError:
         return  # whoever needs it says so
     if mode & 0o077:
         yield f"broker.password_file: {path} has mode {mode:o}; a password is for its owner alone: chmod 600 {path}"
+
+
+_LOOKS = (
+    (("policy",), _unsafe_policy),
+    (("http.host", "http.behind_tls_proxy"), _unsafe_address),
+    (("broker.host", "broker.tls"), _unsafe_way_to_broker),
+    (("broker.phones_host", "broker.phones_tls"), _unsafe_way_of_phones),
+    (("broker.password_file",), _unsafe_password_file),
+)
+"""What is looked at, and the options that decide it beside `development`."""

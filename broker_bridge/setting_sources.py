@@ -1,6 +1,6 @@
 """Where a setting comes from: flags above environment above file above defaults."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +36,22 @@ def options(values: Values, prefix: str = "") -> Iterator[tuple[str, Any]]:
             yield from options(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", value
+
+
+def touch(wrong: Collection[str], *options: str) -> bool:
+    """Tell whether one of these options is wrong, or its section, or anything in it; all by dotted names."""
+    return any(
+        f"{one}.".startswith(f"{name}.") or f"{name}.".startswith(f"{one}.") for one in wrong for name in options
+    )
+
+
+def without(values: Values, wrong: Collection[str], prefix: str = "") -> dict[str, Any]:
+    """Return values without those options and sections, which are named by dotted names."""
+    left = {name: value for name, value in values.items() if f"{prefix}{name}" not in wrong}
+    return {
+        name: without(value, wrong, f"{prefix}{name}.") if isinstance(value, Mapping) else value
+        for name, value in left.items()
+    }
 
 
 def _put(result: dict[str, Any], values: Values) -> None:

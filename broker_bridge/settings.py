@@ -2,26 +2,42 @@
 
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, ValidationInfo
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings import SettingsError as UnreadableVariableError
 
-from broker_bridge.setting_sources import Source, Values, merged, origins
+from broker_bridge.adapters.store.engine import database_url
+from broker_bridge.setting_sources import Source, Values, merged, origins, without
 from lock_protocol.topics import DEFAULT_PREFIX, Topics
 
 ENV_PREFIX = "PAYLATCH_"
 _PASSWORD = re.compile(r"(?P<before>//[^:/@]*:|[?&]password=)[^@&]*(?=@|&|$)")
 NOTHING: Values = MappingProxyType({})
+_STAND_INS: Values = {"broker": {"password_file": Path(), "phones_passwords": Path()}}
+"""Of what has no default."""
 
 
 class SettingsError(Exception):
     """The settings cannot be used; the message names each one and what it must be."""
+
+
+class OptionsError(SettingsError):
+    """Options that cannot be used, or that are none; the message names each one and what it must be."""
+
+    def __init__(self, told: str, faults: Sequence[tuple[str, str]], rest: "Settings", wrong: Collection[str]) -> None:
+        """Take what to tell, and for whoever looks further what else there is."""
+        super().__init__(told)
+        self.faults = faults
+        """Each option, and what is wrong with it."""
+        self.rest, self.wrong = rest, wrong
+        """Settings without the `wrong` ones (dotted names), in whose places is something that means nothing."""
 
 
 class Section(BaseModel):
@@ -45,7 +61,7 @@ class HttpSettings(Section):
 
 def _with_tls(cafile: Path, info: ValidationInfo) -> Path:
     switch = str(info.field_name).replace("cafile", "tls")
-    if not info.data.get(switch):
+    if info.data.get(switch) is False:  # it is not there when it is wrong itself
         raise ValueError(f"means nothing without {switch} = true")
     return cafile
 
@@ -108,8 +124,7 @@ class RetentionSettings(Section):
 
 
 def _database(url: str) -> str:
-    if not url.startswith(("sqlite:///", "postgresql://")):
-        raise ValueError("must be sqlite:///FILE or postgresql://user@host:port/database")
+    database_url(url)
     return url
 
 
@@ -176,11 +191,30 @@ def configure(path: Path | None, flags: Values = NOTHING) -> Configuration:
     sources = [] if path is None else [Source(f"file {path}", _content(path))]
     sources += [Source("environment", _environment()), Source("flag", flags)]
     where = origins(sources)
+    values = merged(sources)
     try:
-        return Configuration(Settings(**merged(sources)), where)
+        return Configuration(Settings(**values), where)
     except ValidationError as error:
-        faults = "; ".join(_fault(".".join(map(str, one["loc"])), one["msg"], where) for one in error.errors())
-        raise SettingsError(f"{path or 'no file (--config) and environment'}: {faults}") from error
+        faults = [_fault(one, where) for one in error.errors()]
+        told = "; ".join(map(": ".join, faults))
+        source = path or "no file (--config) and environment"
+        raise OptionsError(f"{source}: {told}", faults, *_rest(values, set(map(_option, error.errors())))) from error
+
+
+def _rest(values: Values, wrong: set[str]) -> tuple[Settings, Collection[str]]:
+    """Return settings without the options that are wrong, and which those are: without one, others may be wrong too."""
+    while True:
+        try:
+            return Settings(**merged([Source("stand-ins", _STAND_INS), Source("rest", without(values, wrong))])), wrong
+        except ValidationError as error:
+            more = {_option(one) for one in error.errors()} - wrong
+            if not more:
+                raise
+            wrong |= more
+
+
+def _option(fault: ErrorDetails) -> str:
+    return ".".join(map(str, fault["loc"]))
 
 
 def _content(path: Path) -> dict[str, Any]:
@@ -199,10 +233,11 @@ def _environment() -> dict[str, Any]:
         raise SettingsError(f"environment: {error}") from error
 
 
-def _fault(option: str, told: str, where: Mapping[str, str]) -> str:
-    """Return what is wrong with an option, and whose word it is where that is not the file's."""
-    source, message = where.get(option, "file"), told.removeprefix("Value error, ")
-    return f"{option}: {message}" if source.startswith("file") else f"{option} ({source}): {message}"
+def _fault(fault: ErrorDetails, where: Mapping[str, str]) -> tuple[str, str]:
+    """Return which option is wrong, with whose word it is where that is not the file's, and what is wrong with it."""
+    option, message = _option(fault), fault["msg"].removeprefix("Value error, ")
+    source = where.get(option, "file")
+    return option if source.startswith("file") else f"{option} ({source})", message
 
 
 def without_password(url: str) -> str:

@@ -142,10 +142,10 @@ def read_fleet(path: Path) -> list[FleetPhone]:
         OSError: the file cannot be read.
     """
     phones: dict[Imei, FleetPhone] = {}
-    with path.open(encoding="utf-8") as file:
-        for number, text in enumerate(file, start=1):
+    with path.open("rb") as file:
+        for number, line in enumerate(file, start=1):
             try:
-                phone = _parse(text)
+                phone = _parse(line.decode())
             except (ValueError, BadRoot) as error:
                 raise FleetFileError(f"{path}, line {number}: {error}") from error
             if phone.imei in phones:

@@ -3,7 +3,9 @@
 import argparse
 import asyncio
 import gc
+import math
 import signal
+import socket
 import ssl
 import sys
 from collections.abc import Sequence
@@ -14,10 +16,10 @@ import uvloop
 
 from device_sim.adapters.mqtt import MqttDialler
 from device_sim.adapters.storage import FileStorage, MemoryStorage
-from device_sim.adapters.tls import proof_of_broker
+from device_sim.adapters.tls import CafileError, proof_of_broker
 from device_sim.fleet.alarms import Alarms
 from device_sim.fleet.connections import Connections, Pace
-from device_sim.fleet.control import control_channel
+from device_sim.fleet.control import ControlSocketError, control_channel, control_socket
 from device_sim.fleet.counters import Counters
 from device_sim.fleet.fleet import Fleet
 from device_sim.fleet.process import RESERVED_FILES, allow_files
@@ -62,7 +64,8 @@ async def run(settings: FleetSettings) -> None:
     Raises:
         FleetFileError, InvalidTopicError: settings that cannot be.
         TooFewFilesError: more phones than this process may have connections.
-        OSError: the phones' file, the storage directory or the control socket.
+        ControlSocketError: the control socket cannot be made.
+        OSError: the phones' file or the storage directory.
     """
     counters = Counters()  # before there are phones: it knows what memory the process has without any
     logins = read_fleet(settings.phones_file)
@@ -77,10 +80,12 @@ async def run(settings: FleetSettings) -> None:
         counters=counters,
         watches=Watches(),
     )
-    async with asyncio.TaskGroup() as tasks:
-        phones = [SimulatedPhone(login, around) for login in logins]
-        fleet = Fleet(phones, Connections(dialler, settings.pace, tasks), around)
-        await _serve(fleet, settings, tasks)
+    # Outside of the group, whose errors come in groups.
+    with control_socket(settings.control_path) as listener:
+        async with asyncio.TaskGroup() as tasks:
+            phones = [SimulatedPhone(login, around) for login in logins]
+            fleet = Fleet(phones, Connections(dialler, settings.pace, tasks), around)
+            await _serve(fleet, listener, tasks)
 
 
 def _require_files(wanted: int) -> None:
@@ -96,13 +101,13 @@ def _require_files(wanted: int) -> None:
         )
 
 
-async def _serve(fleet: Fleet, settings: FleetSettings, tasks: asyncio.TaskGroup) -> None:
+async def _serve(fleet: Fleet, listener: socket.socket, tasks: asyncio.TaskGroup) -> None:
     """Run the fleet until it is to stop, and leave nothing running."""
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, fleet.stopping.set)
     ringing = tasks.create_task(fleet.around.alarms.run(), name="alarms")
-    async with control_channel(fleet, settings.control_path, tasks):
+    async with control_channel(fleet, listener, tasks):
         fleet.start()
         _say(f"ready phones={len(fleet.phones)}")
         await fleet.stopping.wait()
@@ -125,10 +130,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         settings = _settings(_parser().parse_args(argv))
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(run(settings))
-    except (FleetFileError, InvalidTopicError, TooFewFilesError, OSError) as error:
-        sys.stderr.write(f"device_sim: {error}\n")
+    except (CafileError, ControlSocketError, FleetFileError, InvalidTopicError, TooFewFilesError, OSError) as error:
+        sys.stderr.write(f"device_sim: {_told(error)}\n")
         return 1
     return 0
+
+
+def _told(error: Exception) -> str:
+    """Return an error in words; a file's without the number that the system has for it."""
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -141,15 +153,29 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--phones", type=Path, required=True, metavar="FILE", help="JSON lines, one phone each")
     parser.add_argument("--control", type=Path, required=True, metavar="SOCKET", help="where to listen for requests")
     parser.add_argument("--host", default="127.0.0.1", help="the broker (default: %(default)s)")
-    parser.add_argument("--port", type=int, default=1883, help="its listener for phones (default: %(default)s)")
+    parser.add_argument("--port", type=_port, default=1883, help="its listener for phones (default: %(default)s)")
     parser.add_argument("--tls", action="store_true", help="connect by TLS; of certificates all but the dates counts")
     parser.add_argument("--cafile", type=Path, metavar="FILE", help="whose certificates count (default: the system's)")
     parser.add_argument("--prefix", default=DEFAULT_PREFIX, help="topic prefix (default: %(default)s)")
     parser.add_argument("--storage", type=Path, metavar="DIR", help="keep the phones' memories here")
-    parser.add_argument("--connects-per-s", type=float, default=1000.0, metavar="N", help="default: %(default)g")
-    parser.add_argument("--backoff-cap-s", type=float, default=30.0, metavar="N", help="default: %(default)g")
+    parser.add_argument("--connects-per-s", type=_above_zero, default=1000.0, metavar="N", help="default: %(default)g")
+    parser.add_argument("--backoff-cap-s", type=_above_zero, default=30.0, metavar="N", help="default: %(default)g")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of the connects' jitter; default 0")
     return parser
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if port not in range(1, 2**16):
+        raise argparse.ArgumentTypeError("expected 1 to 65535")
+    return port
+
+
+def _above_zero(text: str) -> float:
+    number = float(text)
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError("expected a number above 0")
+    return number
 
 
 def _settings(options: argparse.Namespace) -> FleetSettings:

@@ -22,6 +22,7 @@ from mqtt_transport.errors import (
     ProtocolError,
     RefusedError,
     TransportError,
+    UnknownServerError,
     UnprovenServerError,
 )
 from mqtt_transport.options import Login, Subscription, Will
@@ -39,6 +40,7 @@ __all__ = [
     "RefusedError",
     "Subscription",
     "TransportError",
+    "UnknownServerError",
     "UnprovenServerError",
     "Will",
     "why_unconnected",

@@ -1,11 +1,12 @@
 """Connecting: from an address to a connection that the server has accepted."""
 
 import asyncio
+import socket
 import ssl
 from functools import partial
 
 from mqtt_transport.connection import READ_AT_ONCE, Connection, Receiver
-from mqtt_transport.errors import ConnectionEndedError, UnprovenServerError
+from mqtt_transport.errors import ConnectionEndedError, UnknownServerError, UnprovenServerError
 from mqtt_transport.keep_alive import Wheel
 from mqtt_transport.options import Login
 from mqtt_transport.tls import why_unconnected
@@ -35,6 +36,7 @@ class Connector:
 
         Raises:
             ConnectRefusedError: it has refused; a `LoginRefusedError`, because of who this is.
+            UnknownServerError: its name has no address.
             UnprovenServerError: its certificate is no good.
             ConnectionEndedError: it cannot be reached, or did not answer within `CONNECT_TIMEOUT_S`.
         """
@@ -50,11 +52,16 @@ class Connector:
                     raise
         except TimeoutError:
             raise ConnectionEndedError(f"no connection within {CONNECT_TIMEOUT_S:g} s") from None
-        except OSError as error:
-            unproven = isinstance(error, ssl.SSLCertVerificationError)
-            kind = UnprovenServerError if unproven else ConnectionEndedError
-            raise kind(f"no connection: {why_unconnected(error)}") from error
+        except (OSError, UnicodeError) as error:
+            raise self._unreached(error) from error
         return connection
+
+    def _unreached(self, error: OSError | UnicodeError) -> ConnectionEndedError:
+        # What can be no name at all, like one with two dots in a row, does not even come to be looked up.
+        if isinstance(error, UnicodeError) or (isinstance(error, socket.gaierror) and error.errno == socket.EAI_NONAME):
+            return UnknownServerError(f"no connection: no address is known for {self._host!r}")
+        kind = UnprovenServerError if isinstance(error, ssl.SSLCertVerificationError) else ConnectionEndedError
+        return kind(f"no connection: {why_unconnected(error)}")
 
     def _wheel(self, period_s: float) -> Wheel:
         wheel = self._wheels.get(period_s)

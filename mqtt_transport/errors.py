@@ -4,6 +4,7 @@
 TransportError
 ├── RefusedError              one request was refused; the connection goes on
 └── ConnectionEndedError      the connection is over, or was never made; what had no answer may have arrived
+    ├── UnknownServerError    the server's name has no address
     ├── UnprovenServerError   the server's certificate is no good
     ├── ConnectRefusedError   the server does not let this client in
     │   └── LoginRefusedError because of its name or its password
@@ -22,6 +23,10 @@ class RefusedError(TransportError):
 
 class ConnectionEndedError(TransportError):
     """The connection could not be made, or is over. What it left unanswered may have arrived, or not."""
+
+
+class UnknownServerError(ConnectionEndedError):
+    """The server's name has no address, as far as is known here."""
 
 
 class UnprovenServerError(ConnectionEndedError):

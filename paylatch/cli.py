@@ -5,6 +5,7 @@ bulk failed, 4 not allowed, 99 a load test's threshold was not reached, 130 inte
 needs when it runs, so that `--help` is quick.
 """
 
+import errno
 import sys
 from importlib.metadata import version
 from typing import Annotated, NoReturn
@@ -31,7 +32,7 @@ from paylatch.commands import (
     policy,
     quickstart,
 )
-from paylatch.commands.outcome import INTERRUPTED
+from paylatch.commands.outcome import FAILED, INTERRUPTED
 
 app = typer.Typer(
     name="paylatch",
@@ -70,6 +71,12 @@ def main() -> NoReturn:
         app()
     except KeyboardInterrupt:
         sys.exit(INTERRUPTED)
+    except OSError as error:
+        # Nothing that a command writes to can be told from its output: wherever there is no room, that is the fault.
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        sys.stderr.write(f"paylatch: {error.filename or 'output'}: {error.strerror}\n")
+        sys.exit(FAILED)
     sys.exit(0)
 
 

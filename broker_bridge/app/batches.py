@@ -4,9 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-from broker_bridge.app.confirm import Judge
+from broker_bridge.app.phones_log import PhonesLog
 from broker_bridge.app.ports.store import Commits, Job, OverloadedError, StoreUnavailableError
-from broker_bridge.app.ports.surroundings import Log
 from broker_bridge.app.sent import Ack
 from lock_protocol.imei import Imei
 
@@ -18,8 +17,7 @@ class Batches:
     """Commits what is known of many phones at a time."""
 
     store: Commits
-    judge: Judge
-    log: Log
+    log: PhonesLog
 
     async def commit(self, items: Sequence[ItemT], job: Callable[[Sequence[ItemT]], Job[None]]) -> list[ItemT]:
         """Commit one job for all items, or, when that cannot be, one for each: one bad row fails alone.
@@ -43,4 +41,4 @@ class Batches:
 
     def _tell_not_usable(self, item: Ack | Imei, error: Exception) -> None:
         imei = item.imei if isinstance(item, Ack) else item
-        self.judge.tell(self.log.critical, "row_not_usable", imei, item=str(item), error=str(error))
+        self.log.about(imei).critical("row_not_usable", item=str(item), error=str(error))

@@ -6,10 +6,11 @@ something which is not its newest state gets its newest state again, over whatev
 """
 
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from broker_bridge.app.jobs import AboutNoDecision, OnePhone
+from broker_bridge.app.phones_log import PhonesLog
 from broker_bridge.app.ports.store import Transaction
 from broker_bridge.app.ports.surroundings import Clock, Log
 from broker_bridge.app.records import AuditEntry, changed_command, outgoing
@@ -35,11 +36,6 @@ A database that was restored from a backup is behind a phone once. Whoever has a
 each version stays in the phone's history for ever.
 """
 
-TELL_AGAIN_S = 60.0
-"""The same is logged of the same phone no more often than this."""
-
-_MAX_TOLD = 10_000
-
 HIGHEST_BELIEVED = MAX_INTEGER - MAX_VERSION_JUMP
 """No version above this is gone on from: a phone that claims the last ones would leave none to lock or open it with."""
 
@@ -58,32 +54,17 @@ class UnknownDeviceError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """What the jobs of this module share."""
+    """Acts on phones' words: what they prove, and what has to be signed, published or told because of them."""
 
     queue: Queue
     clock: Clock
-    log: Log
+    log: PhonesLog
     signs_of_another: Counter[str] = field(default_factory=Counter)
     """How often a phone's word has shown each of `SIGNS_OF_ANOTHER`."""
-    _told: dict[tuple[str, str], float] = field(default_factory=dict)
 
-    def tell(self, write: Callable[..., object], event: str, about: str, /, **fields: object) -> None:
-        """Log what a phone has brought about, unless the same was logged of it just now: no phone fills the disk.
-
-        Args:
-            write: one of the log's methods.
-            event: what is logged.
-            about: what is the same: a phone, or something of one. Nothing in it may be of a phone's own choosing.
-            fields: what is logged with it.
-        """
-        # By the writer's thread and the event loop: at worst, both log the same.
-        now = self.clock.monotonic()
-        if now - self._told.get((event, about), -TELL_AGAIN_S) < TELL_AGAIN_S:
-            return
-        if len(self._told) >= _MAX_TOLD:
-            self._told.clear()
-        self._told[event, about] = now
-        write(event, **fields)
+    def log_of(self, phone: Phone) -> Log:
+        """Return the log of what a phone brings about."""
+        return self.log.about(phone.imei, imei=phone.imei, lender=phone.lender)
 
     def take_word(self, tx: Transaction, phone: Phone, said: Said, sequence: int, *, proven: bool) -> Phone:
         """Store a phone's verified word about itself, which may prove its newest state, and return the phone."""
@@ -121,9 +102,9 @@ class Judge:
         phone = self.settle(tx, phone, Event.REFUSED, detail)
         fields = {"error": detail, "version": phone.desired.order[1]}
         if phone.lane is not Lane.OPENING or detail == AlreadyReleased.__name__:
-            self._tell_of(phone, self.log.warning, "state_refused", **fields)
+            self.log_of(phone).warning("state_refused", **fields)
             return phone
-        self._tell_of(phone, self.log.critical, "opening_refused", **fields)
+        self.log_of(phone).critical("opening_refused", **fields)
         if self._stands(tx, phone):
             return phone
         delay = RESEND_AFTER_S[min(phone.refused_openings, len(RESEND_AFTER_S) - 1)]
@@ -169,18 +150,15 @@ class Judge:
 
         Not put off, however often: nothing foreign that is seen there may stay. No phone can put anything there.
         """
-        self._tell_of(phone, self.log.warning, "foreign_state", **fields)
+        self.log_of(phone).warning("foreign_state", **fields)
         tx.publish_after_commit(outgoing(phone, repetition=True))
         command, later = tx.command(phone.command_id), self.clock.now() + RESTORE_AGAIN_S
         if command is not None and not 0 < command.due_at <= later:
             tx.put_command(changed_command(command, due_at=later))
 
-    def _tell_of(self, phone: Phone, write: Callable[..., object], event: str, /, **fields: object) -> None:
-        self.tell(write, event, phone.imei, imei=phone.imei, lender=phone.lender, **fields)
-
     def _note_another(self, phone: Phone, sign: str, *, claimed: int, ours: int) -> None:
         self.signs_of_another[sign] += 1
-        self._tell_of(phone, self.log.critical, sign, claimed=claimed, ours=ours)
+        self.log_of(phone).critical(sign, claimed=claimed, ours=ours)
 
     def _climb_above(self, tx: Transaction, phone: Phone, sign: str) -> Phone:
         """Go on above a version that this database never gave: it is older than it should be, or a key is stolen."""
@@ -206,7 +184,7 @@ class Judge:
             return self.queue.again(tx, phone, delay_s=delay_s)
         except (ClockSuspectError, NotDelegatedError) as error:
             why = f"{type(error).__name__}: {error}"
-            self._tell_of(phone, self.log.critical, "not_signed_again", error=why)
+            self.log_of(phone).critical("not_signed_again", error=why)
             return phone
 
     def _proven(self, tx: Transaction, phone: Phone) -> Phone:
@@ -307,7 +285,7 @@ class HearReport(OnePhone):
             case Result.REFUSED if ours:
                 self.judge.refused_unproven(tx, phone, report.detail)
             case Result.REFUSED if report.detail in _NOT_ABOUT_STATES:
-                self._tell(phone, "refused_no_state", error=report.detail)
+                self.judge.log_of(phone).info("refused_no_state", error=report.detail)
             case Result.REFUSED:
                 self.judge.restore(tx, phone, error=report.detail, about=report.about_version)
             case Result.FAILED if ours:
@@ -315,10 +293,7 @@ class HearReport(OnePhone):
             case Result.APPLIED | Result.OBSERVED if proven:
                 self.judge.settle(tx, phone, Event.APPLIED)
             case _:
-                self._tell(phone, "late_report", about=report.about_version, result=report.result)
-
-    def _tell(self, phone: Phone, event: str, /, **fields: object) -> None:
-        self.judge.tell(self.judge.log.info, event, phone.imei, imei=phone.imei, **fields)
+                self.judge.log_of(phone).info("late_report", about=report.about_version, result=report.result)
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,6 @@ from lock_protocol.messages import LenderId
 MAX_AHEAD_S = 300
 """How far ahead of the bridge's clock what would lock may be dated: what two honest clocks may differ by."""
 
-
 _NONE = "[]"
 
 
@@ -110,6 +109,7 @@ class Decide:
         phone, judgement = self.reconsider.phone(
             tx,
             changed_phone(phone, loan=loan),
+            now,
             decision=decision.decision_id,
             resend=resend,
             # A payment does not wait for whatever else its phone is to be sent, like another lease.

@@ -7,7 +7,7 @@ becomes ready again, so nothing is lost between two of them.
 import asyncio
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
@@ -62,6 +62,8 @@ class Deliverer:
     numbers: PublishNumbers = field(default_factory=PublishNumbers)
     outcomes: Counter[Outcome] = field(default_factory=lambda: Counter(dict.fromkeys(Outcome, 0)))
     """What has become of publishes so far."""
+    _line: PhonesLine | None = None
+    """The connection, once what waits for it has been held against the database."""
     _work: asyncio.Event = field(default_factory=asyncio.Event)
     _moved: asyncio.Event = field(default_factory=asyncio.Event)
     acknowledged: Acknowledged = field(default_factory=Acknowledged)
@@ -70,6 +72,17 @@ class Deliverer:
     _waiters: defaultdict[Imei, list[tuple[tuple[int, int], "asyncio.Future[None]"]]] = field(
         default_factory=lambda: defaultdict(list)
     )
+
+    def publish(self, states: Iterable[Outgoing]) -> None:
+        """Take the states of a commit, and publish at once what may go out; the rest waits its turn.
+
+        At once, as a payer waits: tasks that are ready have theirs first. All are taken before any goes out, so that no
+        lock goes before an opening of its own commit.
+        """
+        for state in states:
+            self.outbox.offer(state)
+        if self._line is not None:
+            self._send_ready(self._line)
 
     def offer(self, state: Outgoing) -> bool:
         """Take a state to publish; False when its lane is full (the database still has it)."""
@@ -116,6 +129,7 @@ class Deliverer:
         # Another bridge on the same database may have had the connection, and numbered what it published.
         self.numbers.go_on_from(await self.canaries.newest_publish_number())
         await self._catch_up()
+        self._line = broker
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._pump(broker), name="deliver.pump")
@@ -123,10 +137,11 @@ class Deliverer:
                 tasks.create_task(self._sweeper().run(), name="deliver.sweep")
                 tasks.create_task(self._reconciler().run(broker, known_to_broker), name="deliver.canary")
         finally:
+            self._line = None
             self.outbox.connection_lost()
 
     def _batches(self) -> Batches:
-        return Batches(self.store, self.judge, self.log)
+        return Batches(self.store, self.judge.log)
 
     def _sweeper(self) -> Sweeper:
         return Sweeper(
@@ -166,12 +181,15 @@ class Deliverer:
         """Publish whenever the outbox has something to give. The connection's end is told to whoever made it."""
         while True:
             self._work.clear()
-            while (state := self._next()) is not None:
-                number = self.numbers.take()
-                topic = self.topics.phone(state.imei, PhoneTopic.DESIRED)
-                booked = partial(self._book, state, number)
-                broker.send(topic, state.envelope, retain=True, on_published=booked)
+            self._send_ready(broker)
             await self._wait_for_work()
+
+    def _send_ready(self, broker: PhonesLine) -> None:
+        while (state := self._next()) is not None:
+            number = self.numbers.take()
+            topic = self.topics.phone(state.imei, PhoneTopic.DESIRED)
+            booked = partial(self._book, state, number)
+            broker.send(topic, state.envelope, retain=True, on_published=booked)
 
     def _next(self) -> Outgoing | None:
         return self.outbox.take(self.clock.monotonic(), only_openings=self.acknowledged.is_full)
@@ -206,8 +224,8 @@ class Deliverer:
         set_aside = self.outbox.refused(state, self.clock.monotonic())
         self.outcomes[Outcome.SET_ASIDE if set_aside else Outcome.REFUSED] += 1
         event = "publish_set_aside" if set_aside else "publish_refused"
-        fields = {"imei": state.imei, "lender": state.lender, "error": str(error)}
-        self.judge.tell(self.log.warning, event, state.imei, **fields)
+        log = self.judge.log.about(state.imei, imei=state.imei, lender=state.lender)
+        log.warning(event, error=str(error))
         if set_aside:
             for _, done in self._waiters.get(state.imei, ()):
                 if not done.done():

@@ -75,7 +75,7 @@ class Enrol(OnePhone):
             loan=Loan(),
             desired=desired,
             command_id=command_id,
-            look_at=lease_look(Wish.of(desired.state).lease, wish, self.reconsider.clock.now()),
+            look_at=lease_look(Wish.of(desired.state).lease, wish, self.reconsider.now(tx)),
         )
         tx.put_phone(phone)
         return phone
@@ -93,7 +93,7 @@ class Enrol(OnePhone):
             consent=self.consent,
             evidence=self.evidence or known.evidence,
             time_zone=self.time_zone or known.time_zone,
-            look_at=now,
+            look_at=self.reconsider.now(tx),
         )
         tx.put_phone(renewed)
         return renewed

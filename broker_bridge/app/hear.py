@@ -5,7 +5,7 @@ Jobs are submitted in the order of arrival, so that two messages of one phone ar
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import islice
 
@@ -15,6 +15,7 @@ from broker_bridge.app.jobs import OnePhone
 from broker_bridge.app.pauses import pauses
 from broker_bridge.app.ports.broker import Broker, BrokerUnavailableError, PublishRefusedError, Received
 from broker_bridge.app.ports.store import Commits, Job, OverloadedError, StoreUnavailableError, Transaction
+from broker_bridge.app.ports.surroundings import Log
 from broker_bridge.app.records import outgoing
 from broker_bridge.domain.phones import Phone
 from lock_protocol.acceptance.rules import FRESH_RULES, HELLO_RULES, REPORT_RULES, STATE_RULES
@@ -217,7 +218,7 @@ class Listener:
         over = 0
         for (received, job), outcome in zip(heard, outcomes, strict=True):
             if isinstance(outcome, _NOT_NOW):
-                self._tell(self.judge.log.warning, "message_delayed", received, type(outcome).__name__, str(outcome))
+                self._log(received, type(outcome).__name__, str(outcome)).warning("message_delayed")
                 delayed.append((received, job))
                 continue
             received.acknowledge()
@@ -238,7 +239,7 @@ class Listener:
         """Drop what the database has not taken for long."""
         for received, _ in heard:
             received.acknowledge()
-            self._tell(self.judge.log.warning, "message_dropped", received, "MostTries", f"after {MOST_TRIES} tries")
+            self._log(received, "MostTries", f"after {MOST_TRIES} tries").warning("message_dropped")
             hearing.leave(received.topic)
         hearing.judging -= len(heard)
         hearing.places.give_back(len(heard))
@@ -292,7 +293,6 @@ class Listener:
 
     def _book(self, received: Received, error: Exception) -> None:
         """Note why nothing came of a message."""
-        log = self.judge.log
         name, detail = type(error).__name__, str(error)
         match error:
             case Refusal():
@@ -301,18 +301,18 @@ class Listener:
                 self._refuse(received, _UNKNOWN_DEVICE, detail)
             case OverloadedError() | PublishRefusedError():
                 # Its hello has been judged, and waits for an answer only: the phone repeats it.
-                self._tell(log.warning, "message_dropped", received, name, detail)
+                self._log(received, name, detail).warning("message_dropped")
             case _:  # a row that cannot be read, a state that must not be signed now
-                self._tell(log.critical, "message_failed", received, name, detail)
+                self._log(received, name, detail).critical("message_failed")
 
     def _refuse(self, received: Received, error: str, detail: str) -> None:
         """Count a refusal, each time, and log it."""
         self.refusals[error] += 1
-        self._tell(self.judge.log.warning, "message_refused", received, error, detail)
+        self._log(received, error, detail).warning("message_refused")
 
-    def _tell(self, write: Callable[..., object], event: str, received: Received, error: str, detail: str) -> None:
-        about = f"{received.topic} {error}"
-        self.judge.tell(write, event, about, topic=received.topic, error=error, detail=detail)
+    def _log(self, received: Received, error: str, detail: str) -> Log:
+        """Return the log of why nothing comes of a message."""
+        return self.judge.log.about(f"{received.topic} {error}", topic=received.topic, error=error, detail=detail)
 
     async def _answer_hello(self, hearing: _Hearing, answer: HelloAnswer) -> None:
         if not answer.holds_newest:

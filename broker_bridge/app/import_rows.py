@@ -10,6 +10,7 @@ from broker_bridge.app.ports.imports import FileRow, UnreadableFileError
 from broker_bridge.app.ports.store import Job, Transaction
 from broker_bridge.domain.decisions import Decision, DecisionId
 from broker_bridge.domain.imports import Import, ImportId, Outcome, RowResult
+from lock_protocol.compiling import quick
 from lock_protocol.imei import Imei
 from lock_protocol.messages import LenderId
 
@@ -48,6 +49,7 @@ class JudgedError(Exception):
         self.result = result
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class ImportedDecision:
     """The job of one row: a decision, and the row's result with it."""

@@ -45,9 +45,10 @@ whose way has a dozen turns, waited for most of the reading."""
 LOOK_S = 60.0
 """How long a worker that was not woken waits before it looks for work by itself."""
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 10.0
-
+"""How long what passes is waited for before the next try; longer each time."""
 CLOCK_TRIES = 3
 """How often a row that locks is tried again while the clock cannot be right; then it is refused, to be sent again."""
+
 _Decision = tuple[FileRow, Decision]
 """A row, and the decision that it stands for."""
 
@@ -150,13 +151,17 @@ class ImportWorker:
             self.log.critical("import_broke", import_id=one.import_id, error=repr(error))
             await self._fail(one, self.desk.refusal(error)["problem"])
         else:
-            await self.imports.finish(one, ImportState.DONE, self.clock.now())
+            await self._finish(one, ImportState.DONE)
             self.log.info("import_done", import_id=one.import_id)
 
     async def _fail(self, one: Import, problem: dict[str, Any]) -> None:
-        await self._count(one)
-        await self.imports.finish(one, ImportState.FAILED, self.clock.now(), json.dumps(problem))
+        await self._finish(one, ImportState.FAILED, json.dumps(problem))
         self.log.info("import_failed", import_id=one.import_id, reason=problem["detail"])
+
+    async def _finish(self, one: Import, state: ImportState, problem: str = "") -> None:
+        # Counted from the results themselves, whatever became of the counting on the way.
+        counts = await self.imports.counted(one.import_id)
+        await self.imports.finish(one, state, self.clock.now(), counts, problem)
 
     async def _do_rows(self, one: Import) -> None:
         import_id, kind = one.import_id, one.upload.format
@@ -168,11 +173,6 @@ class ImportWorker:
         rows_of_file = self.spool.rows(import_id, kind)
         while some := await asyncio.to_thread(_next_of, rows_of_file, GROUPS * GROUP):
             await self._do_some(one, some, counts)
-        await self._count(one)
-
-    async def _count(self, one: Import) -> None:
-        """Have what is told in the end counted from the results, whatever became of the counting on the way."""
-        await self.imports.add(one, (), await self.imports.counted(one.import_id))
 
     async def _do_some(self, one: Import, rows: Sequence[FileRow], counts: Counts) -> None:
         """Take the decisions of rows that have no result yet, in groups, and count what became of them."""

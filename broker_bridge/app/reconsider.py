@@ -29,7 +29,7 @@ POSTPONE_S = 60
 
 @dataclass(frozen=True, slots=True)
 class Reconsider:
-    """What judging needs."""
+    """Judges phones, each in the transaction of the job that has changed something about it."""
 
     policies: Policies
     queue: Queue
@@ -39,6 +39,7 @@ class Reconsider:
         self,
         tx: Transaction,
         phone: Phone,
+        now: int,
         *,
         decision: DecisionId | None = None,
         resend: bool = False,
@@ -49,6 +50,7 @@ class Reconsider:
         Args:
             tx: the job's transaction; the phone's row is locked in it.
             phone: as it is to be judged, with what is new about it.
+            now: the time to judge by (`now`), seconds UTC.
             decision: what caused it, if a decision did. What follows by itself later, when nothing holds it back any
                 more, follows from the decision that was held.
             resend: whether it is to be sent another version even when it should be what it is.
@@ -57,7 +59,7 @@ class Reconsider:
         Raises:
             ClockSuspectError, NotDelegatedError: what should follow must not be signed now.
         """
-        now, record, cause = self.now(tx), tx.lender(phone.lender), decision or phone.held_decision
+        record, cause = tx.lender(phone.lender), decision or phone.held_decision
         judgement = judge(self.policies.of(record), case_of(phone, record), now)
         # A decision that asks for nothing higher does not become the cause of what was held before it.
         asks = decision is not None and (judgement.wanted > phone.wanted or phone.held_decision is None)
@@ -83,14 +85,13 @@ class Reconsider:
         except (ClockSuspectError, NotDelegatedError):
             if not patient:
                 raise
-            return self._postponed(tx, changed_phone(phone, held_decision=cause), judgement), judgement
+            return self._postponed(tx, changed_phone(phone, held_decision=cause), judgement, now), judgement
 
-    def _postponed(self, tx: Transaction, phone: Phone, judgement: Judgement) -> Phone:
+    def _postponed(self, tx: Transaction, phone: Phone, judgement: Judgement, now: int) -> Phone:
         """Store what is known of a phone and look at it again later; what could not be signed was not granted."""
         rises = judgement.episode.granted > phone.episode.granted
         episode = phone.episode if rises else judgement.episode
-        look_at = self.now(tx) + POSTPONE_S
-        postponed = changed_phone(phone, episode=episode, wanted=judgement.wanted, look_at=look_at)
+        postponed = changed_phone(phone, episode=episode, wanted=judgement.wanted, look_at=now + POSTPONE_S)
         tx.put_phone(postponed)
         return postponed
 

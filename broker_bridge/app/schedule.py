@@ -30,10 +30,10 @@ class JudgeAgain(OnePhone):
 
     def run(self, tx: Transaction) -> bool:
         """Judge it, unless that has been done meanwhile or the clock that says so cannot be right; return whether."""
-        phone = tx.phone(self.imei)
-        if phone is None or not (self.whenever or 0 < phone.look_at <= self.reconsider.now(tx)):
+        phone, now = tx.phone(self.imei), self.reconsider.now(tx)
+        if phone is None or not (self.whenever or 0 < phone.look_at <= now):
             return False
-        self.reconsider.phone(tx, phone)
+        self.reconsider.phone(tx, phone, now)
         return True
 
 

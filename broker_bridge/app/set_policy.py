@@ -23,6 +23,15 @@ _A_BREATH = 50
 """After how many phones a dry run lets everybody else go first."""
 
 
+MAX_VERSIONS_AN_HOUR = 30
+"""All are kept for ever. An hour, so that a program that went wild keeps nobody for long from mending the policy."""
+_HOUR_S = 3600
+
+
+class TooManyVersionsError(Exception):
+    """The lender has set as many versions of its policy lately as it may."""
+
+
 class PolicyRefusedError(Exception):
     """A policy that this bridge must not put in force; the message says what has to change, and where."""
 
@@ -66,8 +75,15 @@ class SetPolicy(AboutNoDecision):
         return ()
 
     def run(self, tx: Transaction) -> PolicyVersion:
-        """Return the version that is in force."""
+        """Return the version that is in force.
+
+        Raises:
+            TooManyVersionsError: it would be one more than may be set in an hour.
+        """
         record, now = tx.lender(self.lender), self.reconsider.now(tx)
+        if record.policy_document == self.document and (same := tx.policy(self.lender, record.policy_version)):
+            return same
+        _refuse_too_many(tx.policy(self.lender, record.policy_version + 1 - MAX_VERSIONS_AN_HOUR), now)
         version = PolicyVersion(
             lender=self.lender,
             version=record.policy_version + 1,
@@ -133,10 +149,9 @@ class PolicyDesk:
 
         Raises:
             PolicyError, PolicyRefusedError, UnknownLenderError: see `check`.
+            TooManyVersionsError: not now.
         """
-        policy, before = self.check(lender, document), await self.in_force(lender)
-        if before.version and before.document == document:
-            return before
+        policy = self.check(lender, document)
         return await self.store.commit(SetPolicy(lender, document, set_by, policy.name, self.reconsider))
 
     async def dry_run(self, lender: LenderId, document: str, after: str, limit: int) -> DryRunPage:
@@ -169,6 +184,15 @@ class PolicyDesk:
             wanted=judgement.wanted,
             missing=judgement.missing,
             changes=_changes(state, wish),
+        )
+
+
+def _refuse_too_many(oldest: PolicyVersion | None, now: int) -> None:
+    """Refuse another version, when the oldest of as many as may be set in an hour is younger than that."""
+    if oldest is not None and (wait_s := oldest.set_at + _HOUR_S - now) > 0:
+        raise TooManyVersionsError(
+            f"{MAX_VERSIONS_AN_HOUR} versions of your policy were set within an hour, which is as many as may be; "
+            f"the next can be set in {-(-wait_s // 60)} minutes"
         )
 
 

@@ -6,6 +6,7 @@ from hashlib import sha256
 from typing import Final, NewType
 
 from lock_protocol.codec import pack
+from lock_protocol.compiling import quick
 from lock_protocol.imei import Imei
 from lock_protocol.levels import Level
 from lock_protocol.messages import LenderId
@@ -55,7 +56,7 @@ _FIGURES: Final[dict[DecisionType, tuple[frozenset[str], frozenset[str]]]] = {
     DecisionType.RECOVERED: (frozenset(), frozenset()),
     DecisionType.RESEND: (frozenset(), frozenset()),
 }
-_ALL_FIGURES: Final = ("days_overdue", "payment", "amount_due", "currency", "pay_url")
+_FIRST_FIGURES: Final = ("days_overdue", "payment", "amount_due", "currency", "pay_url")
 _LATER_FIGURES: Final = ("due_at", "until", "level", "reverses")
 _NONE_LATER: Final = (None,) * len(_LATER_FIGURES)
 
@@ -71,6 +72,7 @@ OPENING: Final = frozenset(
 """What can lower a level; of the payments only one that has not bounced."""
 
 
+@quick
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
     """One fact. Its order and its level come from the figures in it, never from when it arrived.
@@ -102,7 +104,7 @@ class Decision:
     def __post_init__(self) -> None:
         """Refuse figures that do not belong to this type."""
         required, allowed = _FIGURES[self.type]
-        for figure in (*_ALL_FIGURES, *_LATER_FIGURES):
+        for figure in (*_FIRST_FIGURES, *_LATER_FIGURES):
             there = getattr(self, figure) is not None
             if there and figure not in required | allowed:
                 raise ValueError(f"{figure} does not belong to {self.type}")

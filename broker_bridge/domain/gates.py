@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from zoneinfo import ZoneInfo
 
+from broker_bridge.domain.counted import counted
 from broker_bridge.domain.episode import Episode
 from broker_bridge.domain.policy import DAY_S, Gates
 
@@ -107,4 +108,4 @@ def _at(condition: GateCondition, detail: str, earliest: int, now: int) -> Missi
 
 def _duration(seconds: int) -> str:
     days, rest = divmod(seconds, DAY_S)
-    return f"{days} days" if days and not rest else f"{seconds // 3600} hours"
+    return counted(days, "day") if days and not rest else counted(seconds // 3600, "hour")

@@ -73,5 +73,9 @@ class Holds:
         return replace(self, dispute=dispute, dispute_closed_at=max(self.dispute_closed_at, at)), closes
 
 
+NO_HOLDS = Holds()
+"""What most loans have."""
+
+
 def _order(hold: Hold) -> tuple[int, int]:
     return hold.since, hold.until

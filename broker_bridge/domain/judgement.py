@@ -11,11 +11,12 @@ from zoneinfo import ZoneInfo
 
 from lock_protocol.compiling import quick
 from lock_protocol.levels import Level, Reason, Signals
-from lock_protocol.messages import DesiredState, Notice
+from lock_protocol.messages import DesiredState
 
 from broker_bridge.domain.episode import Episode
 from broker_bridge.domain.gates import GateCondition, Missing, missing
-from broker_bridge.domain.loans import Loan
+from broker_bridge.domain.loans import Due, Loan
+from broker_bridge.domain.notices import closing_notice, due_notice, settled_notice
 from broker_bridge.domain.policy import DAY_S, Lease, Policy, Wish
 
 NOT_AGAIN = 0
@@ -80,8 +81,7 @@ def judge(policy: Policy, case: Case, now: int) -> Judgement:
     """Return what a phone should be at `now` (seconds UTC) under a policy."""
     loan = case.loan
     if loan.settled:
-        notice = Notice(title="Your loan is settled", support_phone=policy.support_phone)
-        wish = Wish(level=Level.RELEASED, reason=Reason.SETTLED, notice=notice)
+        wish = Wish(level=Level.RELEASED, reason=Reason.SETTLED, notice=settled_notice(policy))
         return Judgement(wish=wish, episode=Episode(), wanted=Level.RELEASED, missing=(), look_at=NOT_AGAIN)
     arrears = _arrears(policy, case, now)
     demand = max((arrears.demand, _signalled(policy, case), _lost(policy, case)), key=lambda one: one.level)
@@ -166,6 +166,8 @@ def _caps(case: Case, wanted: Level, now: int) -> list[tuple[Level, Reason, Miss
 
 def _signalled(policy: Policy, case: Case) -> _Demand:
     rules, demand = policy.signals, _Demand(Level.UNLOCKED, Reason.SIM_CHANGED)
+    if not case.signals:
+        return demand  # as of most phones: asking an enumeration for each costs more than all else here
     if case.signals & Signals.SIM:
         demand = _Demand(min(rules.sim_changed, policy.max_level), Reason.SIM_CHANGED)
     if case.signals & _TAMPER and rules.tamper > demand.level:
@@ -186,12 +188,12 @@ def _due_instants(policy: Policy, loan: Loan) -> list[int | None]:
     return [due.at - policy.due_notice_s, due.at + DAY_S]
 
 
-def _is_announced(policy: Policy, loan: Loan, now: int) -> bool:
-    """Return whether a coming payment is to be shown: from some time before it, until a day after it or a payment."""
+def _announced(policy: Policy, loan: Loan, now: int) -> Due | None:
+    """Return the coming payment that is to be shown: from some time before it, until a day after it or a payment."""
     due = loan.due
     if due is None or not policy.due_notice_s or due.since <= loan.cured_at:
-        return False
-    return due.at - policy.due_notice_s <= now < due.at + DAY_S
+        return None
+    return due if due.at - policy.due_notice_s <= now < due.at + DAY_S else None
 
 
 # --- the wish ------------------------------------------------------------------------------------------------------
@@ -200,15 +202,16 @@ def _is_announced(policy: Policy, loan: Loan, now: int) -> bool:
 def _wish(policy: Policy, case: Case, demand: _Demand, now: int) -> Wish:
     level, loan = demand.level, case.loan
     lease = _lease(policy, case, demand, now)
-    if level is Level.UNLOCKED and _is_announced(policy, loan, now):
-        return Wish(level=Level.NOTICE, reason=demand.reason, notice=_due_notice(policy, loan), lease=lease)
     if level is Level.UNLOCKED:
-        return Wish(level=level, reason=demand.reason, lease=lease)
+        due = _announced(policy, loan, now)
+        if due is None:
+            return Wish(level=level, reason=demand.reason, lease=lease)
+        return Wish(level=Level.NOTICE, reason=demand.reason, notice=due_notice(policy, due), lease=lease)
     return Wish(
         level=level,
         reason=demand.reason,
         remind_s=policy.remind_s if level is Level.REMINDER else 0,
-        notice=_notice(policy, loan, demand.reason),
+        notice=closing_notice(policy, loan, demand.reason),
         lease=lease,
     )
 
@@ -258,55 +261,6 @@ def _lease_is_due(before: Lease | None, after: Lease | None, now: int) -> bool:
     if (before.then, before.warn_s) != (after.then, after.warn_s) or after.until < before.until:
         return True
     return after.until > before.until and now >= before.until - after.term_s // 2
-
-
-# --- what the borrower reads ---------------------------------------------------------------------------------------
-
-_EMERGENCY = "Emergency calls always work."
-
-
-def _notice(policy: Policy, loan: Loan, reason: Reason) -> Notice:
-    title, body = _TEXTS.get(reason, _TEXTS[Reason.OVERDUE])
-    arrears = loan.days_overdue > 0
-    return Notice(
-        title=title,
-        body=body.format(days=loan.days_overdue) + _EMERGENCY,
-        amount_due=loan.amount_due if arrears else 0,
-        currency=loan.currency if arrears else "XXX",
-        pay_url=loan.pay_url if arrears else "",
-        support_phone=policy.support_phone,
-        appeal_url=policy.appeal_url,
-    )
-
-
-def _due_notice(policy: Policy, loan: Loan) -> Notice:
-    due = loan.due
-    if due is None:
-        return Notice()
-    return Notice(
-        title="Payment due soon",
-        body="Your next payment is due soon.\nThe phone is not restricted.",
-        amount_due=due.amount,
-        currency=due.currency,
-        pay_url=due.pay_url,
-        support_phone=policy.support_phone,
-    )
-
-
-_TEXTS = {
-    Reason.OVERDUE: (
-        "Payment overdue",
-        "Your payment is {days} days overdue.\nThe phone opens as soon as the payment has arrived. ",
-    ),
-    Reason.GRACE: ("Payment overdue", "Your payment is {days} days overdue.\nYou have been given more time. "),
-    Reason.DISPUTE: ("Payment in dispute", "Your objection is being looked at.\nNothing more happens meanwhile. "),
-    Reason.LOST_OR_STOLEN: ("Lost or stolen", "This phone has been reported lost or stolen.\n"),
-    Reason.SIM_CHANGED: ("Another SIM card", "This phone has another SIM card.\nPlease ask for help to go on. "),
-    Reason.TAMPER: (
-        "Phone changed",
-        "This phone has been changed in a way that is not allowed.\nAsk for help. ",
-    ),
-}
 
 
 @lru_cache(maxsize=1024)

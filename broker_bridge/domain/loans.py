@@ -8,7 +8,7 @@ lower one wins: in doubt for the borrower.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Final
 
@@ -16,7 +16,7 @@ from lock_protocol.compiling import compile_replace, quick
 from lock_protocol.levels import Level
 
 from broker_bridge.domain.decisions import Decision, DecisionType, Payment
-from broker_bridge.domain.holds import NEVER, Hold, Holds
+from broker_bridge.domain.holds import NEVER, NO_HOLDS, Hold, Holds
 
 FARTHEST_AHEAD_S: Final = 2 * 86_400
 """What is dated farther ahead counts as of then: a payment with a wrong year must not cover the arrears of years."""
@@ -76,7 +76,7 @@ class Loan:
     currency: str = "XXX"
     pay_url: str = ""
     due: Due | None = None
-    holds: Holds = field(default_factory=Holds)
+    holds: Holds = NO_HOLDS
 
     def after(self, decision: Decision, moment: Moment) -> "tuple[Loan, Effect]":
         """Return the loan after one more decision, and what that decision did."""

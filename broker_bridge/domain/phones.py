@@ -21,7 +21,8 @@ from broker_bridge.domain.loans import Loan
 
 CommandId = NewType("CommandId", str)
 
-FIRST_MESSAGE = -1
+NO_MESSAGE = -1
+"""The sequence of a phone that has said nothing yet: its first word may have the number 0."""
 
 CONTRACT = "contract"
 """The kind of evidence that every enrolled phone has: the lender's reference to the borrower's agreement."""
@@ -131,7 +132,7 @@ class Phone:
     desired: Desired
     command_id: CommandId
     said: Said | None = None
-    sequence: int = FIRST_MESSAGE
+    sequence: int = NO_MESSAGE
     """The last sequence accepted from this phone."""
     seen_version: int = 0
     """The highest version that nobody had queued and the phone has claimed in this epoch; the next one is above it."""

@@ -16,6 +16,7 @@ from mqtt_transport import (
     LoginRefusedError,
     RefusedError,
     Subscription,
+    UnknownServerError,
     UnprovenServerError,
     Will,
 )
@@ -167,6 +168,8 @@ class _MqttLink:
 
 def _obstacle(error: Exception) -> Obstacle:
     match error:
+        case UnknownServerError():
+            return Obstacle.NAME
         case UnprovenServerError():
             return Obstacle.CERTIFICATE
         case LoginRefusedError():

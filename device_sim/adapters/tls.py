@@ -7,6 +7,10 @@ _NO_CHECK_TIME = 0x200000
 """X509_V_FLAG_NO_CHECK_TIME of OpenSSL's x509_vfy.h, which Python's `ssl` passes on and has no name for."""
 
 
+class CafileError(Exception):
+    """The CAs cannot be had from the file that the message names."""
+
+
 def proof_of_broker(cafile: Path | None) -> ssl.SSLContext:
     """Return what asks the broker for a certificate of any dates that names the host and chains to one of these CAs.
 
@@ -17,8 +21,13 @@ def proof_of_broker(cafile: Path | None) -> ssl.SSLContext:
         cafile: the CAs, PEM; None for the system's.
 
     Raises:
-        OSError: the file cannot be read; as `ssl.SSLError`, it holds no certificate.
+        CafileError: the file cannot be read, or holds no certificate.
     """
-    context = ssl.create_default_context(cafile=cafile)
+    try:
+        context = ssl.create_default_context(cafile=cafile)
+    except ssl.SSLError as error:
+        raise CafileError(f"{cafile}: holds no certificate in PEM form") from error
+    except OSError as error:
+        raise CafileError(f"{cafile}: {error.strerror}") from error
     context.verify_flags |= _NO_CHECK_TIME
     return context

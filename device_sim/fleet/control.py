@@ -3,8 +3,8 @@
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -17,17 +17,39 @@ from device_sim.phone.storage import StorageError
 _OWNER_ALONE = 0o177
 
 
+class ControlSocketError(Exception):
+    """Nobody can come to command a fleet; the message says why."""
+
+
+@contextmanager
+def control_socket(path: Path) -> Iterator[socket.socket]:
+    """Give the socket of a control channel; its file is gone afterwards.
+
+    Args:
+        path: of the socket; one that a dead process has left there is replaced.
+
+    Raises:
+        ControlSocketError: it cannot be made.
+    """
+    try:
+        listener = _bind(path)
+    except OSError as error:
+        raise ControlSocketError(f"{path}: no socket can be made there: {error.strerror or error}") from error
+    try:
+        yield listener
+    finally:
+        listener.close()
+        _remove_socket(path)
+
+
 @asynccontextmanager
-async def control_channel(fleet: Fleet, path: Path, tasks: asyncio.TaskGroup) -> AsyncIterator[None]:
-    """Answer requests on `path` while inside; the socket is gone afterwards.
+async def control_channel(fleet: Fleet, listener: socket.socket, tasks: asyncio.TaskGroup) -> AsyncIterator[None]:
+    """Answer requests while inside.
 
     Args:
         fleet: whom the requests are about.
-        path: of the socket; one that a dead process has left there is replaced.
+        listener: as `control_socket` makes it.
         tasks: the group in which connections are served.
-
-    Raises:
-        OSError: the socket cannot be made.
     """
 
     def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -35,14 +57,13 @@ async def control_channel(fleet: Fleet, path: Path, tasks: asyncio.TaskGroup) ->
         task.add_done_callback(serving.discard)
 
     serving: set[asyncio.Task[None]] = set()
-    server = await asyncio.start_unix_server(serve, sock=_bind(path), limit=MAX_LINE_BYTES)
+    server = await asyncio.start_unix_server(serve, sock=listener, limit=MAX_LINE_BYTES)
     try:
         yield
     finally:
         server.close()
         for task in serving:
             task.cancel()
-        _remove_socket(path)
 
 
 def _remove_socket(path: Path) -> None:

@@ -11,6 +11,8 @@ from lock_protocol.topics import PhoneTopic
 class Obstacle(StrEnum):
     """What kept a phone from its broker."""
 
+    NAME = "name"
+    """The broker's, which has no address."""
     CERTIFICATE = "certificate"
     """The broker's, which is no good."""
     LOGIN = "login"

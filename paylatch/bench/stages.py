@@ -27,6 +27,7 @@ from broker_bridge.app.confirm import Judge
 from broker_bridge.app.deliver import Deliverer
 from broker_bridge.app.hear import Listener
 from broker_bridge.app.outbox import Outbox
+from broker_bridge.app.phones_log import PhonesLog
 from broker_bridge.app.ports.broker import (
     BrokerUnavailableError,
     OnPublished,
@@ -197,8 +198,7 @@ class _Rig:
         """Bring states to their phones, and what these say back, which is committed with the broker's PUBACKs."""
         published, proven = (self.seen.counts[what] + len(states) for what in (PhoneTopic.DESIRED, Status.SUCCEEDED))
         with self.watch.process(PUBLISH):
-            for state in states:
-                self.deliverer.offer(state)
+            self.deliverer.publish(states)
             await self.seen.until(PhoneTopic.DESIRED, published)
         with self.watch.process(PHONE):
             self._arrive(PhoneTopic.DESIRED, [self.phones[state.imei] for state in states])
@@ -235,9 +235,9 @@ async def measure_stages(database: str, files: Files, ports: Ports, lender: Lend
         reconsider, log = replaying(signer), quiet_log()
         topics = Topics(DEFAULT_PREFIX)
         write_fleet(directory / "fleet.jsonl", await enrol_together(store, reconsider, signer, lender, imeis))
-        judge = Judge(reconsider.queue, clock, log)
+        judge = Judge(reconsider.queue, clock, PhonesLog(log, clock))
         deliverer = Deliverer(
-            store=store,
+            store=store.commits,
             states=store.outgoing,
             canaries=store.canaries,
             outbox=Outbox(window=WINDOW, lane_limit=LANE_LIMIT),
@@ -249,7 +249,7 @@ async def measure_stages(database: str, files: Files, ports: Ports, lender: Lend
         )
         seen, said, committed = _Seen(), list[Received](), list[Outgoing]()
         store.commits.on_commit(seen.commit)
-        store.commits.on_committed(committed.append)
+        store.commits.on_committed(committed.extend)
         around = Surroundings(
             storage=MemoryStorage(), alarms=Alarms(lambda _: None), counters=Counters(), watches=Watches()
         )
@@ -269,7 +269,7 @@ async def measure_stages(database: str, files: Files, ports: Ports, lender: Lend
                 store=store,
                 reconsider=reconsider,
                 deliverer=deliverer,
-                listener=Listener(store, deliverer, judge),
+                listener=Listener(store.commits, deliverer, judge),
                 tap=_Tap(broker, seen),
                 seen=seen,
                 lender=lender,

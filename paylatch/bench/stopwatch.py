@@ -118,7 +118,7 @@ async def import_timed(
         directory=directory, spool_id=SpoolId("bench"), max_bytes=1 << 30, max_rows=1_000_000, idle_s=60, upload_s=600
     )
     worker = import_worker(
-        store=store,
+        store=store.commits,
         imports=store.imports,
         spool=TimedSpool(spool, watch),
         reconsider=reconsider,

@@ -188,9 +188,12 @@ class Bridge:
         path = "/v1/policy" if version is None else f"/v1/policy/versions/{version}"
         return read(PolicyDocument, await self._requests.ask("GET", path))
 
-    async def policy_versions(self) -> list[PolicyVersion]:
-        """Return all versions, the newest, which is in force, first."""
-        return items(PolicyVersion, "versions")(await self._requests.ask("GET", "/v1/policy/versions"))
+    async def policy_versions(self, page_size: int = PAGE) -> AsyncIterator[PolicyVersion]:
+        """Yield all versions, the newest, which is in force, first."""
+        versions_in = items(PolicyVersion, "versions")
+        async for page in self._requests.pages("GET", "/v1/policy/versions", page_size):
+            for version in versions_in(page):
+                yield version
 
     async def set_policy(self, document: str) -> PolicyDocument:
         """Put a document in force: all phones are judged by it within moments. See first what `dry_run_policy` says.

@@ -40,9 +40,7 @@ async def connect(
     Raises:
         ValueError: the address is none of HTTP, or the key has characters that no key has.
     """
-    address = httpx.URL(url)
-    if address.scheme not in ("http", "https") or not address.host:
-        raise ValueError(f"{url!r} is no address of a bridge: expected one like https://paylatch.example")
+    address = _address_of_bridge(url)
     if not api_key.isascii() or not api_key.isprintable() or not api_key:
         raise ValueError("the API key is empty, or holds what no API key holds")
     async with httpx.AsyncClient(
@@ -55,6 +53,16 @@ async def connect(
         trust_env=address.host not in _LOOPBACK,  # a proxy from the environment has no business there
     ) as http:
         yield Bridge(Requests(http, patience))
+
+
+def _address_of_bridge(url: str) -> httpx.URL:
+    try:
+        address = httpx.URL(url)
+    except httpx.InvalidURL:
+        address = httpx.URL()
+    if address.scheme not in ("http", "https") or not address.host or (address.port or 0) not in range(2**16):
+        raise ValueError(f"{url!r} is no address of a bridge: expected one like https://paylatch.example")
+    return address
 
 
 def _proof_for(address: httpx.URL) -> ssl.SSLContext:

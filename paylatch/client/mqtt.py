@@ -263,8 +263,9 @@ async def connect_mqtt(
     Raises:
         UnavailableError: the broker cannot be reached.
         NotAllowedError: it knows no such lender, or another password.
-        ValueError: no lender has such a name, or no topic such a prefix.
+        ValueError: no broker has such an address, no lender such a name, or no topic such a prefix.
     """
+    _require_address(host, port)
     broker = _Broker(host=host, port=port, lender=lender, password=password, tls=tls)
     connection = MqttLender(broker, Topics(topic_prefix), patience, answer_within_s)
     # Not a task group: whatever goes wrong inside has to come out as itself.
@@ -274,6 +275,16 @@ async def connect_mqtt(
         yield connection
     finally:
         await _ended(running)
+
+
+def _require_address(host: str, port: int) -> None:
+    """Refuse at once what no patience will make an address."""
+    try:
+        named = bool(host.encode("idna"))
+    except UnicodeError:
+        named = False
+    if not named or port not in range(1, 2**16):
+        raise ValueError(f"{host!r}, port {port}: is no address of a broker")
 
 
 async def _ended(task: asyncio.Task[None]) -> None:

@@ -1,12 +1,15 @@
 """`paylatch bridge`: the bridge itself."""
 
+import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from paylatch.commands.names import profile_names
 from paylatch.commands.options import ConfigOption, as_flag, given, settings_from
-from paylatch.commands.outcome import finish
+from paylatch.commands.outcome import FAILED, finish
 
 app = typer.Typer(help="The bridge between lenders and phones.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -24,7 +27,12 @@ def run(
     ] = None,
     policy: Annotated[
         str | None,
-        typer.Option(metavar="NAME", help="The profile for lenders that have set no policy.", show_default=False),
+        typer.Option(
+            metavar="NAME",
+            help="The profile for lenders that have set no policy.",
+            show_default=False,
+            autocompletion=profile_names,
+        ),
     ] = None,
     http_host: Annotated[
         str | None, typer.Option(metavar="HOST", help="Where it serves HTTP.", show_default=False)
@@ -68,3 +76,37 @@ def run(
     settings = settings_from(config, given(flags))
     expected = (KeyFileError, DelegationBehindError, PolicyError, StoreUnavailableError, OSError)
     finish(run_bridge(settings), expected, usage=(SettingsError,))
+
+
+@app.command("confirm-clock", epilog="Example: paylatch bridge confirm-clock --config bridge.toml")
+def confirm_clock(
+    *,
+    config: ConfigOption = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Say that this machine's clock is right, where a bridge cannot know and so locks nothing.
+
+    It is for after a rest of more than a week, for a restored database, and, once every lender's delegation has a
+    higher epoch, for after a bridge has signed with a clock that was ahead. Bridges that run heed it at once.
+    """
+    from broker_bridge.app.ports.store import StoreUnavailableError  # noqa: PLC0415 - see the package's docstring
+    from broker_bridge.confirmed_clock import confirm_clock as confirm  # noqa: PLC0415
+    from broker_bridge.confirmed_clock import last_time  # noqa: PLC0415
+
+    settings, expected = settings_from(config), (StoreUnavailableError, OSError)
+    before, now = finish(last_time(settings), expected, usage=()), int(time.time())
+    typer.echo(f"this machine's clock says {_shown(now)}; {_told(before, now)}", err=True)
+    if not yes and not typer.confirm("Phones keep for good what they are told of the time. Is it right?", err=True):
+        raise typer.Exit(FAILED)
+    finish(confirm(settings, now), expected, usage=())
+
+
+def _told(before: int, now: int) -> str:
+    if not before:
+        return "no bridge has run with this database"
+    days = abs(now - before) // 86_400
+    return f"a bridge last signed with {_shown(before)}, {days} days {'before' if before <= now else 'after'} that"
+
+
+def _shown(at: int) -> str:
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M} UTC"

@@ -1,5 +1,6 @@
 """`paylatch config`: what a bridge would run with, and whether it could."""
 
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,7 +11,7 @@ from paylatch.commands.outcome import FAILED, USAGE, fail, finish
 from paylatch.commands.show import show_json, show_table
 
 if TYPE_CHECKING:
-    from broker_bridge.settings import Configuration
+    from broker_bridge.settings import Configuration, Settings
 
 app = typer.Typer(help="The bridge's settings.", no_args_is_help=True, rich_markup_mode=None)
 
@@ -45,13 +46,14 @@ def check(
 ) -> None:
     """Look whether a bridge could start with its settings, and would be safe; nothing is started or changed.
 
-    Exits with 0 when it could (warnings or not), 1 when it could not or must not, 2 when the settings cannot be read.
+    Exits with 0 when it could (warnings or not), 1 when it could not or must not, 2 when settings cannot be read.
     """
-    from broker_bridge.check import Severity, check_broker_conf  # noqa: PLC0415 - see the package's docstring
+    from broker_bridge.check import Finding, Severity, check_broker_conf  # noqa: PLC0415 - see the package's docstring
     from broker_bridge.check import check as check_bridge  # noqa: PLC0415
 
-    settings = _configuration(config).settings
-    findings = [*finish(check_bridge(settings, online=online), (), usage=())]
+    settings, faults, wrong = _settings(config)
+    findings = [Finding(Severity.ERROR, option, text) for option, text in faults]
+    findings += finish(check_bridge(settings, online=online, wrong=wrong), (), usage=())
     if broker_conf is not None:
         findings += check_broker_conf(broker_conf)
     if as_json:
@@ -59,8 +61,22 @@ def check(
     else:
         for one in findings:
             typer.echo(f"{one.severity:<8} {one.about}: {one.text}")
+    if faults:
+        raise typer.Exit(USAGE)
     if any(one.severity is Severity.ERROR for one in findings):
         raise typer.Exit(FAILED)
+
+
+def _settings(config: Path | None) -> "tuple[Settings, Sequence[tuple[str, str]], Collection[str]]":
+    """Return the settings, what is wrong with them, and which options mean nothing because of that."""
+    from broker_bridge.settings import OptionsError, SettingsError, configure  # noqa: PLC0415 - see the package's docstring
+
+    try:
+        return configure(config).settings, (), ()
+    except OptionsError as error:
+        return error.rest, error.faults, error.wrong
+    except SettingsError as error:
+        fail(error, USAGE)
 
 
 def _configuration(config: Path | None) -> "Configuration":

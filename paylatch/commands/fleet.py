@@ -100,7 +100,7 @@ def enrol(
 ) -> None:
     """Enrol new simulated phones with a bridge, for runs to come. Their IMEIs are those of no real phone."""
     from device_sim.identities import create_fleet  # noqa: PLC0415 - see the package's docstring
-    from paylatch.client import PaylatchError  # noqa: PLC0415
+    from paylatch.client import NotAllowedError, PaylatchError  # noqa: PLC0415
     from paylatch.fleet.options import FleetUsageError  # noqa: PLC0415
     from paylatch.fleet.sources import enrol as enrol_phones  # noqa: PLC0415
     from paylatch.fleet.view import PlainView  # noqa: PLC0415
@@ -119,7 +119,7 @@ def enrol(
         return f"{address.host}:{address.port}{' by TLS' if address.tls else ''}"
 
     try:
-        where = finish(enrol_all(), (PaylatchError, OSError), usage=(FleetUsageError,))
+        where = finish(enrol_all(), (PaylatchError, OSError), usage=(FleetUsageError,), not_allowed=(NotAllowedError,))
     except typer.Exit:
         _keep_enrolled(out)
         raise
@@ -244,7 +244,7 @@ def _played(options: "Options", *, quiet: bool) -> "Result":
     from device_sim.fleet.control_client import FleetControlError  # noqa: PLC0415 - see the package's docstring
     from device_sim.fleet.shards import TooFewFilesError  # noqa: PLC0415
     from device_sim.identities import FleetFileError  # noqa: PLC0415
-    from paylatch.client import PaylatchError  # noqa: PLC0415
+    from paylatch.client import NotAllowedError, PaylatchError  # noqa: PLC0415
     from paylatch.fleet.options import FleetUsageError  # noqa: PLC0415
     from paylatch.fleet.reading import ScenarioError  # noqa: PLC0415
     from paylatch.fleet.run import run as play  # noqa: PLC0415
@@ -254,7 +254,7 @@ def _played(options: "Options", *, quiet: bool) -> "Result":
     failures = (LocalRunError, PaylatchError, FleetControlError, OSError)
     usage = (FleetUsageError, LocalRunUsageError, ScenarioError, FleetFileError, TooFewFilesError)
     with choose_view(quiet=quiet) as view:
-        return finish(play(options, view), failures, usage=usage)
+        return finish(play(options, view), failures, usage=usage, not_allowed=(NotAllowedError,))
 
 
 def _write_report(result: "Result", file: IO[str]) -> None:

@@ -5,12 +5,19 @@ from typing import Annotated
 
 import typer
 
+from paylatch.commands.names import scenario_names
+
 _AS_THE_BRIDGE_SAYS = "as the bridge says"
 _THE_SCENARIOS = "the scenario's"
 
 ScenarioArgument = Annotated[
     str,
-    typer.Argument(metavar="SCENARIO", help="One that is shipped, or the path of a .toml file.", show_default=False),
+    typer.Argument(
+        metavar="SCENARIO",
+        help="One that is shipped, or the path of a .toml file.",
+        show_default=False,
+        autocompletion=scenario_names,
+    ),
 ]
 LocalOption = Annotated[bool, typer.Option("--local", help="Start a broker and a bridge for this run, on loopback.")]
 QuietOption = Annotated[bool, typer.Option("--quiet", help="Show the outcome only.")]
@@ -24,6 +31,9 @@ FleetOption = Annotated[
     Path | None,
     typer.Option(
         "--fleet",
+        exists=True,
+        dir_okay=False,
+        readable=True,
         metavar="FILE",
         help="Phones that `paylatch fleet enrol` has enrolled.",
         show_default="enrols new ones",

@@ -18,8 +18,11 @@ def finish(
     failures: tuple[type[Exception], ...],
     *,
     usage: tuple[type[Exception], ...],
+    not_allowed: tuple[type[Exception], ...] = (),
 ) -> T:
     """Run `work` and return its result; end with a message and no traceback for the errors that may be expected.
+
+    Of which kind an error is says the exit code; what is of several kinds is taken for the last one of these.
 
     The loop is asyncio's own. uvloop 0.22 is no faster here, and one time in seventy it closes its watch over a socket
     whose broker was killed without telling the MQTT client, which is then deaf until its keep-alive runs out.
@@ -31,10 +34,11 @@ def finish(
     except asyncio.CancelledError:
         raise typer.Exit(TERMINATED) from None
     except Exception as error:
-        first = _first_of(error, (*usage, *failures))
+        first = _first_of(error, (*not_allowed, *usage, *failures))
         if first is None:
             raise
-        fail(first, USAGE if isinstance(first, usage) else FAILED)
+        code = NOT_ALLOWED if isinstance(first, not_allowed) else USAGE if isinstance(first, usage) else FAILED
+        fail(first, code)
 
 
 def fail(error: Exception | str, code: int) -> NoReturn:

@@ -6,13 +6,14 @@ import typer
 
 from paylatch.commands.asking import Access, ask, asks_bridge
 from paylatch.commands.files import FileArgument, text_of
+from paylatch.commands.names import profile_names
 from paylatch.commands.options import JsonOption
 from paylatch.commands.outcome import FAILED, USAGE, fail
 from paylatch.commands.show import show_json, show_table
 from paylatch.commands.words import moment
 
 if TYPE_CHECKING:
-    from paylatch.client import Bridge, DryRunPage, PolicyCheck, WouldChange
+    from paylatch.client import Bridge, DryRunPage, PolicyCheck, PolicyVersion, WouldChange
 
 app = typer.Typer(
     help="The rules: which arrears lead to which level, and when.", no_args_is_help=True, rich_markup_mode=None
@@ -73,7 +74,7 @@ def versions(*, access: Access, as_json: JsonOption = False) -> None:
     """List all versions, the newest, which is in force, first."""
     from paylatch.client import to_json  # noqa: PLC0415 - see the package's docstring
 
-    found = ask(access, lambda bridge: bridge.policy_versions())
+    found = ask(access, _versions)
     if as_json:
         show_json([to_json(one) for one in found])
     else:
@@ -114,21 +115,20 @@ def dry_run(file: FileArgument, *, access: Access, as_json: JsonOption = False) 
 @app.command(epilog="Example: paylatch policy profiles gentle > policy.toml")
 def profiles(
     name: Annotated[
-        str | None, typer.Argument(metavar="NAME", help="Show this one's document.", show_default="list them")
+        str | None,
+        typer.Argument(
+            metavar="NAME", help="Show this one's document.", show_default="list them", autocompletion=profile_names
+        ),
     ] = None,
     *,
     as_json: JsonOption = False,
 ) -> None:
     """List the policies that ship, or show the document of one, to begin with."""
-    from broker_bridge.adapters.policies.profiles import (  # noqa: PLC0415 - see the package's docstring
-        UnknownProfileError,
-        profile_document,
-        profile_names,
-    )
+    from broker_bridge.adapters.policies import profiles as shipped  # noqa: PLC0415 - see the package's docstring
 
     try:
-        shown = profile_names() if name is None else profile_document(name)
-    except UnknownProfileError as error:
+        shown = shipped.profile_names() if name is None else shipped.profile_document(name)
+    except shipped.UnknownProfileError as error:
         fail(error, USAGE)
     if as_json:
         show_json(shown if name is None else {"name": name, "document": shown})
@@ -147,6 +147,10 @@ def _read(document: str) -> "PolicyCheck":
     except PolicyError as error:
         return PolicyCheck(valid=False, name=None, faults=tuple(str(error).splitlines()))
     return PolicyCheck(valid=True, name=policy.name, faults=())
+
+
+async def _versions(bridge: "Bridge") -> "list[PolicyVersion]":
+    return [one async for one in bridge.policy_versions()]
 
 
 async def _dry_run(bridge: "Bridge", document: str) -> "list[DryRunPage]":

@@ -102,7 +102,9 @@ def _is(phone: "Phone") -> str:
     if phone.is_proven:
         return f"{now.capitalize()}, as it should be"
     if said.level is phone.desired.level:
-        return f"{now.capitalize()} ({said.condition.name.lower().replace('_', ' ')}), as it should be"
+        condition = said.condition.name.lower()
+        how = "" if condition == "applied" else f" ({condition.replace('_', ' ')})"
+        return f"{now.capitalize()}{how}, as it should be"
     return f"{now.capitalize()} when last heard of, but it should be {should}"
 
 
@@ -119,7 +121,12 @@ def _why(phone: "Phone") -> str:
 
 
 def _pending(phone: "Phone", command: "Command") -> str:
-    return "" if phone.is_proven or command.status == "succeeded" else f"; {pending(command)}"
+    if phone.is_proven or command.status == "succeeded":
+        return ""
+    said = phone.reported
+    if command.pending and said is not None and said.level is phone.desired.level:
+        return f"; a newer signed state, of the same level, is on its way: {pending(command)}"
+    return f"; {pending(command)}"
 
 
 def _held_back(held: "Held | None") -> str:

@@ -63,6 +63,6 @@ async def enrol_together(
             )
             for line in lines[first : first + _TOGETHER]
         ]
-        if errors := [one for one in await store.commit_each(jobs) if isinstance(one, Exception)]:
+        if errors := [one for one in await store.commits.commit_each(jobs) if isinstance(one, Exception)]:
             raise errors[0]
     return lines

@@ -108,7 +108,7 @@ def _is_shut_out(phone: PhoneDump, since_s: float) -> bool:
     if phone.connected or failure is None:
         return False
     match failure.obstacle:
-        case Obstacle.CERTIFICATE:
+        case Obstacle.NAME | Obstacle.CERTIFICATE:
             return True
         case Obstacle.LOGIN:
             return failure.at_ns / _NS_PER_S > since_s + _LOGINS_COUNT_AFTER_S

@@ -158,7 +158,7 @@ def _command(module: str) -> tuple[str, ...]:
 
 def _tail_of(log: Path) -> str:
     text = log.read_text(encoding="utf-8", errors="replace")
-    return f"; its log ends:\n{text[-_LOG_TAIL_CHARACTERS:]}"
+    return f"; its log ends:\n{text[-_LOG_TAIL_CHARACTERS:].rstrip()}"
 
 
 def _environment() -> dict[str, str]:

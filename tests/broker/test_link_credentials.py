@@ -48,7 +48,7 @@ async def enrol(store: SqlStore, *imeis: Imei) -> dict[str, str]:
     """Enrol phones and return their passwords."""
     office, secrets = Office(), {str(imei): new_secret() for imei in imeis}
     entries = hashed(secrets)
-    await asyncio.gather(*(store.commit(office.enrol(imei, credential=entries[imei])) for imei in imeis))
+    await asyncio.gather(*(store.commits.commit(office.enrol(imei, credential=entries[imei])) for imei in imeis))
     return secrets
 
 

@@ -229,3 +229,11 @@ async def test_no_process_is_without_a_phone(own_broker: RealBroker, tmp_path: P
     address = BrokerAddress(port=own_broker.phones_port, prefix=TOPICS.prefix)
     async with phones_running(tmp_path / "two.jsonl", tmp_path, address, Knocking(), shards=5) as phones:
         assert len(phones.processes) == 2
+
+
+async def test_a_broker_whose_name_has_no_address_is_told_at_once(own_broker: RealBroker, tmp_path: Path) -> None:
+    file = write_phones(tmp_path / "all.jsonl", own_broker, Lender())
+    # Nobody has to be asked for this one, which no resolver could know.
+    async with phones_running(file, tmp_path, BrokerAddress(host="broker..example"), Knocking()) as phones:
+        with pytest.raises(LocalRunError, match=f"{IMEIS[0]} the first: .* no address is known for 'broker..example'"):
+            await asyncio.wait_for(connect_all(phones.control, NO_END_S), PATIENCE_S)

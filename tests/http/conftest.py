@@ -79,7 +79,7 @@ class Api:
 
     async def judge_what_is_due(self) -> None:
         """Let the scheduler look until it finds nothing more."""
-        scheduler = Scheduler(self.store, self.store.schedule, self.gateway.reconsider, KeptLog())
+        scheduler = Scheduler(self.store.commits, self.store.schedule, self.gateway.reconsider, KeptLog())
         while await scheduler.look() or await self.store.schedule.due(self.clock.now(), 1):
             pass
 
@@ -132,7 +132,7 @@ async def running_api(
             await store.lenders.add(lender, api_key_hash(key), at=1)
         credentials = PasswordFile(passwords, None, store.credentials, parts.log)
         imports = import_worker(
-            store=store,
+            store=store.commits,
             imports=store.imports,
             spool=spool_in(directory / "spool"),
             reconsider=office.reconsider,
@@ -141,7 +141,7 @@ async def running_api(
             keep_s=30 * DAY,
         )
         gateway = Gateway(
-            store=store,
+            store=store.commits,
             phones=store.phones,
             commands=store.commands,
             decisions=store.decisions,
@@ -149,10 +149,10 @@ async def running_api(
             keys=store.keys,
             ping=store.ping,
             reconsider=office.reconsider,
-            desk=DecisionDesk(store=store, reconsider=office.reconsider, meters=metrics.meters),
+            desk=DecisionDesk(store=store.commits, reconsider=office.reconsider, meters=metrics.meters),
             key_conflicts=office.key_conflicts,
             policies=PolicyDesk(
-                store=store,
+                store=store.commits,
                 versions=store.policies,
                 lenders=store.lenders,
                 phones=store.phones,

@@ -182,10 +182,11 @@ async def test_a_policy_is_checked_tried_and_put_in_force(api: Api, bridge: Brid
         "/v1/policy/dry-run", content=WITH_GATES, headers=api.headers | {"Content-Type": "application/toml"}
     )
     assert [to_json(one) for page in pages for one in page.would_change] == raw.json()["would_change"] != []
-    assert await bridge.policy_versions() == []
+    assert [one async for one in bridge.policy_versions()] == []
     put = await bridge.set_policy(WITH_GATES)
     assert await bridge.set_policy(WITH_GATES) == put
-    assert [one.version for one in await bridge.policy_versions()] == [1]
+    await bridge.set_policy(WITH_GATES + "# the same rules\n")
+    assert [one.version async for one in bridge.policy_versions(page_size=1)] == [2, 1]
     with pytest.raises(InvalidError):
         await bridge.set_policy("schema = 1\nladder = 7\n")
 

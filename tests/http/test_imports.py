@@ -408,7 +408,9 @@ async def test_a_lender_has_so_many_unfinished_imports_and_no_more(api: Api) -> 
     uploads = [asyncio.create_task(send(api, held(), key=f"k{number}")) for number in range(MAX_UNFINISHED)]
     for _ in uploads:
         await begun.acquire()
-    assert problem(await send(api, csv_file(), key="one more")) == (429, "too-many-imports")
+    refused = await send(api, csv_file(), key="one more")
+    assert problem(refused) == (429, "too-many-imports")
+    assert refused.headers["retry-after"] == "5"
     hold.set()
     assert {(await upload).status_code for upload in uploads} == {202}
 

@@ -20,6 +20,7 @@ from broker_bridge.app.confirm import Judge
 from broker_bridge.app.deliver import Deliverer
 from broker_bridge.app.hear import Listener
 from broker_bridge.app.outbox import Outbox
+from broker_bridge.app.phones_log import PhonesLog
 from broker_bridge.app.ports.store import StoreUnavailableError, Transaction
 from broker_bridge.app.results import MAX_RESULTS_WAITING, Results
 from broker_bridge.app.sent import Ack, MarkSent
@@ -81,9 +82,9 @@ class Watched:
 
     def __post_init__(self) -> None:
         store, office = self.api.store, Office(clock=self.api.clock)
-        self.judge = Judge(office.queue, office.clock, self.log)
+        self.judge = Judge(office.queue, office.clock, PhonesLog(self.log, office.clock))
         self.deliverer = Deliverer(
-            store=store,
+            store=store.commits,
             states=store.outgoing,
             canaries=store.canaries,
             outbox=Outbox(window=2, lane_limit=10),
@@ -93,9 +94,9 @@ class Watched:
             log=self.log,
             new_token=lambda: "token",
         )
-        self.listener = Listener(store, self.deliverer, self.judge)
+        self.listener = Listener(store.commits, self.deliverer, self.judge)
         link = Link(NOWHERE, TOPICS, random=Random(1), log=self.log)  # noqa: S311 - never connects
-        store.commits.on_committed(self.deliverer.offer)
+        store.commits.on_committed(self.deliverer.publish)
         store.commits.on_commit(self.api.metrics.meters.committed)
         lenders = LendersLink(NOWHERE, TOPICS, random=Random(1), log=self.log)  # noqa: S311 - never connects
         self.results = Results(TOPICS, self.log)
@@ -123,7 +124,7 @@ class Watched:
             assert phone is not None
             self.judge.settle(tx, phone, Event.APPLIED)
 
-        await self.api.store.commit(Work(act, [IMEI]))
+        await self.api.store.commits.commit(Work(act, [IMEI]))
 
     async def page(self) -> str:
         response = await self.api.of(None).get("/metrics")
@@ -269,7 +270,7 @@ async def test_a_published_command_is_pending_and_no_longer_due(watched: Watched
     await watched.api.decide(overdue())
     phone = await watched.api.store.phones.one(ACME, IMEI)
     assert phone is not None
-    await watched.api.store.commit(MarkSent([Ack(IMEI, phone.desired.order, 1)], watched.api.clock))
+    await watched.api.store.commits.commit(MarkSent([Ack(IMEI, phone.desired.order, 1)], watched.api.clock))
     watched.api.clock.advance(40)
     values = await watched.values()
     assert values['paylatch_command_oldest_pending_seconds{lane="closing"}'] == 40
@@ -297,7 +298,7 @@ async def test_a_phone_that_proves_the_same_opening_twice_is_timed_once(watched:
     phone = await watched.api.store.phones.one(ACME, IMEI)
     assert phone is not None
     await watched.prove()
-    await watched.api.store.commit(MarkSent([Ack(IMEI, phone.desired.order, 1)], watched.api.clock))
+    await watched.api.store.commits.commit(MarkSent([Ack(IMEI, phone.desired.order, 1)], watched.api.clock))
     assert (await watched.values())["paylatch_unlock_seconds_count"] == 1
 
 
@@ -332,7 +333,7 @@ async def test_commits_are_timed_and_those_that_fail_are_counted(watched: Watche
 
     await watched.api.decide(overdue())
     with pytest.raises(StoreUnavailableError):
-        await watched.api.store.commit(Work(broken))
+        await watched.api.store.commits.commit(Work(broken))
     values = await watched.values()
     assert (values["paylatch_commit_seconds_count"], values["paylatch_commit_jobs_sum"]) == (1, 1)
     assert (values["paylatch_commit_failures_total"], values["paylatch_commit_jobs_waiting"]) == (1, 0)

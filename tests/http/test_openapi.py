@@ -118,6 +118,11 @@ def test_every_problem_that_is_raised_is_in_the_catalogue_with_its_status() -> N
     assert {(PROBLEMS[kind].status, kind) for _, kind in raised} == raised
 
 
+def test_whoever_may_send_the_same_again_is_told_when() -> None:
+    later = {kind for kind, one in PROBLEMS.items() if one.status in (429, 503)}
+    assert later == {kind for kind, one in PROBLEMS.items() if one.retry_after_s is not None}
+
+
 def test_every_problem_of_the_catalogue_can_be_raised_and_is_documented(committed: dict[str, Any]) -> None:
     expected = {problem_of(kind("x")).kind for kind in EXPECTED if kind is not ProblemError}
     assert set(PROBLEMS) == {kind for _, kind in raised_in_the_source()} | expected

@@ -1,12 +1,15 @@
 """`/v1/policy`: what a dry run says is what happens, and only what is safe comes in force."""
 
+import asyncio
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from broker_bridge.adapters.policies.profiles import profile_document
+from broker_bridge.app.set_policy import MAX_VERSIONS_AN_HOUR
 from device_sim.identities import simulated_imei
 from lock_protocol.imei import Imei
 from tests.conftest import new_sqlite
@@ -169,6 +172,44 @@ async def test_versions_count_up_and_the_same_document_makes_none(api: Api) -> N
     assert (await api.get("/v1/policy/versions/2")).json() == second
     assert (await api.get("/v1/policy")).json() == back
     assert problem(await api.get("/v1/policy/versions/4")) == (404, "unknown-policy")
+
+
+async def test_the_same_document_sent_twice_at_once_makes_one_version(api: Api) -> None:
+    answers = await asyncio.gather(*(api.send_text("PUT", "/v1/policy", LEASED) for _ in range(5)))
+    assert [one.json()["version"] for one in answers] == [1] * 5
+
+
+async def test_versions_are_listed_by_pages(api: Api) -> None:
+    for number in range(5):
+        await api.send_text("PUT", "/v1/policy", f"{LEASED}# {number}\n")
+    pages: list[list[int]] = []
+    token: str | None = ""
+    while token is not None:
+        page = (await api.get("/v1/policy/versions", page_size=2, page_token=token)).json()
+        pages.append([one["version"] for one in page["versions"]])
+        token = page["next_page_token"]
+    assert pages == [[5, 4], [3, 2], [1]]
+    assert problem(await api.get("/v1/policy/versions", page_token="-1")) == (422, "invalid-query")
+
+
+async def test_only_so_many_versions_are_taken_in_an_hour(api: Api) -> None:
+    async def put(number: int) -> httpx.Response:
+        return await api.send_text("PUT", "/v1/policy", f"{LEASED}# {number}\n")
+
+    for number in range(MAX_VERSIONS_AN_HOUR):
+        assert (await put(number)).status_code == 200
+        api.clock.advance(60)
+    in_force = (await api.get("/v1/policy")).json()
+    refused = await put(MAX_VERSIONS_AN_HOUR)
+    assert problem(refused) == (429, "too-many-policies")
+    assert refused.headers["retry-after"] == "60"
+    assert "the next can be set in 30 minutes" in refused.json()["detail"]
+    assert (await put(MAX_VERSIONS_AN_HOUR - 1)).json() == in_force == (await api.get("/v1/policy")).json()
+    assert (await api.of(KEYS[OTHER]).send_text("PUT", "/v1/policy", LEASED)).status_code == 200
+
+    api.clock.advance(1800)
+    assert (await put(MAX_VERSIONS_AN_HOUR)).json()["version"] == MAX_VERSIONS_AN_HOUR + 1
+    assert problem(await put(MAX_VERSIONS_AN_HOUR + 1)) == (429, "too-many-policies")
 
 
 async def test_a_document_with_faults_changes_nothing_and_says_where_they_are(api: Api) -> None:

@@ -9,8 +9,10 @@ from typing import Any
 from broker_bridge.adapters.policies.reading import read_policy
 from broker_bridge.app.confirm import HearHello, HearReport, Judge
 from broker_bridge.app.decide import Decided
+from broker_bridge.app.phones_log import PhonesLog
 from broker_bridge.app.reconsider import case_of
 from broker_bridge.app.schedule import Scheduler
+from broker_bridge.app.timekeeping import KeepTime
 from broker_bridge.domain.decisions import Decision, DecisionId, DecisionType, Payment
 from broker_bridge.domain.gates import GateCondition
 from broker_bridge.domain.judgement import Judgement, judge
@@ -58,7 +60,7 @@ class Desk:
         self.log = KeptLog()
         self.store = InlineStore(new_sqlite(database))
         self.loop.run(self.store.lenders.add(ACME, b"k" * 32, at=1))
-        self.judge = Judge(self.office.queue, self.clock, self.log)
+        self.judge = self._judge()
         self.online = True
         self.phone = LinkedHandset(self.office.lender.authority, imei=IMEI)
         self._told = 0
@@ -70,11 +72,14 @@ class Desk:
     def restart(self) -> None:
         """Start over with nothing but the database."""
         self.office.__post_init__()
-        self.judge = Judge(self.office.queue, self.clock, self.log)
+        self.judge = self._judge()
+
+    def _judge(self) -> Judge:
+        return Judge(self.office.queue, self.clock, PhonesLog(self.log, self.clock))
 
     def enrol(self, **fields: Any) -> None:
         """Enrol the phone (again), and switch it on."""
-        self.loop.run(self.store.commit(self.office.enrol(IMEI, **fields)))
+        self.loop.run(self.store.commits.commit(self.office.enrol(IMEI, **fields)))
         if not self.phone.applied:
             self.phone.boot()
             self.phone.connect()
@@ -91,7 +96,7 @@ class Desk:
             occurred_at=figures.pop("occurred_at", self.clock.wall * 1000 + self._told),
             **figures,
         )
-        decided = self.loop.run(self.store.commit(self.office.decide(decision)))
+        decided = self.loop.run(self.store.commits.commit(self.office.decide(decision)))
         self.exchange()
         return decided
 
@@ -102,6 +107,7 @@ class Desk:
             due = self.row.look_at
             part = min(max(due - self.clock.wall, 1), end - self.clock.wall) if due else end - self.clock.wall
             self.clock.advance(part)
+            self.loop.run(self.store.commits.commit(KeepTime(self.office.queue.signing_clock)))
             # Switched off meanwhile: each minute of a day would be a step of its core, and thousands of hellos.
             self.phone.cut_power()
             self.phone.monotonic += part
@@ -120,7 +126,7 @@ class Desk:
 
     def look(self) -> None:
         """Let the scheduler look until it finds nothing more."""
-        scheduler = Scheduler(self.store, self.store.schedule, self.office.reconsider, self.log)
+        scheduler = Scheduler(self.store.commits, self.store.schedule, self.office.reconsider, self.log)
         while self.loop.run(scheduler.look()):
             pass
 
@@ -141,7 +147,7 @@ class Desk:
     def _hear(self, topic: PhoneTopic, payload: bytes) -> None:
         job = HearHello if topic is PhoneTopic.HELLO else HearReport
         try:
-            self.loop.run(self.store.commit(job(IMEI, payload, self.judge)))
+            self.loop.run(self.store.commits.commit(job(IMEI, payload, self.judge)))
         except Refusal as refusal:
             self.log.info("refused", error=refusal.name)
             return

@@ -591,7 +591,7 @@ def test_an_opening_that_another_bridge_has_committed_goes_out_all_the_same(worl
     world.exchange()
     assert phone.shown == LOCKED
     other = InlineStore(f"sqlite:///{world.database}")
-    world.loop.run(other.commit(world.office.decide(payment(at=2))))
+    world.loop.run(other.commits.commit(world.office.decide(payment(at=2))))
     other.close()
     world.run(LOOK_ROUND + 1)
     world.exchange()
@@ -602,7 +602,7 @@ def test_a_lock_that_another_bridge_has_committed_goes_out_within_a_minute(world
     """It has no connection, as in the test above, and has none for longer than any phone should wait for its lock."""
     world.run(1)
     other = InlineStore(f"sqlite:///{world.database}")
-    world.loop.run(other.commit(world.office.decide(overdue(90, at=1))))
+    world.loop.run(other.commits.commit(world.office.decide(overdue(90, at=1))))
     other.close()
     world.run(LOOK_EVERYWHERE + 1)
     world.exchange()
@@ -671,14 +671,14 @@ def test_what_a_repeated_hello_says_counts_although_it_needs_no_answer(world: Wo
 def test_a_bridge_that_is_behind_answers_a_hello_once_and_again_when_it_has_caught_up_or_after_a_minute(
     world: World, phone: LinkedHandset, monkeypatch: pytest.MonkeyPatch, *, catches_up: bool
 ) -> None:
-    behind, caught_up, commit_each = simulated_imei(2), asyncio.Event(), world.store.commit_each
+    behind, caught_up, commit_each = simulated_imei(2), asyncio.Event(), world.store.commits.commit_each
 
     async def commit_late(jobs: Sequence[Any]) -> Sequence[Any]:
         if jobs[0].imei == behind:
             await caught_up.wait()
         return await commit_each(jobs)
 
-    monkeypatch.setattr(world.store, "commit_each", commit_late)
+    monkeypatch.setattr(world.store.commits, "commit_each", commit_late)
     world.deliver_up((behind, PhoneTopic.REPORTED, b"what takes long to judge"))
     world.run(SLICE_S)
     answered = freshes(world)

@@ -282,7 +282,7 @@ def test_a_lane_that_runs_over_while_it_is_being_filled_is_filled_again(
         if lane is Lane.CLOSING and late:
             world.pubacks.clear()
             for imei in late:
-                await world.store.commit(world.office.decide(overdue(90, at=1, imei=imei)))
+                await world.store.commits.commit(world.office.decide(overdue(90, at=1, imei=imei)))
             late.clear()
         return found
 

@@ -58,7 +58,7 @@ def lease_of(desk: Desk) -> tuple[int, Level, int] | None:
 
 def tell_of_another_phone(desk: Desk) -> None:
     """Have the lender be heard, of a phone that is not this one."""
-    desk.loop.run(desk.store.commit(desk.office.enrol(OTHER_PHONE)))
+    desk.loop.run(desk.store.commits.commit(desk.office.enrol(OTHER_PHONE)))
     decision = Decision(
         lender=ACME,
         decision_id=DecisionId(f"other-{desk.clock.wall}"),
@@ -67,7 +67,7 @@ def tell_of_another_phone(desk: Desk) -> None:
         occurred_at=desk.clock.wall * 1000,
         payment=Payment.CURING,
     )
-    desk.loop.run(desk.store.commit(desk.office.decide(decision)))
+    desk.loop.run(desk.store.commits.commit(desk.office.decide(decision)))
     desk.look()
     desk.exchange()
 
@@ -334,7 +334,7 @@ def test_a_version_that_nobody_gave_is_heard_of_although_no_higher_one_can_be_si
         return stuck.judge.take_word(tx, row, claimed, row.sequence + 1, proven=False)
 
     before = stuck.row
-    heard = stuck.loop.run(stuck.store.commit(Work(claim, imeis=[IMEI])))
+    heard = stuck.loop.run(stuck.store.commits.commit(Work(claim, imeis=[IMEI])))
     assert (heard.sequence, heard.desired) == (before.sequence + 1, before.desired)
     assert stuck.row.sequence == heard.sequence
     assert "not_signed_again" in stuck.log.events("critical")

@@ -31,7 +31,9 @@ def install(world: World, *, epoch: int = 1, max_level: Level = Level.LOCKED) ->
     """Install delegation 2, as a bridge that starts finds it."""
     lender = world.office.lender
     lender.delegation_version, lender.epoch, lender.max_level = 2, epoch, max_level
-    world.loop.run(sign_all_again(world.store, world.store.signed, world.office.signer, world.office.queue, world.log))
+    world.loop.run(
+        sign_all_again(world.store.commits, world.store.signed, world.office.signer, world.office.queue, world.log)
+    )
 
 
 def desired(world: World, imei: Imei) -> Desired:

@@ -24,9 +24,10 @@ from broker_bridge.app.decide import Decided
 from broker_bridge.app.deliver import Deliverer
 from broker_bridge.app.hear import Listener
 from broker_bridge.app.outbox import Outbox
+from broker_bridge.app.phones_log import PhonesLog
 from broker_bridge.app.ports.broker import BrokerUnavailableError, OnPublished, PublishRefusedError, Received
 from broker_bridge.app.ports.store import StoreUnavailableError
-from broker_bridge.app.records import Command, Outgoing
+from broker_bridge.app.records import Command
 from broker_bridge.app.session import PhonesSession
 from broker_bridge.app.sign import Queue, SigningClock
 from broker_bridge.domain.decisions import Decision
@@ -216,9 +217,9 @@ class World:
             self.loop.run(self.store.lenders.add(ACME, b"k" * 32, at=1))
         self.store.commits.at_commit = self.at_crossing
         self.office.queue = Queue(self.office.signer, SigningClock(self.clock), self.clock)
-        judge = Judge(self.office.queue, self.clock, self.log)
+        judge = Judge(self.office.queue, self.clock, PhonesLog(self.log, self.clock))
         self.deliverer = Deliverer(
-            store=self.store,
+            store=self.store.commits,
             states=self.store.outgoing,
             canaries=self.store.canaries,
             outbox=Outbox(window=WINDOW, lane_limit=LANE_LIMIT),
@@ -228,13 +229,10 @@ class World:
             log=self.log,
             new_token=lambda: f"token-{next(self._names)}",
         )
-        self.store.commits.on_committed(self._offer)
+        self.store.commits.on_committed(self.deliverer.publish)
         self.store.commits.on_doubt(self.deliverer.look_again)
-        self.listener = Listener(self.store, self.deliverer, judge)
+        self.listener = Listener(self.store.commits, self.deliverer, judge)
         self.connect_bridge()
-
-    def _offer(self, state: Outgoing) -> None:
-        self.deliverer.offer(state)
 
     def connect_bridge(self) -> None:
         """Connect, as the composition root does: read the canary, then deliver and listen."""
@@ -395,14 +393,14 @@ class World:
 
     def enrol(self, imei: Imei) -> LinkedHandset:
         """Enrol a phone and switch it on."""
-        self.loop.run(self.store.commit(self.office.enrol(imei)))
+        self.loop.run(self.store.commits.commit(self.office.enrol(imei)))
         phone = self.phones[imei] = LinkedHandset(self.office.lender.authority, imei=imei)
         phone.boot()
         return phone
 
     def tell(self, decision: Decision) -> Decided:
         """Send a decision as its lender; the answer is kept outside."""
-        decided = self.loop.run(self.store.commit(self.office.decide(decision)))
+        decided = self.loop.run(self.store.commits.commit(self.office.decide(decision)))
         self.acknowledged[decision.imei] = decided
         return decided
 

@@ -54,7 +54,7 @@ class Desk:
         self.store.commits.on_step(self.intake.tell)
 
     async def decide(self, decision: Decision, *, told: bool = True) -> Decided:
-        return await self.store.commit(Decide(decision, self.office.reconsider, told=told))
+        return await self.store.commits.commit(Decide(decision, self.office.reconsider, told=told))
 
     def intake_of(self, decide: Callable[[Decision], Awaitable[Decided]]) -> Intake:
         return Intake(TOPICS, self.store.commands, decide, self.results, self.office.clock, self.log)
@@ -99,7 +99,7 @@ async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
     async with SqlStore(new_sqlite(tmp_path / "paylatch.db")) as store:
         for lender, imei in ((ACME, IMEI), (OTHER, FOREIGN)):
             await store.lenders.add(lender, lender.encode().ljust(32), at=1)
-            await store.commit(office.enrol(imei, lender=lender))
+            await store.commits.commit(office.enrol(imei, lender=lender))
         desk = Desk(store, office)
         working = [asyncio.create_task(desk.intake.run()), asyncio.create_task(desk.results.session(desk.ear))]
         yield desk

@@ -9,6 +9,7 @@ from broker_bridge.adapters.lender_api.decisions import decision_of
 from broker_bridge.adapters.mqtt.intake import MAX_UNDER_WAY, MAX_WAITING
 from broker_bridge.app.confirm import Judge
 from broker_bridge.app.decide import Decided
+from broker_bridge.app.phones_log import PhonesLog
 from broker_bridge.app.ports.store import StoreUnavailableError, Transaction
 from broker_bridge.app.schedule import JudgeAgain
 from broker_bridge.app.sent import Ack, MarkSent
@@ -25,7 +26,7 @@ async def acknowledge(desk: Desk) -> None:
     """Have the broker acknowledge the phone's newest state."""
     phone = await desk.store.phones.one(ACME, IMEI)
     assert phone is not None
-    await desk.store.commit(MarkSent([Ack(IMEI, phone.desired.order, 1)], desk.office.clock))
+    await desk.store.commits.commit(MarkSent([Ack(IMEI, phone.desired.order, 1)], desk.office.clock))
 
 
 def known(tx: Transaction) -> Phone:
@@ -37,12 +38,12 @@ def known(tx: Transaction) -> Phone:
 
 async def settle(desk: Desk, event: Event, detail: str = "") -> None:
     """Have something happen to the phone's newest command, as its reports do."""
-    judge = Judge(desk.office.queue, desk.office.clock, desk.log)
+    judge = Judge(desk.office.queue, desk.office.clock, PhonesLog(desk.log, desk.office.clock))
 
     def act(tx: Transaction) -> None:
         judge.settle(tx, known(tx), event, detail)
 
-    await desk.store.commit(Work(act, imeis=[IMEI]))
+    await desk.store.commits.commit(Work(act, imeis=[IMEI]))
 
 
 async def test_a_lender_hears_every_step_of_what_it_decided_in_order(desk: Desk) -> None:
@@ -146,7 +147,7 @@ async def test_a_state_that_is_signed_again_is_told_as_the_same_decisions(desk: 
     def sign_again(tx: Transaction) -> None:
         desk.office.queue.again(tx, known(tx))
 
-    await desk.store.commit(Work(sign_again, imeis=[IMEI]))
+    await desk.store.commits.commit(Work(sign_again, imeis=[IMEI]))
     queued, superseded = await desk.steps("queued", "superseded")
     assert {queued["decision_id"], superseded["decision_id"]} == {"d1"}
     assert superseded["command_id"] == first["command_id"] != queued["command_id"]
@@ -167,7 +168,7 @@ async def test_what_follows_by_itself_from_a_decision_that_was_held_is_told_too(
     decided, _ = await desk.steps("decided", "queued")  # it is told what is overdue, and stays open
     assert (decided["level"], decided["wanted_level"]) == ("unlocked", "locked")
     clock.advance(3601)
-    await desk.store.commit(JudgeAgain(IMEI, desk.office.reconsider))
+    await desk.store.commits.commit(JudgeAgain(IMEI, desk.office.reconsider))
     queued, _ = await desk.steps("queued", "superseded")
     assert (queued["decision_id"], queued["level"]) == ("d1", "locked")
     desk.send(overdue())
@@ -192,7 +193,7 @@ async def test_a_job_that_fails_tells_nothing(desk: Desk) -> None:
         raise RuntimeError("after all")
 
     with pytest.raises(RuntimeError):
-        await desk.store.commit(Work(fail, imeis=[IMEI]))
+        await desk.store.commits.commit(Work(fail, imeis=[IMEI]))
     await desk.nothing_more()
 
 

@@ -35,7 +35,7 @@ class Committer:
     async def one(self, number: int) -> None:
         imei = simulated_imei(number % PHONES)
         decision = overdue(1 + number % 90, at=number, imei=imei, name=f"d{number}")
-        decided = await self.store.commit(self.office.decide(decision))
+        decided = await self.store.commits.commit(self.office.decide(decision))
         say("acknowledged", decided.decision_id, decided.command_id)
 
     async def until_killed(self) -> None:
@@ -70,7 +70,7 @@ async def main(url: str, *, small_disk: Path | None) -> None:
     async with SqlStore(url) as store:
         await store.lenders.add(ACME, b"k" * 32, at=1)
         for number in range(PHONES):
-            await store.commit(office.enrol(simulated_imei(number)))
+            await store.commits.commit(office.enrol(simulated_imei(number)))
         committer = Committer(store, office)
         await (committer.until_killed() if small_disk is None else committer.on_a_small_disk(small_disk))
 

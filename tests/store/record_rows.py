@@ -20,6 +20,7 @@ from sqlalchemy import Connection, select
 from broker_bridge.adapters.store.store import SqlStore
 from broker_bridge.adapters.store.tables import metadata
 from broker_bridge.app.confirm import Judge
+from broker_bridge.app.phones_log import PhonesLog
 from broker_bridge.app.ports.store import Transaction
 from broker_bridge.app.sent import Ack, MarkSent
 from broker_bridge.domain.commands import Event
@@ -39,9 +40,9 @@ LOCK = overdue(90, at=2_000, imei=LOCKED, amount=129_900, name="lock")
 async def history(store: SqlStore, office: Office) -> None:
     """Let some phones live: one is locked, one reminded, one released, one new, and one refuses."""
     await store.lenders.add(ACME, b"k" * 32, at=office.clock.now())
-    judge = Judge(office.queue, office.clock, KeptLog())
+    judge = Judge(office.queue, office.clock, PhonesLog(KeptLog(), office.clock))
     for number, imei in enumerate((LOCKED, REMINDED, RELEASED, NEW, REFUSING), 1):
-        phone = await store.commit(office.enrol(imei))
+        phone = await store.commits.commit(office.enrol(imei))
         if imei != NEW:
             await _live(store, office, judge, phone, Event.APPLIED, number)
     await store.canaries.put("a token", 4)
@@ -55,7 +56,7 @@ async def history(store: SqlStore, office: Office) -> None:
         (overdue(90, at=1_000, imei=REFUSING), Event.REFUSED),
     )
     for number, (decision, event) in enumerate(lives, 6):
-        await store.commit(office.decide(decision))
+        await store.commits.commit(office.decide(decision))
         phone = await _phone(store, decision.imei)
         if event is not None:
             await _live(store, office, judge, phone, event, number)
@@ -65,7 +66,7 @@ async def history(store: SqlStore, office: Office) -> None:
 
 async def _live(store: SqlStore, office: Office, judge: Judge, phone: Phone, event: Event, number: int) -> None:
     """Let a phone receive its newest state, and say what became of it."""
-    await store.commit(MarkSent([Ack(phone.imei, phone.desired.order, number)], office.clock))
+    await store.commits.commit(MarkSent([Ack(phone.imei, phone.desired.order, number)], office.clock))
 
     def hear(tx: Transaction) -> None:
         heard = tx.phone(phone.imei)
@@ -84,7 +85,7 @@ async def _live(store: SqlStore, office: Office, judge: Judge, phone: Phone, eve
         heard = judge.take_word(tx, heard, said, number, proven=True) if event is Event.APPLIED else heard
         judge.settle(tx, heard, event, "" if event is Event.APPLIED else "LevelNotAllowed")
 
-    await store.commit(Work(hear, [phone.imei]))
+    await store.commits.commit(Work(hear, [phone.imei]))
 
 
 async def _phone(store: SqlStore, imei: Imei) -> Phone:

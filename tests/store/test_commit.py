@@ -49,7 +49,7 @@ async def while_held_up(store: SqlStore, *submissions: Coroutine[Any, Any, Any])
         assert go_on.wait(10)
 
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(store.commit(Work(wait)))
+        tasks.create_task(store.commits.commit(Work(wait)))
         assert await asyncio.to_thread(begun.wait, 10)
         submitted = [tasks.create_task(submission) for submission in submissions]
         await asyncio.sleep(0)  # each of them runs up to its first wait, which is for its answer
@@ -59,7 +59,7 @@ async def while_held_up(store: SqlStore, *submissions: Coroutine[Any, Any, Any])
 
 async def _answer(store: SqlStore, job: Job[Any]) -> Any:
     try:
-        return await store.commit(job)
+        return await store.commits.commit(job)
     except Exception as error:  # noqa: BLE001 - an error is an answer here
         return error
 
@@ -76,8 +76,8 @@ async def history(store: SqlStore) -> list[str]:
 async def test_what_was_committed_is_there_after_reopening(database: str, office: Office) -> None:
     async with SqlStore(database) as store:
         await store.lenders.add(ACME, b"k" * 32, at=1)
-        await store.commit(office.enrol(IMEI))
-        decided = await store.commit(office.decide(overdue(90, at=1, imei=IMEI)))
+        await store.commits.commit(office.enrol(IMEI))
+        decided = await store.commits.commit(office.decide(overdue(90, at=1, imei=IMEI)))
         before = await store.phones.one(ACME, IMEI)
     async with SqlStore(database) as store:
         assert await store.phones.one(ACME, IMEI) == before
@@ -88,9 +88,9 @@ async def test_what_was_committed_is_there_after_reopening(database: str, office
 
 
 async def test_a_phone_comes_back_from_the_database_as_it_went_in(store: SqlStore, office: Office) -> None:
-    phone = await store.commit(office.enrol(IMEI))
+    phone = await store.commits.commit(office.enrol(IMEI))
     changed = replace(phone, sequence=2**53 - 1, seen_version=2**53 - 1, publish_number=7, refused_openings=3)
-    await store.commit(Work(lambda tx: tx.put_phone(changed), [IMEI]))
+    await store.commits.commit(Work(lambda tx: tx.put_phone(changed), [IMEI]))
     assert await store.phones.one(ACME, IMEI) == changed
 
 
@@ -104,43 +104,45 @@ async def test_a_single_job_overtakes_what_was_submitted_as_a_list(store: SqlSto
     """A payment does not wait for the file that its lender is sending, nor for what phones report."""
     ran: list[str] = []
     items = [Work(lambda _, name=f"item {number}": ran.append(name)) for number in range(3)]  # type: ignore[misc]
-    await while_held_up(store, store.commit_each(items), store.commit(Work(lambda _: ran.append("payment"))))
+    await while_held_up(
+        store, store.commits.commit_each(items), store.commits.commit(Work(lambda _: ran.append("payment")))
+    )
     assert ran == ["payment", "item 0", "item 1", "item 2"]
 
 
 async def test_a_payment_goes_before_the_single_jobs_that_wait(store: SqlStore) -> None:
     ran: list[str] = []
-    others = [store.commit(Work(lambda _: ran.append("overdue"))) for _ in range(MAX_BATCH)]
-    await while_held_up(store, *others, store.commit(Work(lambda _: ran.append("payment")), first=True))
+    others = [store.commits.commit(Work(lambda _: ran.append("overdue"))) for _ in range(MAX_BATCH)]
+    await while_held_up(store, *others, store.commits.commit(Work(lambda _: ran.append("payment")), first=True))
     assert ran.index("payment") == 0
     assert len(ran) == MAX_BATCH + 1
 
 
 async def test_what_was_submitted_as_a_list_is_overtaken_only_so_often(store: SqlStore) -> None:
     ran: list[str] = []
-    payments = (store.commit(Work(lambda _: ran.append("payment"))) for _ in range(OVERTAKES + 5))
-    await while_held_up(store, store.commit_each([Work(lambda _: ran.append("item"))]), *payments)
+    payments = (store.commits.commit(Work(lambda _: ran.append("payment"))) for _ in range(OVERTAKES + 5))
+    await while_held_up(store, store.commits.commit_each([Work(lambda _: ran.append("item"))]), *payments)
     assert ran.index("item") == OVERTAKES - 1
     assert len(ran) == OVERTAKES + 6
 
 
 async def test_the_jobs_of_a_list_are_answered_each_for_itself(store: SqlStore, office: Office) -> None:
-    await store.commit(office.enrol(IMEI))
+    await store.commits.commit(office.enrol(IMEI))
     jobs = [office.decide(overdue(90, at=1, imei=imei)) for imei in (IMEI, IMEIS[1])]
-    taken, refused = await store.commit_each(jobs)
+    taken, refused = await store.commits.commit_each(jobs)
     assert isinstance(taken, Decided)
     assert isinstance(refused, UnknownPhoneError)
-    assert await store.commit_each([]) == []
+    assert await store.commits.commit_each([]) == []
 
 
 async def test_an_idle_store_waits_for_nobody(store: SqlStore, office: Office) -> None:
     commits = counted_commits(store)
-    await store.commit(office.enrol(IMEI))
+    await store.commits.commit(office.enrol(IMEI))
     assert len(commits) == 1
 
 
 async def test_two_decisions_for_one_phone_in_one_commit_get_one_version_each(store: SqlStore, office: Office) -> None:
-    await store.commit(office.enrol(IMEI))
+    await store.commits.commit(office.enrol(IMEI))
     lock, cure = await together(
         store, office.decide(overdue(90, at=1, imei=IMEI)), office.decide(payment(at=2, imei=IMEI))
     )
@@ -151,14 +153,14 @@ async def test_two_decisions_for_one_phone_in_one_commit_get_one_version_each(st
 
 
 async def test_one_decision_sent_twice_at_once_is_taken_once(store: SqlStore, office: Office) -> None:
-    await store.commit(office.enrol(IMEI))
+    await store.commits.commit(office.enrol(IMEI))
     answers = await together(store, *(office.decide(overdue(90, at=1, imei=IMEI)) for _ in range(5)))
     assert [one.repeated for one in answers] == [False, True, True, True, True]
     assert len({one.command_id for one in answers}) == 1
 
 
 async def test_one_id_with_two_meanings_is_refused_even_within_one_commit(store: SqlStore, office: Office) -> None:
-    await store.commit(office.enrol(IMEI))
+    await store.commits.commit(office.enrol(IMEI))
     first, second = await together(
         store,
         office.decide(overdue(90, at=1, imei=IMEI, name="same")),
@@ -169,7 +171,7 @@ async def test_one_id_with_two_meanings_is_refused_even_within_one_commit(store:
 
 
 async def test_a_job_that_writes_a_row_twice_and_raises_leaves_it_as_it_was(store: SqlStore, office: Office) -> None:
-    await store.commit(office.enrol(IMEI))
+    await store.commits.commit(office.enrol(IMEI))
 
     def write_twice(tx: Transaction) -> None:
         for loan_id in ("first", "second"):
@@ -192,9 +194,9 @@ async def test_a_job_that_raises_drops_its_own_writes_and_no_others(store: SqlSt
         office.queue.again(tx, phone)
         raise UnknownPhoneError("changed its mind")
 
-    before = await store.commit(office.enrol(IMEI))
+    before = await store.commits.commit(office.enrol(IMEI))
     published: list[Outgoing] = []
-    store.commits.on_committed(published.append)
+    store.commits.on_committed(published.extend)
     _, failed, _ = await together(
         store,
         Work(lambda tx: tx.audit(audit("first"))),
@@ -223,7 +225,7 @@ async def test_a_job_that_breaks_a_constraint_fails_alone(store: SqlStore, offic
 
 
 async def test_a_value_that_the_database_cannot_hold_fails_its_own_job_alone(store: SqlStore, office: Office) -> None:
-    phone = await store.commit(office.enrol(IMEI))
+    phone = await store.commits.commit(office.enrol(IMEI))
     failed, _ = await together(
         store,
         Work(lambda tx: tx.put_phone(replace(phone, sequence=2**64)), [IMEI]),
@@ -235,12 +237,12 @@ async def test_a_value_that_the_database_cannot_hold_fails_its_own_job_alone(sto
 
 async def test_more_phones_than_a_statement_may_have_parameters_are_read_at_once(store: SqlStore) -> None:
     many = [simulated_imei(number) for number in range(70_000)]
-    assert await store.commit(Work(lambda tx: sum(tx.phone(imei) is not None for imei in many), many)) == 0
+    assert await store.commits.commit(Work(lambda tx: sum(tx.phone(imei) is not None for imei in many), many)) == 0
 
 
 async def test_a_row_that_cannot_be_read_fails_only_who_asks_for_it(store: SqlStore, office: Office) -> None:
     for imei in IMEIS[:2]:
-        await store.commit(office.enrol(imei))
+        await store.commits.commit(office.enrol(imei))
     garbled = tables.phones.update().where(tables.phones.c.imei == IMEIS[0]).values(holds="garbled")
     await store._write(lambda connection: connection.execute(garbled))
     answers = await together(store, *(office.decide(overdue(90, at=1, imei=imei)) for imei in IMEIS[:2]))
@@ -252,17 +254,17 @@ async def test_states_are_handed_over_after_the_commit_and_before_the_answer(sto
     commits = counted_commits(store)
     seen: list[tuple[str, int]] = []
     store.commits.on_committed(lambda _: seen.append(("published", len(commits))))
-    await store.commit(office.enrol(IMEI))
+    await store.commits.commit(office.enrol(IMEI))
     seen.append(("answered", len(commits)))
     assert seen == [("published", 1), ("answered", 1)]
 
 
 async def test_a_caller_that_went_away_does_not_undo_what_it_asked_for(store: SqlStore, office: Office) -> None:
-    task = asyncio.create_task(store.commit(office.enrol(IMEI)))
+    task = asyncio.create_task(store.commits.commit(office.enrol(IMEI)))
     await asyncio.sleep(0)  # it runs up to its wait for the answer
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-    await store.commit(Work(lambda _: None))  # the barrier: one writer, in order
+    await store.commits.commit(Work(lambda _: None))  # the barrier: one writer, in order
     assert await store.phones.one(ACME, IMEI) is not None
 
 
@@ -277,7 +279,7 @@ async def test_more_than_the_store_promises_to_hold_is_refused_at_once(
 
 async def test_leaving_finishes_what_was_submitted(database: str) -> None:
     async with SqlStore(database) as store:
-        pending = [asyncio.create_task(store.commit(Work(lambda _: "done"))) for _ in range(50)]
+        pending = [asyncio.create_task(store.commits.commit(Work(lambda _: "done"))) for _ in range(50)]
         await asyncio.sleep(0)  # each runs up to its wait for the answer
     assert await asyncio.gather(*pending) == ["done"] * 50
 

@@ -75,7 +75,7 @@ async def test_nothing_acknowledged_is_missing_after_kill_9(database: str) -> No
 
     acknowledged = {decision: command for _, decision, command in told}
     async with SqlStore(database) as store:
-        await store.commit(Work(lambda tx: tx.last_signed_at()))  # it goes on where it stopped
+        await store.commits.commit(Work(lambda tx: tx.last_signed_at()))  # it goes on where it stopped
     kept = decisions_in(database)
     assert {decision: str(kept.get(decision)) for decision in acknowledged} == acknowledged
     assert len(acknowledged) >= ACKNOWLEDGED_BEFORE_THE_KILL
@@ -95,14 +95,14 @@ class Load:
     async def run(self) -> None:
         """Enrol a few phones and decide about each of them, one decision after the other; until cancelled."""
         imeis = [simulated_imei(number) for number in range(PHONES)]
-        await asyncio.gather(*(self.store.commit(self.office.enrol(imei)) for imei in imeis))
+        await asyncio.gather(*(self.store.commits.commit(self.office.enrol(imei)) for imei in imeis))
         await asyncio.gather(*(self._decide(imei) for imei in imeis))
 
     async def _decide(self, imei: Imei) -> None:
         for number in count(1):
             decision = overdue(1 + number % 90, at=number, imei=imei, name=f"{imei}.{number}")
             try:
-                decided = await self.store.commit(self.office.decide(decision))
+                decided = await self.store.commits.commit(self.office.decide(decision))
             except StoreUnavailableError:
                 self.failed.add(decision.decision_id)
             else:
@@ -149,17 +149,17 @@ async def test_a_commit_that_was_made_although_its_answer_was_lost_is_found_by_w
 ) -> None:
     async with SqlStore(database) as store:
         await store.lenders.add(ACME, b"k" * 32, at=1)
-        await store.commit(office.enrol(IMEI))
+        await store.commits.commit(office.enrol(IMEI))
         published: list[Outgoing] = []
         doubts: list[None] = []
-        store.commits.on_committed(published.append)
+        store.commits.on_committed(published.extend)
         store.commits.on_doubt(lambda: doubts.append(None))
         lose_the_answer_to_the_next_commit(store, monkeypatch)
         with pytest.raises(StoreUnavailableError, match="the connection ended"):
-            await store.commit(office.decide(overdue(90, at=1, imei=IMEI)))
+            await store.commits.commit(office.decide(overdue(90, at=1, imei=IMEI)))
         assert (published, len(doubts)) == ([], 1)
         assert [one.order for one in await store.outgoing.claim(Lane.CLOSING, office.clock.now(), 10)] == [(1, 2)]
-        again = await store.commit(office.decide(overdue(90, at=1, imei=IMEI)))
+        again = await store.commits.commit(office.decide(overdue(90, at=1, imei=IMEI)))
     assert (again.repeated, again.level) == (True, Level.LOCKED)
 
 

@@ -75,9 +75,11 @@ async def test_one_key_is_one_import(store: SqlStore) -> None:
 async def test_an_import_is_what_was_stored_of_it(store: SqlStore) -> None:
     await queued(store, "imp_1")
     await store.imports.start(new("imp_1"), 3, 5)
-    counts = no_rows() | {Outcome.APPLIED: 1, Outcome.REFUSED: 2}
-    await store.imports.add(new("imp_1"), [result("imp_1", 2, Outcome.REFUSED)], counts)
-    await store.imports.finish(new("imp_1"), ImportState.FAILED, 9, '{"detail": "x"}')
+    some, counts = no_rows() | {Outcome.REFUSED: 1}, no_rows() | {Outcome.APPLIED: 1, Outcome.REFUSED: 2}
+    await store.imports.add(new("imp_1"), [result("imp_1", 2, Outcome.REFUSED)], some)
+    (under_way,) = await store.imports.waiting([], SPOOL, GONE_S)
+    assert (under_way.state, under_way.counts) == (ImportState.RUNNING, some)
+    await store.imports.finish(new("imp_1"), ImportState.FAILED, 9, counts, '{"detail": "x"}')
     expected = replace(
         new("imp_1"),
         state=ImportState.FAILED,
@@ -99,7 +101,7 @@ async def test_a_lender_has_so_many_unfinished_and_no_more(store: SqlStore) -> N
     await store.imports.begin(new("imp_2", "b"), 2)
     with pytest.raises(TooManyImportsError):
         await store.imports.begin(new("imp_3", "c"), 2)
-    await store.imports.finish(new("imp_1"), ImportState.DONE, 9)
+    await store.imports.finish(new("imp_1"), ImportState.DONE, 9, no_rows())
     assert (await store.imports.begin(new("imp_3", "c"), 2)).import_id == "imp_3"
 
 
@@ -111,7 +113,7 @@ async def test_what_waits_is_the_oldest_of_each_lender_that_is_not_served(store:
     await store.imports.begin(new("imp_0", "receiving"), 10)
     assert {one.import_id for one in await store.imports.waiting([], SPOOL, GONE_S)} == {"imp_1", "imp_3"}
     assert {one.import_id for one in await store.imports.waiting([ACME], SPOOL, GONE_S)} == {"imp_3"}
-    await store.imports.finish(new("imp_1"), ImportState.DONE, 9)
+    await store.imports.finish(new("imp_1"), ImportState.DONE, 9, no_rows())
     assert {one.import_id for one in await store.imports.waiting([OTHER], SPOOL, GONE_S)} == {"imp_2"}
 
 
@@ -124,8 +126,8 @@ async def test_a_rows_result_is_there_exactly_if_its_job_was_committed(store: Sq
         raise ValueError("no")
 
     async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(store.commit(Work(take)))
-        failed = asyncio.ensure_future(store.commit(Work(fail)))
+        tasks.create_task(store.commits.commit(Work(take)))
+        failed = asyncio.ensure_future(store.commits.commit(Work(fail)))
     with pytest.raises(ValueError, match="no"):
         await failed
     assert await store.imports.results(ImportId("imp_1"), 0, 10) == [result("imp_1", 1)]
@@ -145,7 +147,7 @@ async def test_old_imports_are_forgotten_a_piece_at_a_time(store: SqlStore) -> N
     for name, finished_at in (("imp_1", 10), ("imp_2", 20)):
         await queued(store, name, name)
         await store.imports.add(new(name), [result(name, row) for row in range(1, 6)], no_rows())
-        await store.imports.finish(new(name), ImportState.DONE, finished_at)
+        await store.imports.finish(new(name), ImportState.DONE, finished_at, no_rows())
     await queued(store, "imp_3", "not finished")
     assert await store.imports.forget_finished(20, 2) == 2
     assert await store.imports.one(ACME, ImportId("imp_1")) is not None
@@ -195,12 +197,12 @@ def spools_in(database: str) -> list[str]:
 @pytest.mark.parametrize("over", [ImportState.DONE, ImportState.FAILED])
 async def test_an_import_that_is_over_is_left_as_it_is(store: SqlStore, over: ImportState) -> None:
     await queued(store, "imp_1")
-    await store.imports.finish(new("imp_1"), over, 9)
+    await store.imports.finish(new("imp_1"), over, 9, no_rows())
     told = await store.imports.one(ACME, ImportId("imp_1"))
     for change in (
         store.imports.start(new("imp_1"), 3, 10),
         store.imports.add(new("imp_1"), [result("imp_1", 1)], no_rows() | {Outcome.APPLIED: 1}),
-        store.imports.finish(new("imp_1"), ImportState.DONE, 10),
+        store.imports.finish(new("imp_1"), ImportState.DONE, 10, no_rows() | {Outcome.APPLIED: 1}),
     ):
         with pytest.raises(ImportTakenAwayError):
             await change
@@ -211,23 +213,23 @@ async def test_an_import_that_is_over_is_left_as_it_is(store: SqlStore, over: Im
 async def test_an_import_whose_file_another_bridge_has_is_left_as_it_is(store: SqlStore) -> None:
     one = await queued(store, "imp_1")
     with pytest.raises(ImportTakenAwayError):
-        await store.imports.finish(new("imp_1", spool=OTHER_SPOOL), ImportState.DONE, 10)
+        await store.imports.finish(new("imp_1", spool=OTHER_SPOOL), ImportState.DONE, 10, no_rows())
     assert await store.imports.one(ACME, ImportId("imp_1")) == one
 
 
 async def test_an_import_that_has_failed_is_queued_again_and_no_other(store: SqlStore) -> None:
     one = await queued(store, "imp_1")
     assert not await store.imports.requeue(ImportId("imp_1"), OTHER_SPOOL, 10)
-    await store.imports.finish(new("imp_1"), ImportState.FAILED, 9, "{}")
+    await store.imports.finish(new("imp_1"), ImportState.FAILED, 9, no_rows(), "{}")
     assert await store.imports.requeue(ImportId("imp_1"), OTHER_SPOOL, 10)
     assert await store.imports.one(ACME, ImportId("imp_1")) == replace(one, spool=OTHER_SPOOL)
-    await store.imports.finish(new("imp_1", spool=OTHER_SPOOL), ImportState.DONE, 9)
+    await store.imports.finish(new("imp_1", spool=OTHER_SPOOL), ImportState.DONE, 9, no_rows())
     assert not await store.imports.requeue(ImportId("imp_1"), SPOOL, 10)
 
 
 async def test_an_import_that_is_queued_again_counts_among_the_unfinished(store: SqlStore) -> None:
     await queued(store, "imp_1", "a")
-    await store.imports.finish(new("imp_1"), ImportState.FAILED, 9)
+    await store.imports.finish(new("imp_1"), ImportState.FAILED, 9, no_rows())
     await queued(store, "imp_2", "b")
     with pytest.raises(TooManyImportsError):
         await store.imports.requeue(ImportId("imp_1"), SPOOL, 1)
@@ -274,7 +276,7 @@ class Troubled:
             await go_on.wait()
         if self.before:
             raise self.before.pop(0)
-        done = await self.store.commit(job)
+        done = await self.store.commits.commit(job)
         if self.after:
             raise self.after.pop(0)
         return done
@@ -391,7 +393,7 @@ def in_turns(count: int) -> list[str]:
 
 async def enrol_both(store: SqlStore, office: Office) -> None:
     for imei in (IMEI, SECOND):
-        await store.commit(office.enrol(imei))
+        await store.commits.commit(office.enrol(imei))
 
 
 PASSING = [StoreUnavailableError("gone"), OverloadedError("full"), ClockSuspectError("ahead")]
@@ -503,7 +505,7 @@ async def test_an_upload_of_which_nobody_heard_that_it_was_queued_keeps_its_file
 async def test_an_upload_that_ends_while_it_is_tidied_up_keeps_its_file(
     store: SqlStore, tmp_path: Path, office: Office
 ) -> None:
-    await store.commit(office.enrol(IMEI))
+    await store.commits.commit(office.enrol(IMEI))
     async with working(store, tmp_path, office) as site:
         site.trouble.idle = True
         asked, go_on = site.trouble.tidying = [asyncio.Event(), asyncio.Event()]
@@ -573,7 +575,7 @@ async def test_a_file_in_use_by_a_bridge_that_was_taken_for_gone_is_not_replaced
     asked, go_on = site.trouble.counting = [asyncio.Event(), asyncio.Event()]
     taken = await site.taken(late("a"))
     await asked.wait()
-    await site.store.imports.finish(taken, ImportState.FAILED, NOW)
+    await site.store.imports.finish(taken, ImportState.FAILED, NOW, no_rows())
     with pytest.raises(UploadRunningError):
         await site.taken(late("a"))
     go_on.set()
@@ -584,7 +586,7 @@ async def test_a_file_in_use_by_a_bridge_that_was_taken_for_gone_is_not_replaced
 async def test_a_file_is_not_sent_again_while_what_is_left_of_it_is_tidied_up(
     store: SqlStore, tmp_path: Path, office: Office
 ) -> None:
-    await store.commit(office.enrol(IMEI))
+    await store.commits.commit(office.enrol(IMEI))
     async with working(store, tmp_path, office) as before:
         failed = await before.failed(late("a"))
     (tmp_path / SPOOL / failed.import_id).write_bytes(b"left")
@@ -678,16 +680,16 @@ async def test_who_takes_an_import_away_waits_for_the_rows_that_are_just_being_c
         may_go_on.wait(20)
 
     async with SqlStore(database) as other:
-        row = asyncio.create_task(store.commit(Work(commit_a_row)))
+        row = asyncio.create_task(store.commits.commit(Work(commit_a_row)))
         await asyncio.to_thread(under_way.wait, 20)
-        taking = asyncio.create_task(other.imports.finish(new("imp_1"), ImportState.FAILED, NOW))
+        taking = asyncio.create_task(other.imports.finish(new("imp_1"), ImportState.FAILED, NOW, no_rows()))
         await asyncio.wait([taking], timeout=0.2)
         assert not taking.done()
         may_go_on.set()
         await asyncio.gather(row, taking)
         assert await other.imports.counted(ImportId("imp_1")) == no_rows() | {Outcome.APPLIED: 1}
         with pytest.raises(ImportTakenAwayError):
-            await store.commit(Work(commit_a_row))
+            await store.commits.commit(Work(commit_a_row))
 
 
 async def test_an_upload_that_another_bridge_receives_is_not_begun_again(

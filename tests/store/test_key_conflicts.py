@@ -26,7 +26,7 @@ async def enrolled(store: SqlStore, office: Office) -> SqlStore:
     office.signer.lenders.update(signer_of(Lender(name=OTHER)).lenders)
     await store.lenders.add(OTHER, b"o" * 32, at=1)
     for imei in (IMEI, SECOND):
-        await store.commit(office.enrol(imei))
+        await store.commits.commit(office.enrol(imei))
     return store
 
 
@@ -44,7 +44,7 @@ async def refused(store: SqlStore, office: Office, keys: Sequence[PublicKey], *,
     """Offer keys for a phone that has another one, one after the other."""
     for key in keys:
         with pytest.raises(EnrolmentConflictError):
-            await store.commit(office.enrol(IMEI, lender=lender, device_key=key))
+            await store.commits.commit(office.enrol(IMEI, lender=lender, device_key=key))
 
 
 async def test_it_is_written_down_logged_and_counted_and_the_phone_stays_as_it_is(
@@ -88,7 +88,7 @@ async def test_of_one_phone_only_so_many_keys_are_written_down(enrolled: SqlStor
 
 async def test_those_of_a_list_are_each_written_down_and_hold_up_no_others(enrolled: SqlStore, office: Office) -> None:
     third = simulated_imei(3)
-    answers = await enrolled.commit_each(
+    answers = await enrolled.commits.commit_each(
         [
             office.enrol(IMEI, device_key=CLONE),
             office.enrol(IMEI, device_key=CLONE),
@@ -113,5 +113,5 @@ async def test_one_that_another_lender_offers_is_told_to_the_phones_own_and_only
 
 async def test_the_same_key_for_another_loan_is_no_other_phone(enrolled: SqlStore, office: Office) -> None:
     with pytest.raises(EnrolmentConflictError):
-        await enrolled.commit(office.enrol(IMEI, loan_id="another"))
+        await enrolled.commits.commit(office.enrol(IMEI, loan_id="another"))
     assert (await noted(enrolled), office.log.entries, office.key_conflicts.count) == ([], [], 0)

@@ -65,6 +65,7 @@ async def test_another_lenders_key_cannot_be_revoked(store: SqlStore) -> None:
 
 async def test_the_last_admin_key_is_revoked_only_when_that_is_meant(store: SqlStore) -> None:
     await store.keys.add(reader())
+    await store.lenders.add(OTHER, b"o" * 32, at=1)  # whose admin key is no help
     with pytest.raises(LastAdminKeyError, match=FIRST):
         await store.keys.revoke(ACME, FIRST, at=9)
     assert await store.keys.working(b"k" * 32) is not None

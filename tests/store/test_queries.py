@@ -4,18 +4,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import delete, event
 
+from broker_bridge.adapters.store import tables
 from broker_bridge.adapters.store.canaries import KEPT
 from broker_bridge.adapters.store.store import SqlStore
+from broker_bridge.app.confirm import Judge
+from broker_bridge.app.phones_log import PhonesLog
 from broker_bridge.app.ports.store import StoreUnavailableError
-from broker_bridge.app.sent import Ack, MarkSent
+from broker_bridge.app.sent import RESTORE_AGAIN_S, Ack, MarkSent
+from broker_bridge.domain.commands import Event, Status
 from broker_bridge.domain.lanes import Lane
 from broker_bridge.domain.phones import Phone
 from device_sim.identities import simulated_imei
 from lock_protocol.messages import LenderId
 from tests.bridge_rig import ACME, Office, Work
-from tests.unit.broker_bridge.facts import overdue, payment
+from tests.unit.broker_bridge.facts import overdue, payment, settled
 
 A, B, C, D = sorted(simulated_imei(number) for number in range(4))
 OTHER = LenderId("other-lender")
@@ -24,12 +28,12 @@ OTHER = LenderId("other-lender")
 async def enrolled(store: SqlStore, office: Office) -> None:
     """Four phones, open, nothing published yet."""
     for imei in (A, B, C, D):
-        await store.commit(office.enrol(imei))
+        await store.commits.commit(office.enrol(imei))
 
 
 async def published(store: SqlStore, office: Office, *phones: Phone, first_number: int = 1) -> None:
     acks = [Ack(phone.imei, phone.desired.order, number) for number, phone in enumerate(phones, first_number)]
-    await store.commit(MarkSent(acks, office.clock))
+    await store.commits.commit(MarkSent(acks, office.clock))
 
 
 async def row(store: SqlStore, imei: str) -> Phone:
@@ -40,16 +44,27 @@ async def row(store: SqlStore, imei: str) -> Phone:
 async def test_what_is_due_is_claimed_by_lane_the_longest_waiting_first(store: SqlStore, office: Office) -> None:
     await enrolled(store, office)
     office.clock.advance(10)
-    await store.commit(office.decide(overdue(90, at=1, imei=A)))
+    await store.commits.commit(office.decide(overdue(90, at=1, imei=A)))
     due = await store.outgoing.claim(Lane.KEEPING, office.clock.now(), 10)
     assert {one.imei for one in due} == {B, C, D}
     assert [one.imei for one in await store.outgoing.claim(Lane.CLOSING, office.clock.now(), 10)] == [A]
 
 
+async def test_of_what_is_due_those_that_wait_for_longest_are_claimed_where_not_all_can_be(
+    store: SqlStore, office: Office
+) -> None:
+    for imei in (B, D, A, C):
+        await store.commits.commit(office.enrol(imei))
+        office.clock.advance(1)
+    assert [one.imei for one in await store.outgoing.claim(Lane.KEEPING, office.clock.now(), 3)] == [B, D, A]
+    set_back = office.clock.now() - 86_400
+    assert len(await store.outgoing.claim(Lane.KEEPING, set_back, 3)) == 3, "who has paid waits for no clock"
+
+
 async def test_only_the_newest_version_of_a_phone_is_claimed(store: SqlStore, office: Office) -> None:
-    await store.commit(office.enrol(A))
-    await store.commit(office.decide(overdue(90, at=1, imei=A)))
-    await store.commit(office.decide(payment(at=2, imei=A)))
+    await store.commits.commit(office.enrol(A))
+    await store.commits.commit(office.decide(overdue(90, at=1, imei=A)))
+    await store.commits.commit(office.decide(payment(at=2, imei=A)))
     claimed = [one.order for lane in Lane for one in await store.outgoing.claim(lane, office.clock.now(), 10)]
     assert claimed == [(1, 3)]
 
@@ -60,9 +75,9 @@ async def test_a_claim_takes_no_more_than_it_is_told(store: SqlStore, office: Of
 
 
 async def test_what_is_due_at_once_was_not_put_off(store: SqlStore, office: Office) -> None:
-    await store.commit(office.enrol(A))
-    await store.commit(office.decide(overdue(90, at=1, imei=A)))
-    await store.commit(office.decide(payment(at=2, imei=A)))
+    await store.commits.commit(office.enrol(A))
+    await store.commits.commit(office.decide(overdue(90, at=1, imei=A)))
+    await store.commits.commit(office.decide(payment(at=2, imei=A)))
     assert len(await store.outgoing.claim(Lane.OPENING, office.clock.now(), 10)) == 1
     assert await store.outgoing.claim(Lane.OPENING, office.clock.now(), 10, put_off=True) == []
 
@@ -70,9 +85,9 @@ async def test_what_is_due_at_once_was_not_put_off(store: SqlStore, office: Offi
 async def test_a_published_opening_is_due_again_after_5_then_30_then_300_seconds(
     store: SqlStore, office: Office
 ) -> None:
-    await store.commit(office.enrol(A))
-    await store.commit(office.decide(overdue(90, at=1, imei=A)))
-    await store.commit(office.decide(payment(at=2, imei=A)))
+    await store.commits.commit(office.enrol(A))
+    await store.commits.commit(office.decide(overdue(90, at=1, imei=A)))
+    await store.commits.commit(office.decide(payment(at=2, imei=A)))
     phone = await row(store, A)
     for number, wait in enumerate((5, 30, 300), 1):
         await published(store, office, phone, first_number=number)
@@ -80,15 +95,29 @@ async def test_a_published_opening_is_due_again_after_5_then_30_then_300_seconds
         assert await store.outgoing.claim(Lane.OPENING, office.clock.now(), 10) == []
         office.clock.advance(1)
         put_off = await store.outgoing.claim(Lane.OPENING, office.clock.now(), 10, put_off=True)
-        assert [one.imei for one in put_off] == [A]
+        assert [(one.imei, one.repetition) for one in put_off] == [(A, False)], "once is enough while it is in flight"
     await published(store, office, phone, first_number=4)
     office.clock.advance(10**6)
     assert await store.outgoing.claim(Lane.OPENING, office.clock.now(), 10) == []
 
 
+async def test_a_lock_that_was_restored_goes_out_once_more_although_it_has_gone(
+    store: SqlStore, office: Office
+) -> None:
+    await store.commits.commit(office.enrol(A))
+    await store.commits.commit(office.decide(overdue(90, at=1, imei=A)))
+    lock = await row(store, A)
+    await published(store, office, lock)
+    judge = Judge(office.queue, office.clock, PhonesLog(office.log, office.clock))
+    await store.commits.commit(Work(lambda tx: judge.cover(tx, lock), [A]))
+    office.clock.advance(RESTORE_AGAIN_S)
+    (again,) = await store.outgoing.claim(Lane.CLOSING, office.clock.now(), 10, put_off=True)
+    assert (again.order, again.repetition) == (lock.desired.order, True)
+
+
 async def test_a_first_state_is_no_opening_and_not_due_again(store: SqlStore, office: Office) -> None:
     """A whole book that is being enrolled neither stands before payers nor is repeated for phones in their boxes."""
-    phone = await store.commit(office.enrol(A))
+    phone = await store.commits.commit(office.enrol(A))
     assert await store.outgoing.claim(Lane.OPENING, office.clock.now(), 10) == []
     assert [one.imei for one in await store.outgoing.claim(Lane.KEEPING, office.clock.now(), 10)] == [A]
     await published(store, office, phone)
@@ -98,16 +127,16 @@ async def test_a_first_state_is_no_opening_and_not_due_again(store: SqlStore, of
 
 
 async def test_a_published_lock_is_not_due_again(store: SqlStore, office: Office) -> None:
-    await store.commit(office.enrol(A))
-    await store.commit(office.decide(overdue(90, at=1, imei=A)))
+    await store.commits.commit(office.enrol(A))
+    await store.commits.commit(office.decide(overdue(90, at=1, imei=A)))
     await published(store, office, await row(store, A))
     office.clock.advance(10**6)
     assert await store.outgoing.claim(Lane.CLOSING, office.clock.now(), 10) == []
 
 
 async def test_a_puback_of_a_version_that_was_replaced_meanwhile_marks_nothing(store: SqlStore, office: Office) -> None:
-    replaced = await store.commit(office.enrol(A))
-    await store.commit(office.decide(overdue(90, at=1, imei=A)))
+    replaced = await store.commits.commit(office.enrol(A))
+    await store.commits.commit(office.decide(overdue(90, at=1, imei=A)))
     await published(store, office, replaced, first_number=9)
     assert (await row(store, A)).publish_number == 0
     assert [one.order for one in await store.outgoing.claim(Lane.CLOSING, office.clock.now(), 10)] == [(1, 2)]
@@ -117,7 +146,7 @@ async def test_what_was_published_after_a_number_is_found_openings_and_closings_
     store: SqlStore, office: Office
 ) -> None:
     await enrolled(store, office)
-    await store.commit(office.decide(overdue(90, at=1, imei=C)))
+    await store.commits.commit(office.decide(overdue(90, at=1, imei=C)))
     await published(store, office, *[await row(store, imei) for imei in (A, B, C, D)], first_number=1)
 
     async def after(number: int, *, opening: bool) -> list[str]:
@@ -128,6 +157,17 @@ async def test_what_was_published_after_a_number_is_found_openings_and_closings_
     assert await after(1, opening=True) == [B, D]
     assert await after(3, opening=False) == []
     assert await after(4, opening=True) == []
+
+
+async def test_a_released_phone_is_among_those_that_are_to_be_open(store: SqlStore, office: Office) -> None:
+    await store.commits.commit(office.enrol(A))
+    await store.commits.commit(office.decide(settled(at=1, imei=A)))
+    office.lender.delegation_version = 2
+    newest = office.signer.delegation(ACME)
+    for opening, found in ((True, [A]), (False, [])):
+        lost = await store.outgoing.published_after(0, opening=opening, after=None, limit=10)
+        assert [one.imei for one in lost] == found
+        assert await store.signed.under_older(newest, opening=opening, after=None, limit=10) == found
 
 
 async def test_what_was_published_after_a_number_comes_in_pages_by_imei(store: SqlStore, office: Office) -> None:
@@ -165,10 +205,44 @@ async def test_a_silent_phone_whose_row_cannot_be_read_is_found_once(store: SqlS
     assert await store.outgoing.sent_before(office.clock.now() + 1, 10) == [B]
 
 
+async def test_what_a_phone_has_proven_meanwhile_is_no_silence(store: SqlStore, office: Office) -> None:
+    phone = await store.commits.commit(office.enrol(A))
+    await published(store, office, phone)
+    judge = Judge(office.queue, office.clock, PhonesLog(office.log, office.clock))
+    await store.commits.commit(Work(lambda tx: judge.settle(tx, phone, Event.APPLIED), [A]))
+    await store.outgoing.put_timed_out(A, office.clock.now() + 1)
+    command = await store.commands.one(ACME, phone.command_id)
+    assert command is not None
+    assert command.status is Status.SUCCEEDED
+
+
+async def test_a_decisions_newest_command_is_the_one_that_was_signed_last(store: SqlStore, office: Office) -> None:
+    await store.commits.commit(office.enrol(A))
+    decided = await store.commits.commit(office.decide(overdue(90, at=1, imei=A)))
+    lock = await row(store, A)
+    await store.commits.commit(Work(lambda tx: office.queue.again(tx, lock), [A]))
+    newest = await store.commands.newest_of(ACME, A, decided.decision_id)
+    assert newest is not None
+    assert (newest.version, newest.status) == (3, Status.QUEUED)
+    office.lender.epoch = office.lender.delegation_version = 2
+    lock = await row(store, A)
+    await store.commits.commit(Work(lambda tx: office.queue.again(tx, lock), [A]))
+    newest = await store.commands.newest_of(ACME, A, decided.decision_id)
+    assert newest is not None
+    assert (newest.epoch, newest.version) == (2, 1)
+
+
+async def test_a_phone_whose_command_is_not_there_is_published_to_all_the_same(store: SqlStore, office: Office) -> None:
+    phone = await store.commits.commit(office.enrol(A))
+    await store._write(lambda connection: connection.execute(delete(tables.commands)))
+    (newest,) = await store.outgoing.newest([A])
+    assert (newest.lane, newest.order) == (Lane.OPENING, phone.desired.order)
+
+
 async def test_a_puback_that_is_written_after_a_newer_one_leaves_the_newer_number(
     store: SqlStore, office: Office
 ) -> None:
-    phone = await store.commit(office.enrol(A))
+    phone = await store.commits.commit(office.enrol(A))
     await published(store, office, phone, first_number=9)
     await published(store, office, phone, first_number=7)
     assert (await row(store, A)).publish_number == 9
@@ -178,7 +252,7 @@ async def test_a_puback_that_is_written_after_a_newer_one_leaves_the_newer_numbe
 
 async def test_publish_numbers_go_on_above_every_publish_and_every_canary(store: SqlStore, office: Office) -> None:
     assert await store.canaries.newest_publish_number() == 0
-    await published(store, office, await store.commit(office.enrol(A)), first_number=7)
+    await published(store, office, await store.commits.commit(office.enrol(A)), first_number=7)
     assert await store.canaries.newest_publish_number() == 7
     await store.canaries.put("token", 12)
     assert await store.canaries.newest_publish_number() == 12
@@ -213,7 +287,7 @@ async def test_the_last_page_may_be_just_full(store: SqlStore, office: Office) -
 
 
 async def test_another_lender_sees_nothing_of_it(store: SqlStore, office: Office) -> None:
-    phone = await store.commit(office.enrol(A))
+    phone = await store.commits.commit(office.enrol(A))
     assert await store.phones.one(OTHER, A) is None
     assert (await store.phones.all_of(OTHER, "", 10)).items == []
     assert await store.commands.one(OTHER, phone.command_id) is None
@@ -222,9 +296,9 @@ async def test_another_lender_sees_nothing_of_it(store: SqlStore, office: Office
 
 async def test_phones_under_an_older_delegation_are_found(store: SqlStore, office: Office) -> None:
     await enrolled(store, office)
-    await store.commit(office.decide(overdue(90, at=1, imei=B)))
+    await store.commits.commit(office.decide(overdue(90, at=1, imei=B)))
     office.lender.delegation_version = 2
-    await store.commit(office.decide(overdue(90, at=1, imei=C)))
+    await store.commits.commit(office.decide(overdue(90, at=1, imei=C)))
     newest = office.signer.delegation(ACME)
     assert await store.signed.under_older(newest, opening=True, after=None, limit=10) == [A, D]
     assert await store.signed.under_older(newest, opening=True, after=A, limit=10) == [D]
@@ -232,8 +306,8 @@ async def test_phones_under_an_older_delegation_are_found(store: SqlStore, offic
 
 
 async def test_the_newest_signed_time_is_kept(store: SqlStore, office: Office) -> None:
-    await store.commit(office.enrol(A))
-    assert await store.commit(Work(lambda tx: tx.last_signed_at())) == office.clock.now()
+    await store.commits.commit(office.enrol(A))
+    assert await store.commits.commit(Work(lambda tx: tx.last_signed_at())) == office.clock.now()
 
 
 async def test_a_single_value_is_stored_once(store: SqlStore) -> None:
@@ -242,8 +316,8 @@ async def test_a_single_value_is_stored_once(store: SqlStore) -> None:
 
 
 async def test_every_phones_credential_is_told_to_the_broker(store: SqlStore, office: Office) -> None:
-    await store.commit(office.enrol(A, credential="one"))
-    await store.commit(office.enrol(B, credential="two"))
+    await store.commits.commit(office.enrol(A, credential="one"))
+    await store.commits.commit(office.enrol(B, credential="two"))
     assert await store.credentials.page("", 10) == [(A, "one"), (B, "two")]
     assert await store.credentials.page("", 1) == [(A, "one")]
     assert await store.credentials.page(A, 10) == [(B, "two")]

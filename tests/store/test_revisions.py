@@ -127,7 +127,7 @@ async def test_a_phone_that_was_locked_long_ago_opens_on_a_payment(
         before = await store.phones.one(ACME, LOCKED)
         assert before is not None
         assert (before.desired.state.level, before.reported_level) == (Level.LOCKED, Level.LOCKED)
-        decided = await store.commit(office.decide(payment(at=9_000, imei=LOCKED)))
+        decided = await store.commits.commit(office.decide(payment(at=9_000, imei=LOCKED)))
         after = await store.phones.one(ACME, LOCKED)
         assert after is not None
         assert decided.command_id is not None
@@ -147,7 +147,7 @@ async def test_everything_else_goes_on_from_where_it_was(empty_database: str, of
         assert await store.canaries.number_of("a token") == 4
         assert await store.facts.one("mqtt_client_id", "another") == "paylatch-0123456789abcdef"
         assert len((await store.phones.all_of(ACME, "", 100)).items) == len(recorded(revision)["phones"])
-        repeated = await store.commit(office.decide(LOCK))
+        repeated = await store.commits.commit(office.decide(LOCK))
         assert (repeated.repeated, repeated.level) == (True, Level.LOCKED)
         released, new = await store.phones.one(ACME, RELEASED), await store.phones.one(ACME, NEW)
         assert released is not None
@@ -155,7 +155,7 @@ async def test_everything_else_goes_on_from_where_it_was(empty_database: str, of
         assert new is not None
         assert new.said is None
         office.clock.advance(DAY_S)
-        await store.commit(office.decide(overdue(90, at=1_000, imei=NEW)))
+        await store.commits.commit(office.decide(overdue(90, at=1_000, imei=NEW)))
 
 
 @pytest.mark.parametrize("revision", RECORDED)
@@ -191,7 +191,7 @@ async def test_a_database_of_a_newer_version_is_refused_and_left_alone(empty_dat
     with transaction(empty_database) as connection:
         upgrade(connection)
         connection.exec_driver_sql("UPDATE alembic_version SET version_num = '9999'")
-    with pytest.raises(StoreUnavailableError, match="made by another version of Paylatch"):
+    with pytest.raises(StoreUnavailableError, match=r"revision 9999, which this version .* newest is \d+; upgrade"):
         async with SqlStore(empty_database):
             pytest.fail("it opened")
 

@@ -16,13 +16,13 @@ PHONES = [simulated_imei(number) for number in range(PAGE + 3)]
 @pytest.fixture
 async def scheduler(store: SqlStore, office: Office) -> Scheduler:
     for imei in PHONES:
-        await store.commit(office.enrol(imei))
-    return Scheduler(store, store.schedule, office.reconsider, KeptLog())
+        await store.commits.commit(office.enrol(imei))
+    return Scheduler(store.commits, store.schedule, office.reconsider, KeptLog())
 
 
 async def begin(store: SqlStore, office: Office) -> None:
     now = office.clock.now()
-    await store.commit(Work(lambda tx: tx.judge_all_again(ACME, now)))
+    await store.commits.commit(Work(lambda tx: tx.judge_all_again(ACME, now)))
 
 
 async def forget_what_is_wanted(store: SqlStore) -> None:
@@ -34,7 +34,7 @@ async def forget_what_is_wanted(store: SqlStore) -> None:
             assert phone is not None
             tx.put_phone(replace(phone, look_at=2**40))
 
-    await store.commit(Work(spoil, imeis=PHONES))
+    await store.commits.commit(Work(spoil, imeis=PHONES))
 
 
 async def judged(store: SqlStore) -> int:
@@ -75,7 +75,7 @@ async def test_a_sweep_goes_on_after_a_restart(store: SqlStore, office: Office, 
     await forget_what_is_wanted(store)
     await begin(store, office)
     await scheduler.look()
-    again = Scheduler(store, store.schedule, office.reconsider, KeptLog())
+    again = Scheduler(store.commits, store.schedule, office.reconsider, KeptLog())
     while await again.look():
         pass
     assert await judged(store) == len(PHONES)

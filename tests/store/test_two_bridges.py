@@ -68,8 +68,8 @@ async def test_phones_enrolled_at_both_at_once_are_enrolled_once(
 ) -> None:
     first, second = stores
     answers = await asyncio.gather(
-        *(first.commit(office.enrol(imei)) for imei in IMEIS),
-        *(second.commit(office.enrol(imei)) for imei in reversed(IMEIS)),
+        *(first.commits.commit(office.enrol(imei)) for imei in IMEIS),
+        *(second.commits.commit(office.enrol(imei)) for imei in reversed(IMEIS)),
     )
     assert Counter(phone.imei for phone in answers) == Counter(IMEIS * 2)
     assert {phone.desired.order for phone in answers} == {(1, 1)}
@@ -81,8 +81,8 @@ async def test_a_phone_enrolled_at_both_at_once_with_other_keys_belongs_to_one(
     first, second = stores
     for imei in IMEIS:
         answers = await asyncio.gather(
-            first.commit(office.enrol(imei)),
-            second.commit(office.enrol(imei, device_key=ANOTHER_KEY)),
+            first.commits.commit(office.enrol(imei)),
+            second.commits.commit(office.enrol(imei, device_key=ANOTHER_KEY)),
             return_exceptions=True,
         )
         assert sorted(type(answer).__name__ for answer in answers) == sorted(
@@ -93,11 +93,11 @@ async def test_a_phone_enrolled_at_both_at_once_with_other_keys_belongs_to_one(
 async def test_one_decision_sent_to_both_is_taken_once(stores: tuple[SqlStore, SqlStore], office: Office) -> None:
     first, second = stores
     for imei in IMEIS:
-        await first.commit(office.enrol(imei))
+        await first.commits.commit(office.enrol(imei))
     decisions = [overdue(90, at=1, imei=imei, name=f"d{imei}") for imei in IMEIS]
     answers = await asyncio.gather(
-        *(first.commit(office.decide(one)) for one in decisions),
-        *(second.commit(office.decide(one)) for one in reversed(decisions)),
+        *(first.commits.commit(office.decide(one)) for one in decisions),
+        *(second.commits.commit(office.decide(one)) for one in reversed(decisions)),
     )
     assert Counter(answer.repeated for answer in answers) == {True: len(IMEIS), False: len(IMEIS)}
     assert len({answer.command_id for answer in answers}) == len(IMEIS)
@@ -108,12 +108,12 @@ async def test_one_id_for_two_phones_at_once_is_one_decision_and_one_conflict(
 ) -> None:
     first, second = stores
     for imei in IMEIS[:2]:
-        await first.commit(office.enrol(imei))
+        await first.commits.commit(office.enrol(imei))
     for number in range(1, 21):
         days = 30 + number % 2 * 60
         answers = await asyncio.gather(
-            first.commit(office.decide(overdue(days, at=number, imei=IMEIS[0], name=f"d{number}"))),
-            second.commit(office.decide(overdue(days, at=number, imei=IMEIS[1], name=f"d{number}"))),
+            first.commits.commit(office.decide(overdue(days, at=number, imei=IMEIS[0], name=f"d{number}"))),
+            second.commits.commit(office.decide(overdue(days, at=number, imei=IMEIS[1], name=f"d{number}"))),
             return_exceptions=True,
         )
         assert [type(answer) for answer in answers].count(DecisionConflictError) == 1
@@ -124,13 +124,18 @@ async def test_versions_never_repeat_and_bridges_that_lock_the_same_phones_never
 ) -> None:
     imeis = IMEIS[:5]
     for imei in imeis:
-        await stores[0].commit(office.enrol(imei))
+        await stores[0].commits.commit(office.enrol(imei))
 
     def again(tx: Transaction) -> list[tuple[int, int]]:
         phones = [tx.phone(imei) for imei in imeis]
         return [office.queue.again(tx, phone).desired.order for phone in phones if phone is not None]
 
-    jobs = (store.commit(Work(again, order)) for store in stores for order in (imeis, imeis[::-1]) for _ in range(25))
+    jobs = (
+        store.commits.commit(Work(again, order))
+        for store in stores
+        for order in (imeis, imeis[::-1])
+        for _ in range(25)
+    )
     orders = await asyncio.gather(*jobs)
     for of_one_phone in zip(*orders, strict=True):
         assert sorted(of_one_phone) == [(1, version) for version in range(2, 102)]
@@ -140,10 +145,10 @@ async def test_the_newest_signed_time_never_goes_back(stores: tuple[SqlStore, Sq
     first, second = stores
     for at in range(0, 40, 2):
         await asyncio.gather(
-            first.commit(Work(lambda tx, at=at: tx.put_last_signed_at(at + 2))),  # type: ignore[misc]
-            second.commit(Work(lambda tx, at=at: tx.put_last_signed_at(at + 1))),  # type: ignore[misc]
+            first.commits.commit(Work(lambda tx, at=at: tx.put_last_signed_at(at + 2))),  # type: ignore[misc]
+            second.commits.commit(Work(lambda tx, at=at: tx.put_last_signed_at(at + 1))),  # type: ignore[misc]
         )
-        assert await first.commit(Work(lambda tx: tx.last_signed_at())) == at + 2
+        assert await first.commits.commit(Work(lambda tx: tx.last_signed_at())) == at + 2
 
 
 async def test_a_phone_that_another_bridge_enrols_between_reading_and_writing_is_read_again(
@@ -166,9 +171,9 @@ async def test_a_phone_that_another_bridge_enrols_between_reading_and_writing_is
 
     async with SqlStore(url) as first, SqlStore(url) as second:
         await first.lenders.add(ACME, b"k" * 32, at=1)
-        held_up = asyncio.create_task(first.commit(Interrupted()))
+        held_up = asyncio.create_task(first.commits.commit(Interrupted()))
         assert await asyncio.to_thread(begun.wait, 10)
-        enrolled = await second.commit(office.enrol(IMEI))
+        enrolled = await second.commits.commit(office.enrol(IMEI))
         go_on.set()
         with pytest.raises(EnrolmentConflictError):
             await held_up

@@ -137,6 +137,19 @@ def test_a_fleets_file_is_never_overwritten_and_has_whoever_was_enrolled(bridge:
     paylatch("enrol", "--phones", "1", "--first", "991", "--out", str(none), *bridge)
 
 
+def test_a_key_that_nobody_knows_is_not_allowed(bridge: list[str], tmp_path: Path) -> None:
+    wrong, fleet = tmp_path / "wrong.key", tmp_path / "fleet.jsonl"
+    wrong.write_text("pl_wrong\n")
+    foreign = [*bridge[:3], str(wrong)]
+    paylatch("enrol", "--phones", "1", "--first", "992", "--out", str(fleet), *bridge)
+    refused = [
+        paylatch("enrol", "--phones", "1", "--first", "993", "--out", str(tmp_path / "none.jsonl"), *foreign, code=4),
+        paylatch("run", "payday", "--phones", "1", "--fleet", str(fleet), "--quiet", *foreign, code=4),
+    ]
+    for one in refused:
+        assert "the API key is missing, unknown or revoked" in one.stderr
+
+
 def test_phones_that_are_enrolled_already_are_not_taken_over(bridge: list[str]) -> None:
     done = paylatch("run", "payday", "--phones", "1", "--quiet", *bridge, code=2)
     assert "--first" in done.stderr
@@ -153,7 +166,8 @@ def test_phones_that_are_enrolled_already_are_not_taken_over(bridge: list[str]) 
         (("payday", "--local", "--first", "0", "--key-file", "k"), "it goes without --first, --key-file"),
         (("payday", "--local", "--url", "http://bridge"), "it goes without --url"),
         (("payday", "--local", "--cafile", "ca.pem"), "it goes without --cafile"),
-        (("payday", "--fleet", "fleet.jsonl", "--first", "3"), "--first numbers phones that are newly enrolled"),
+        (("payday", "--fleet", "/nowhere/fleet.jsonl"), "'/nowhere/fleet.jsonl' does not exist"),
+        (("payday", "--fleet", __file__, "--first", "3"), "--first numbers phones that are newly enrolled"),
         (("payday", "--port", "65536"), "Invalid value for '--port'"),
         (("payday", "--phones-cafile", "/nowhere/ca.pem"), "'/nowhere/ca.pem' does not exist"),
         (("payday", "--phones-cafile", __file__, "--no-tls"), "it goes without --no-tls"),

@@ -6,6 +6,7 @@ import socket
 import weakref
 from dataclasses import dataclass, field, replace
 from itertools import pairwise
+from typing import NoReturn
 
 import mqtt5
 import pytest
@@ -22,6 +23,7 @@ from mqtt_transport import (
     ProtocolError,
     RefusedError,
     Subscription,
+    UnknownServerError,
 )
 from mqtt_transport.connection import READ_AT_ONCE
 from paylatch.local.ports import LOOPBACK
@@ -143,6 +145,26 @@ async def test_something_that_is_no_broker_is_not_connected_to(connack: bytes) -
         with pytest.raises(ProtocolError):
             await connect(peer, Ear())
         await asyncio.wait_for(peer.until_nobody_is_connected(), PATIENCE_S)
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind"), [(socket.EAI_NONAME, UnknownServerError), (socket.EAI_AGAIN, ConnectionEndedError)]
+)
+async def test_a_name_without_an_address_is_told_from_one_that_cannot_be_looked_up_now(
+    monkeypatch: pytest.MonkeyPatch, fault: int, kind: type[ConnectionEndedError]
+) -> None:
+    def look_up(*_: object, **__: object) -> NoReturn:
+        raise socket.gaierror(fault, "as the resolver says")
+
+    monkeypatch.setattr(socket, "getaddrinfo", look_up)
+    with pytest.raises(ConnectionEndedError) as refused:
+        await Connector("broker.example", 1883).connect(LOGIN, Ear())
+    assert type(refused.value) is kind
+
+
+async def test_what_can_be_no_name_has_no_address() -> None:
+    with pytest.raises(UnknownServerError, match=r"no address is known for 'broker\.\.example'"):
+        await Connector("broker..example", 1883).connect(LOGIN, Ear())
 
 
 async def test_a_refusal_is_told_from_a_fault() -> None:

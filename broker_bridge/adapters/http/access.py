@@ -130,7 +130,9 @@ class _ApiKey(SecurityBase):
         if caller is None:
             # One answer for a missing, an unknown and a revoked key: whoever guesses learns nothing.
             raise ProblemError(
-                HTTPStatus.UNAUTHORIZED, "unauthorized", "send a valid API key: 'Authorization: Bearer <key>'"
+                HTTPStatus.UNAUTHORIZED,
+                "unauthorized",
+                "the API key is missing, unknown or revoked: send a valid API key, 'Authorization: Bearer <key>'",
             )
         if caller.scopes.isdisjoint(self._scopes):
             raise forbidden(self._scopes, "for this")

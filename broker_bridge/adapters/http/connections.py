@@ -12,7 +12,6 @@ from typing import Final
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-from broker_bridge.adapters.http.problem_responses import RETRY_AFTER_S
 from broker_bridge.adapters.lender_api.problems import ProblemError
 
 MAX_CONNECTIONS = 800
@@ -96,7 +95,7 @@ class PunctualProtocol(H11Protocol):
             self._not_taken = None
 
 
-def _last_answer(problem: ProblemError, *more_headers: str) -> bytes:
+def _last_answer(problem: ProblemError) -> bytes:
     """Return the bytes of an answer that ends its connection."""
     body = json.dumps(problem.document()).encode()
     head = (
@@ -104,7 +103,7 @@ def _last_answer(problem: ProblemError, *more_headers: str) -> bytes:
         "content-type: application/problem+json",
         f"content-length: {len(body)}",
         "connection: close",
-        *more_headers,
+        *(() if problem.retry_after_s is None else (f"retry-after: {problem.retry_after_s}",)),
     )
     return "\r\n".join((*head, "", "")).encode() + body
 
@@ -112,7 +111,6 @@ def _last_answer(problem: ProblemError, *more_headers: str) -> bytes:
 _TURNED_AWAY: Final = _last_answer(
     ProblemError(
         HTTPStatus.SERVICE_UNAVAILABLE, "too-many-connections", f"at most {MAX_CONNECTIONS} at a time; keep them open"
-    ),
-    f"retry-after: {RETRY_AFTER_S}",
+    )
 )
 _NOT_HTTP: Final = _last_answer(ProblemError(HTTPStatus.BAD_REQUEST, "not-http", "this is no request of HTTP/1.1"))

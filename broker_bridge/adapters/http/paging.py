@@ -10,7 +10,7 @@ PageSize = Annotated[int, Query(ge=1, le=MAX_PAGE, description="How many to show
 
 _TOKEN = "The `next_page_token` of the page before; nothing for the first page."  # noqa: S105 - no password
 PhonesToken = Annotated[str, Query(pattern=r"^([0-9]{15})?$", description=_TOKEN)]
-TimelineToken = Annotated[str, Query(pattern=r"^([0-9]{1,18})?$", description=_TOKEN)]
+NumberToken = Annotated[str, Query(pattern=r"^([0-9]{1,18})?$", description=_TOKEN)]
 KeysToken = Annotated[str, Query(pattern=r"^(key_[0-9a-f]{16})?$", description=_TOKEN)]
 
 ImportsToken = Annotated[str, Query(max_length=64, pattern=r"^[A-Za-z0-9_-]*$", description=_TOKEN)]

@@ -11,16 +11,14 @@ from starlette.exceptions import HTTPException
 
 from broker_bridge.adapters.lender_api.problems import EXPECTED, ProblemError, faults_of, problem_of
 
-RETRY_AFTER_S = "1"
-
 
 def answer(problem: ProblemError, more_headers: Mapping[str, str] | None = None) -> JSONResponse:
     """Return a problem as an HTTP answer."""
     headers = dict(more_headers or {})
     if problem.status is HTTPStatus.UNAUTHORIZED:
         headers["WWW-Authenticate"] = "Bearer"
-    if problem.status is HTTPStatus.SERVICE_UNAVAILABLE:
-        headers["Retry-After"] = RETRY_AFTER_S
+    if problem.retry_after_s is not None:
+        headers["Retry-After"] = str(problem.retry_after_s)
     return JSONResponse(
         problem.document(), status_code=problem.status, headers=headers, media_type="application/problem+json"
     )

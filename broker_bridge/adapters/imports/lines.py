@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import BinaryIO
 
 from broker_bridge.app.ports.imports import UnreadableFileError
+from lock_protocol.compiling import quick
 
 MAX_LINE_BYTES = 16_384
 """A decision takes some hundred bytes."""
@@ -15,6 +16,7 @@ millions, and payments would wait for the whole of it."""
 _OTHER_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)  # that of UTF-32-LE begins like UTF-16's
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class Line:
     """One line that is not empty, without its end."""

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from functools import cache
 
 from broker_bridge.adapters.lender_api.schemas import (
     CommandAnswer,
@@ -188,6 +189,7 @@ def api_key_answer(key: ApiKey) -> KeyAnswer:
     }
 
 
+@cache
 def level_name(level: Level) -> str:
     """Return a level as the API names it."""
     return level.name.lower()

@@ -12,6 +12,16 @@ class Problem:
 
     status: HTTPStatus
     meaning: str
+    retry_after_s: int | None = None
+    """After how many seconds the same request may succeed; None where it has to be another one."""
+
+
+_SOON_S = 1
+"""What passes by itself."""
+_WHEN_ONE_IS_OVER_S = 5
+_BY_A_PERSON_S = 30
+"""What somebody who runs the bridge has to put right."""
+_WITHIN_THE_HOUR_S = 60
 
 
 PROBLEMS: Final[Mapping[str, Problem]] = {
@@ -34,7 +44,7 @@ PROBLEMS: Final[Mapping[str, Problem]] = {
         HTTPStatus.UNPROCESSABLE_ENTITY, "The Idempotency-Key was used before, for another file."
     ),
     "too-many-imports": Problem(
-        HTTPStatus.TOO_MANY_REQUESTS, "As many imports of yours as may wait are waiting already."
+        HTTPStatus.TOO_MANY_REQUESTS, "As many imports of yours as may wait are waiting already.", _WHEN_ONE_IS_OVER_S
     ),
     "disk-full": Problem(HTTPStatus.INSUFFICIENT_STORAGE, "The bridge has no room for the file. Nothing was done."),
     "too-slow": Problem(HTTPStatus.REQUEST_TIMEOUT, "The body did not come in time."),
@@ -66,19 +76,34 @@ PROBLEMS: Final[Mapping[str, Problem]] = {
     "policy-refused": Problem(
         HTTPStatus.UNPROCESSABLE_ENTITY, "The bridge, its root or your delegation does not allow this policy."
     ),
+    "too-many-policies": Problem(
+        HTTPStatus.TOO_MANY_REQUESTS,
+        "As many versions of your policy as may be set in an hour were set.",
+        _WITHIN_THE_HOUR_S,
+    ),
     "clock-suspect": Problem(
-        HTTPStatus.SERVICE_UNAVAILABLE, "The bridge's clock cannot be right, so it locks nothing until it is."
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "The bridge's clock cannot be right, so it locks nothing until it is.",
+        _BY_A_PERSON_S,
     ),
-    "broker-not-told": Problem(HTTPStatus.SERVICE_UNAVAILABLE, "The MQTT broker could not be told the credential."),
+    "broker-not-told": Problem(
+        HTTPStatus.SERVICE_UNAVAILABLE, "The MQTT broker could not be told the credential.", _SOON_S
+    ),
     "too-many-connections": Problem(
-        HTTPStatus.SERVICE_UNAVAILABLE, "Too many connections are open; use fewer, for longer."
+        HTTPStatus.SERVICE_UNAVAILABLE, "Too many connections are open; use fewer, for longer.", _SOON_S
     ),
-    "overloaded": Problem(HTTPStatus.SERVICE_UNAVAILABLE, "More work is waiting than the bridge promises to hold."),
-    "store-unavailable": Problem(HTTPStatus.SERVICE_UNAVAILABLE, "The database does not answer. Nothing was done."),
+    "overloaded": Problem(
+        HTTPStatus.SERVICE_UNAVAILABLE, "More work is waiting than the bridge promises to hold.", _SOON_S
+    ),
+    "store-unavailable": Problem(
+        HTTPStatus.SERVICE_UNAVAILABLE, "The database does not answer. Nothing was done.", _SOON_S
+    ),
     "not-delegated": Problem(
-        HTTPStatus.SERVICE_UNAVAILABLE, "The bridge's delegation does not allow it, or has expired."
+        HTTPStatus.SERVICE_UNAVAILABLE, "The bridge's delegation does not allow it, or has expired.", _BY_A_PERSON_S
     ),
-    "no-signing-keys": Problem(HTTPStatus.SERVICE_UNAVAILABLE, "The bridge holds no keys or no delegation of yours."),
+    "no-signing-keys": Problem(
+        HTTPStatus.SERVICE_UNAVAILABLE, "The bridge holds no keys or no delegation of yours.", _BY_A_PERSON_S
+    ),
 }
 """Every kind that a route may answer with, by the last part of its type. A test finds the ones that are missing."""
 

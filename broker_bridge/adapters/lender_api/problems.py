@@ -6,7 +6,7 @@ from http import HTTPStatus
 from itertools import islice
 from typing import Any
 
-from broker_bridge.adapters.lender_api.problem_kinds import title_of, type_of
+from broker_bridge.adapters.lender_api.problem_kinds import PROBLEMS, title_of, type_of
 from broker_bridge.adapters.lender_api.quoting import MAX_SHOWN
 from broker_bridge.adapters.lender_api.schemas import ProblemDocument
 from broker_bridge.app.decide import DecisionConflictError, FutureDecisionError, UnknownPhoneError
@@ -16,7 +16,7 @@ from broker_bridge.app.ports.credentials import CredentialsError
 from broker_bridge.app.ports.imports import FileTooLargeError, SpoolFullError, TooManyImportsError, UploadCutError
 from broker_bridge.app.ports.signing import UnknownLenderError
 from broker_bridge.app.ports.store import OverloadedError, StoreUnavailableError, UnstorableError
-from broker_bridge.app.set_policy import PolicyRefusedError
+from broker_bridge.app.set_policy import PolicyRefusedError, TooManyVersionsError
 from broker_bridge.app.sign import ClockSuspectError
 from broker_bridge.domain.access import LastAdminKeyError
 from broker_bridge.domain.authority import LinkNotDelegatedError, NotDelegatedError
@@ -32,6 +32,12 @@ class ProblemError(Exception):
         """Take the status, the last part of the type, and what the caller should know and do."""
         super().__init__(detail)
         self.status, self.kind, self.detail = status, kind, detail
+
+    @property
+    def retry_after_s(self) -> int | None:
+        """After how many seconds the same request may succeed; None where it has to be another one."""
+        known = PROBLEMS.get(self.kind)
+        return None if known is None else known.retry_after_s
 
     def document(self) -> ProblemDocument:
         """Return the problem document."""
@@ -71,6 +77,7 @@ _MEANINGS: dict[type[Exception], _Meaning] = {
     UnstorableError: _Meaning(HTTPStatus.UNPROCESSABLE_ENTITY, "unstorable"),
     PolicyError: _Meaning(HTTPStatus.UNPROCESSABLE_ENTITY, "invalid-policy"),
     PolicyRefusedError: _Meaning(HTTPStatus.UNPROCESSABLE_ENTITY, "policy-refused"),
+    TooManyVersionsError: _Meaning(HTTPStatus.TOO_MANY_REQUESTS, "too-many-policies"),
     UnknownLenderError: _Meaning(HTTPStatus.SERVICE_UNAVAILABLE, "no-signing-keys"),
 }
 

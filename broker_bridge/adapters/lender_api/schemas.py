@@ -308,11 +308,10 @@ class PolicyAnswer(PolicyVersionAnswer):
 
 
 class PolicyVersionsAnswer(TypedDict):
-    """All versions of a lender's policy, the newest (which is in force) first."""
+    """A page of the versions of a lender's policy, the newest (which is in force) first."""
 
     versions: list[PolicyVersionAnswer]
-    next_page_token: None
-    """They are all here."""
+    next_page_token: NextPage
 
 
 class CheckedAnswer(TypedDict):

@@ -19,7 +19,7 @@ from broker_bridge.app.ports.surroundings import Log
 FIRST_PAUSE_S = 0.1
 LONGEST_WITHOUT_S = 1.0
 """The longest pause while no connection comes about. Phones are back at once and say hello once; who pays waits."""
-LONGEST_BETWEEN_S = 10.0
+LONGEST_BETWEEN_S = 2.0
 """The longest pause between connections that end as soon as they have come about."""
 STOOD_S = 5.0
 """A connection that lasted so long was a good one."""

@@ -9,14 +9,14 @@ from functools import lru_cache
 from typing import Any
 
 from broker_bridge.domain.episode import Episode
-from broker_bridge.domain.holds import Hold, Holds
+from broker_bridge.domain.holds import NO_HOLDS, Hold, Holds
 from broker_bridge.domain.loans import Due, Loan
 from lock_protocol.levels import Level
 
 NOTHING = "{}"
 """What stands in such a column when there is nothing to tell."""
 
-_NO_HOLDS, _NO_EPISODE = Holds(), Episode()
+_NO_EPISODE = Episode()
 _REMEMBERED = 4096
 """How many episodes are kept with their texts: a lender's evaluation begins many in the same second, and each is read
 and written several times."""
@@ -24,7 +24,7 @@ and written several times."""
 
 def holds_text(loan: Loan) -> str:
     """Return the column of a loan's holds and announced payment."""
-    if loan.due is None and loan.holds == _NO_HOLDS:
+    if loan.due is None and loan.holds == NO_HOLDS:
         return NOTHING
     return json.dumps({"due": None if loan.due is None else asdict(loan.due), **asdict(loan.holds)})
 

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Engine, create_engine, event, inspect
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DBAPIError
 
+from broker_bridge.adapters.store.errors import unavailable
 from broker_bridge.adapters.store.hot import run_text
 from broker_bridge.app.ports.store import StoreUnavailableError
 
@@ -57,14 +58,16 @@ def database_url(text: str) -> URL:
     """
     try:
         url = make_url(text)
-    except ArgumentError:
+        if url.host and not url.host.startswith("/"):  # else it is a socket's directory
+            url.host.encode("idna")  # as the driver looks it up, whose error says nothing of a database
+    except (ArgumentError, ValueError):
         url = None
     match url and url.drivername:
         case "sqlite" if url is not None and url.database:
             return url
         case "postgresql" if url is not None and url.database:
             return url.set(drivername=_DRIVER)
-    raise ValueError("a database is sqlite:///FILE or postgresql://user@host:port/database")
+    raise ValueError("must be sqlite:///FILE or postgresql://user@host:port/database")
 
 
 def engines(url: URL) -> tuple[Engine, Engine]:
@@ -88,7 +91,7 @@ def is_empty(url: URL) -> bool:
     try:
         return not inspect(engine).get_table_names()
     except DBAPIError as error:
-        raise StoreUnavailableError(f"the database does not answer: {error.orig}") from error
+        raise unavailable(error) from error
     finally:
         engine.dispose()
         writing.dispose()

@@ -18,8 +18,8 @@ def unstorable(error: DataError | OverflowError) -> UnstorableError:
 
 
 def unavailable(error: SQLAlchemyError | StoreUnavailableError) -> StoreUnavailableError:
-    """Return an error in the database's own words, without the statement and its parameters."""
+    """Return an error in the database's own words, in one line, without the statement and its parameters."""
     if isinstance(error, StoreUnavailableError):
         return error
     reason = error.orig if isinstance(error, DBAPIError) else error
-    return StoreUnavailableError(f"the database does not answer: {reason}")
+    return StoreUnavailableError(f"the database does not answer: {' '.join(str(reason).split())}")

@@ -80,7 +80,7 @@ class GroupCommit:
         self._inbox: queue.PriorityQueue[tuple[float, int, Submission | None]] = queue.PriorityQueue(MAX_WAITING)
         self._numbers = itertools.count()
         self._writer = threading.Thread(target=self._write_until_closed, name="store.writer", daemon=True)
-        self._on_committed: Callable[[Outgoing], object] = lambda _: None
+        self._on_committed: Callable[[Sequence[Outgoing]], object] = lambda _: None
         self._on_doubt: Callable[[], object] = lambda: None
         self._on_step: Callable[[Command], object] = lambda _: None
         self._on_commit: Callable[[Commit], object] = lambda _: None
@@ -99,8 +99,11 @@ class GroupCommit:
         """How many submissions wait for the next commit."""
         return self._inbox.qsize()
 
-    def on_committed(self, publish: Callable[[Outgoing], object]) -> None:
-        """Say who takes the states that committed jobs want published."""
+    def on_committed(self, publish: Callable[[Sequence[Outgoing]], object]) -> None:
+        """Say who takes the states that committed jobs want published: those of a commit together, before its answers.
+
+        In the event loop, and ahead of all that is told otherwise: a phone waits for them.
+        """
         self._on_committed = publish
 
     def on_doubt(self, look_again: Callable[[], object]) -> None:
@@ -235,11 +238,11 @@ class GroupCommit:
         batch[0].over.get_loop().call_soon_threadsafe(self._settle, batch, commits)
 
     def _settle(self, batch: Sequence[Submission], commits: Sequence[Commit]) -> None:
+        if to_publish := [state for commit in commits for state in commit.to_publish]:
+            self._on_committed(to_publish)
         for commit in commits:
             if commit.in_doubt:
                 self._on_doubt()
-            for state in commit.to_publish:
-                self._on_committed(state)
             for step in commit.to_tell:
                 self._on_step(step)
         for submission in batch:

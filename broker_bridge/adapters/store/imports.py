@@ -22,7 +22,7 @@ from sqlalchemy import (
 
 from broker_bridge.adapters.store.errors import taken_away
 from broker_bridge.adapters.store.hot import insert_rows
-from broker_bridge.adapters.store.rows import import_of, import_row, result_of, result_values
+from broker_bridge.adapters.store.rows import Row, count_columns, import_of, import_row, result_of, result_values
 from broker_bridge.adapters.store.short import Run
 from broker_bridge.adapters.store.statements import insert_missing, seconds_now
 from broker_bridge.adapters.store.tables import import_rows, imports, spools
@@ -126,17 +126,18 @@ class SqlImports:
 
     async def start(self, one: Import, rows: int, at: int) -> None:
         """Say that an import runs, and how many rows its file has."""
-        await self._go_on(one, state=ImportState.RUNNING, rows=rows, started_at=at)
+        await self._go_on(one, {"state": ImportState.RUNNING, "rows": rows, "started_at": at})
 
     async def add(self, one: Import, refused: Sequence[RowResult], counts: Counts) -> None:
         """Record results that no job has recorded, and what has become of all rows so far, in one commit."""
-        await self._go_on(one, refused, **{outcome.value: count for outcome, count in counts.items()})
+        await self._go_on(one, count_columns(counts), refused)
 
-    async def finish(self, one: Import, state: ImportState, at: int, problem: str = "") -> None:
-        """Record how an import ended."""
-        await self._go_on(one, state=state, finished_at=at, problem=problem)
+    async def finish(self, one: Import, state: ImportState, at: int, counts: Counts, problem: str = "") -> None:
+        """Record how an import ended and what has become of its rows, in one commit."""
+        ended = {"state": state, "finished_at": at, "problem": problem}
+        await self._go_on(one, ended | count_columns(counts))
 
-    async def _go_on(self, one: Import, results: Sequence[RowResult] = (), **columns: object) -> None:
+    async def _go_on(self, one: Import, columns: Row, results: Sequence[RowResult] = ()) -> None:
         still = and_(imports.c.state.in_(AT_WORK), imports.c.spool == one.spool)
         changed = _change(one.import_id, **columns).where(still)
 

@@ -30,7 +30,11 @@ def upgrade(connection: Connection, revision: str = "head") -> None:
     try:
         command.upgrade(config(connection), revision)
     except CommandError as error:
-        raise StoreUnavailableError(f"the database was made by another version of Paylatch: {error}") from error
+        there = MigrationContext.configure(connection).get_current_revision()
+        raise StoreUnavailableError(
+            f"the database is at revision {there}, which this version of Paylatch does not know: its newest is "
+            f"{newest_revision()}; upgrade"
+        ) from error
     if connection.dialect.name == POSTGRESQL:
         _sort_text_by_bytes(connection)
 

@@ -1,14 +1,13 @@
 """The versions of lenders' own policies."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import literal, select
+from sqlalchemy import BigInteger, literal, select
 
 from broker_bridge.adapters.store.rows import policy_of
 from broker_bridge.adapters.store.short import Run, every, first
 from broker_bridge.adapters.store.tables import policies
-from broker_bridge.app.records import PolicyVersion
+from broker_bridge.app.records import Page, PolicyVersion
 from lock_protocol.messages import LenderId
 
 
@@ -18,12 +17,17 @@ class SqlPolicies:
 
     _read: Run
 
-    async def all_of(self, lender: LenderId) -> Sequence[PolicyVersion]:
-        """Return all versions of a lender's own policy, the newest first, without their documents."""
+    async def all_of(self, lender: LenderId, before: str, limit: int) -> Page[PolicyVersion]:
+        """Return versions of a lender's own policy, the newest first, without their documents."""
         columns = [policies.c[name] for name in ("lender", "version", "set_at", "set_by")]
         query = select(*columns, literal("").label("document")).where(policies.c.lender == lender)
-        newest_first = query.order_by(policies.c.version.desc())
-        return await self._read(lambda connection: every(connection, newest_first, policy_of))
+        if before:
+            # A token that was never given can be more than a version: PostgreSQL would refuse it as one.
+            query = query.where(policies.c.version < literal(int(before), BigInteger))
+        rows = query.order_by(policies.c.version.desc()).limit(limit + 1)
+        found = await self._read(lambda connection: every(connection, rows, policy_of))
+        items = found[:limit]
+        return Page(items, str(items[-1].version) if len(found) > limit else None)
 
     async def one(self, lender: LenderId, version: int | None = None) -> PolicyVersion | None:
         """Return one version of a lender's own policy; without a number, the newest."""

@@ -15,7 +15,7 @@ from sqlalchemy import RowMapping
 from broker_bridge.adapters.store.arrears import NOTHING, episode_of, episode_text, holds_of, holds_text
 from broker_bridge.app.records import AuditEntry, Command, Outgoing, PolicyVersion, RecordedDecision
 from broker_bridge.domain.commands import Status
-from broker_bridge.domain.imports import Format, Import, ImportState, Outcome, RowResult, Upload
+from broker_bridge.domain.imports import Counts, Format, Import, ImportState, Outcome, RowResult, Upload
 from broker_bridge.domain.lanes import Lane, lane_of
 from broker_bridge.domain.loans import Loan
 from broker_bridge.domain.phones import Desired, Phone, PhoneStatus, Said
@@ -29,6 +29,7 @@ Values = tuple[Any, ...]
 # By a dictionary, as calling an enumeration costs ten times that. An unknown value is a row that cannot be read.
 _LEVELS = {int(level): level for level in Level}
 _CONDITIONS = {int(condition): condition for condition in Condition}
+_SIGNALS = {bits: Signals(bits) for bits in range(2 * max(Signals))}
 _LANES = {int(lane): lane for lane in Lane}
 _STATUSES = {status.value: status for status in Status}
 _PHONE_STATUSES = {status.value: status for status in PhoneStatus}
@@ -178,7 +179,7 @@ def _said_of(values: Sequence[Any]) -> Said | None:
         state_hash=state_hash,
         level=_LEVELS[level],
         condition=_CONDITIONS[condition],
-        signals=Signals(signals),
+        signals=_SIGNALS[signals],
         boot_count=boot_count,
         at=at,
     )
@@ -338,7 +339,12 @@ def import_row(one: Import) -> Row:
         "finished_at": one.finished_at,
         "spool": one.spool,
     }
-    return row | {outcome.value: count for outcome, count in one.counts.items()}
+    return row | count_columns(one.counts)
+
+
+def count_columns(counts: Counts) -> Row:
+    """Return the columns of what has become of an import's rows."""
+    return {outcome.value: count for outcome, count in counts.items()}
 
 
 def import_of(row: RowMapping) -> Import:

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from typing import Self, TypeVar
@@ -30,13 +30,15 @@ from broker_bridge.adapters.store.policies import SqlPolicies
 from broker_bridge.adapters.store.schedule import SqlSchedule
 from broker_bridge.adapters.store.short import in_transaction
 from broker_bridge.adapters.store.signed import SqlSigned
-from broker_bridge.app.ports.store import Job
 
 T = TypeVar("T")
 
 
 class SqlStore:
-    """The `Commits` of `broker_bridge.app.ports.store`, and what is asked outside jobs. Open it with `async with`."""
+    """All that is done with the database, each part by its port. Open it with `async with`.
+
+    `commits` are the `Commits` of `broker_bridge.app.ports.store`; everything else is asked outside jobs.
+    """
 
     def __init__(self, url: str) -> None:
         """Take a database URL, like `sqlite:///paylatch.db` or `postgresql://paylatch@db.example:5432/paylatch`.
@@ -63,7 +65,7 @@ class SqlStore:
         self.finished_commands = SqlFinishedCommands(self._read, self._write)
         self.credentials = SqlCredentials(self._read)
         self.imports = SqlImports(self._read, self._write)
-        self.facts = SqlFacts(self._write)
+        self.facts = SqlFacts(self._read, self._write)
         self.backlog = SqlBacklog(self._read)
 
     async def __aenter__(self) -> Self:
@@ -126,14 +128,6 @@ class SqlStore:
     def kind(self) -> str:
         """The database's name, like `sqlite`."""
         return self._url.get_backend_name()
-
-    async def commit(self, job: Job[T], *, first: bool = False) -> T:
-        """Run a job and return its result once it is durable."""
-        return await self.commits.commit(job, first=first)
-
-    async def commit_each(self, jobs: Sequence[Job[T]]) -> list[T | Exception]:
-        """Run jobs in their order, and return the result of each, or its error, once all that succeeded is durable."""
-        return await self.commits.commit_each(jobs)
 
     async def ping(self) -> None:
         """Return when the database answers."""

@@ -2,12 +2,13 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from sqlalchemy import Connection, Dialect, Select, Table, and_, bindparam, case, insert, select, text, update
 
 from broker_bridge.adapters.store import tables
 from broker_bridge.adapters.store.errors import taken_away
+from broker_bridge.adapters.store.facts import LAST_SIGNED_AT
 from broker_bridge.adapters.store.hot import Statement, insert_rows, read_rows, run, update_rows
 from broker_bridge.adapters.store.imports import AT_WORK
 from broker_bridge.adapters.store.rows import (
@@ -19,9 +20,11 @@ from broker_bridge.adapters.store.rows import (
     decision_values,
     phone_of,
     phone_values,
+    policy_of,
     policy_row,
     result_values,
 )
+from broker_bridge.adapters.store.short import first
 from broker_bridge.adapters.store.statements import among_given, packed, raise_fact
 from broker_bridge.app.ports.signing import UnknownLenderError
 from broker_bridge.app.ports.store import Job
@@ -40,7 +43,9 @@ from broker_bridge.domain.phones import CommandId, Phone
 from lock_protocol.imei import Imei
 from lock_protocol.messages import LenderId
 
-_LAST_SIGNED_AT = "last_signed_at"
+K = TypeVar("K")
+V = TypeVar("V")
+
 _MISSING = object()
 
 
@@ -63,9 +68,7 @@ class SharedTransaction:
         self._phones = self._read_phones({imei for job in jobs for imei in job.imeis})
         self._decisions = self._read_decisions({key for job in jobs for key in job.decisions})
         self._commands = self._read_commands({phone.command_id for phone in self._phones.values()})
-        self._statuses = {command_id: command.status for command_id, command in self._commands.items()}
-        self._changed_phones: dict[Imei, None] = {}
-        self._changed_commands: dict[CommandId, None] = {}
+        self._phones_before, self._commands_before = dict(self._phones), dict(self._commands)
         self._new_decisions: list[RecordedDecision] = []
         self._imports: dict[tuple[ImportId, SpoolId], bool] = {}
         self._row_results: list[RowResult] = []
@@ -91,7 +94,6 @@ class SharedTransaction:
     def put_phone(self, phone: Phone) -> None:
         """Insert or replace a phone's row."""
         self._set(self._phones, phone.imei, phone)
-        self._set(self._changed_phones, phone.imei, None)
 
     def decision(self, lender: LenderId, decision_id: DecisionId) -> RecordedDecision | None:
         """Return the record of a decision."""
@@ -112,7 +114,6 @@ class SharedTransaction:
         if command.decision_id is not None and (before is None or before.status is not command.status):
             self._append(self._steps, command)
         self._set(self._commands, command.command_id, command)
-        self._set(self._changed_commands, command.command_id, None)
 
     def require_import(self, import_id: ImportId, spool: SpoolId) -> None:
         """Do nothing, if an import is still worked off from this spool. The database is asked once a commit."""
@@ -152,6 +153,15 @@ class SharedTransaction:
         self._set(self._lenders, lender, replace(self.lender(lender), heard_at=at))
         self._set(self._heard, lender, at)
 
+    def policy(self, lender: LenderId, version: int) -> PolicyVersion | None:
+        """Return one version of a lender's own policy."""
+        for new in self._policies:
+            if (new.lender, new.version) == (lender, version):
+                return new
+        stored = tables.policies.c
+        query = select(tables.policies).where(stored.lender == lender, stored.version == version)
+        return first(self._connection, query, policy_of)
+
     def put_policy(self, policy: PolicyVersion) -> None:
         """Put the next version of a lender's policy in force."""
         before = self.lender(policy.lender)
@@ -166,14 +176,14 @@ class SharedTransaction:
     def last_signed_at(self) -> int:
         """Return the newest time that was ever signed with."""
         if self._last_signed_at is None:
-            found = read_rows(self._connection, _fact, _LAST_SIGNED_AT)
+            found = read_rows(self._connection, _fact, LAST_SIGNED_AT)
             self._last_signed_at = int(found[0][0]) if found else 0
         return self._last_signed_at
 
     def put_last_signed_at(self, at: int) -> None:
         """Remember the newest time that was signed with. It stays even if its job fails: time was used."""
         self._last_signed_at = at
-        self._facts[_LAST_SIGNED_AT] = at
+        self._facts[LAST_SIGNED_AT] = at
 
     def publish_after_commit(self, state: Outgoing) -> None:
         """Hand a state to the publisher after the commit."""
@@ -193,8 +203,9 @@ class SharedTransaction:
 
     def moved(self) -> list[Command]:
         """Return the commands that are new or in another status than before."""
-        changed = (self._commands[command_id] for command_id in self._changed_commands)
-        return [one for one in changed if one.status is not self._statuses.get(one.command_id)]
+        before = self._commands_before
+        changed = _changed(self._commands, before)
+        return [one for one in changed if (was := before.get(one.command_id)) is None or one.status is not was.status]
 
     def flush(self) -> None:
         """Write everything, table by table, as few statements as there are tables.
@@ -203,10 +214,10 @@ class SharedTransaction:
         other, but never in a circle.
         """
         self._find_whom_to_tell()
-        changed = [phone_values(self._phones[imei]) for imei in self._changed_phones]
-        _write(self._connection, tables.phones, changed, self._stored_phones)
-        moved = [command_values(self._commands[command_id]) for command_id in self._changed_commands]
-        _write(self._connection, tables.commands, moved, self._stored_commands)
+        phones = [phone_values(one) for one in _changed(self._phones, self._phones_before)]
+        _write(self._connection, tables.phones, phones, self._stored_phones)
+        commands = [command_values(one) for one in _changed(self._commands, self._commands_before)]
+        _write(self._connection, tables.commands, commands, self._stored_commands)
         insert_rows(self._connection, tables.decisions, sorted(map(decision_values, self._new_decisions)))
         insert_rows(self._connection, tables.import_rows, list(map(result_values, self._row_results)))
         history = [audit_values(entry) for entry in (*self._audit, *self._audit_refusals)]
@@ -232,7 +243,7 @@ class SharedTransaction:
 
     def _find_whom_to_tell(self) -> None:
         """Fill in which new commands stand for a decision that came by MQTT, and collect the steps to tell."""
-        new = [self._commands[one] for one in self._changed_commands if one not in self._stored_commands]
+        new = [one for one in self._commands.values() if one.command_id not in self._stored_commands]
         keys = {(one.lender, one.decision_id) for one in new if one.decision_id is not None}
         # A decision that was held is older than this commit, and its command is not.
         records = self._decisions | self._read_decisions(keys - self._decisions.keys())
@@ -279,6 +290,11 @@ class SharedTransaction:
                 where[key] = before
         for appended in self._appended:
             appended.pop()
+
+
+def _changed(now: Mapping[K, V], before: Mapping[K, V]) -> list[V]:
+    """Return the records that are not the very ones from before: a job that fails puts those back."""
+    return [record for key, record in now.items() if record is not before.get(key)]
 
 
 def _write(connection: Connection, table: Table, rows: Sequence[Values], stored: Mapping[Any, Values]) -> None:

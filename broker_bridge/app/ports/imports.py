@@ -6,6 +6,7 @@ from typing import Protocol
 
 from broker_bridge.app.records import Page
 from broker_bridge.domain.imports import Counts, Format, Import, ImportId, ImportState, Outcome, RowResult, SpoolId
+from lock_protocol.compiling import quick
 from lock_protocol.messages import LenderId
 
 
@@ -61,8 +62,8 @@ class Imports(Protocol):
     async def add(self, one: Import, refused: Sequence[RowResult], counts: Counts) -> None:
         """Record results that no job has recorded, and what has become of all rows so far, in one commit."""
 
-    async def finish(self, one: Import, state: ImportState, at: int, problem: str = "") -> None:
-        """Record how an import ended."""
+    async def finish(self, one: Import, state: ImportState, at: int, counts: Counts, problem: str = "") -> None:
+        """Record how an import ended and what has become of its rows, in one commit."""
 
     async def counted(self, import_id: ImportId) -> Counts:
         """Return what has become of an import's rows, counted from the results themselves."""
@@ -100,6 +101,7 @@ class ImportTakenAwayError(Exception):
     """
 
 
+@quick
 @dataclass(frozen=True, slots=True)
 class FileRow:
     """One row as it stands in the file: a JSON value, or why it is none."""

@@ -72,8 +72,11 @@ class Lenders(Protocol):
 class PolicyVersions(Protocol):
     """The versions of lenders' own policies."""
 
-    async def all_of(self, lender: LenderId) -> Sequence[PolicyVersion]:
-        """Return all versions of a lender's own policy, the newest first, without their documents."""
+    async def all_of(self, lender: LenderId, before: str, limit: int) -> Page[PolicyVersion]:
+        """Return versions of a lender's own policy, the newest first, from the one behind `before` on.
+
+        They come without their documents.
+        """
 
     async def one(self, lender: LenderId, version: int | None = None) -> PolicyVersion | None:
         """Return one version of a lender's own policy; without a number, the newest."""

@@ -91,6 +91,9 @@ class Transaction(Protocol):
     def put_heard(self, lender: LenderId, at: int) -> None:
         """Remember when a lender last reported anything, seconds UTC."""
 
+    def policy(self, lender: LenderId, version: int) -> PolicyVersion | None:
+        """Return one version of a lender's own policy."""
+
     def put_policy(self, policy: PolicyVersion) -> None:
         """Put the next version of a lender's policy in force."""
 

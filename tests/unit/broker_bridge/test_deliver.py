@@ -4,13 +4,15 @@ import asyncio
 from collections.abc import Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
 from broker_bridge.app.acknowledged import MOST
+from broker_bridge.app.confirm import Judge
 from broker_bridge.app.deliver import Deliverer
 from broker_bridge.app.outbox import Outbox
+from broker_bridge.app.phones_log import PhonesLog
 from broker_bridge.app.ports.broker import OnPublished, PublishRefusedError
 from broker_bridge.app.records import Outgoing
 from broker_bridge.app.sent import Ack
@@ -99,15 +101,16 @@ async def connected(deliverer: Deliverer) -> "AsyncIterator[WillingBroker]":
 
 
 def delivering(store: Any) -> Deliverer:
+    clock, log, no_queue = SetClock(), KeptLog(), cast("Any", None)  # nothing is signed here
     return Deliverer(
         store=store,
         states=store,
         canaries=store,
         outbox=Outbox(window=2, lane_limit=2),
         topics=Topics(),
-        judge=None,  # type: ignore[arg-type]  # nothing times out here
-        clock=SetClock(),
-        log=KeptLog(),
+        judge=Judge(no_queue, clock, PhonesLog(log, clock)),
+        clock=clock,
+        log=log,
         new_token=lambda: "token",
     )
 
@@ -142,6 +145,38 @@ async def test_a_database_that_does_not_keep_up_holds_up_all_but_openings() -> N
         deliverer.marked(acks[:2])
         await broker.acknowledged.wait()
         assert broker.states == [b"opening", b"lock"]
+
+
+async def test_what_a_commit_wants_published_has_gone_when_it_is_handed_over_openings_first() -> None:
+    store: Any = SlowStore()
+    deliverer = delivering(store)
+    lock = replace(STATE, lane=Lane.CLOSING, imei=simulated_imei(0), envelope=b"lock")
+    async with connected(deliverer) as broker:
+        await store.was_asked_what_is_lost.wait()
+        deliverer.publish([lock, replace(STATE, envelope=b"opening")])
+        assert broker.states == [b"opening", b"lock"]
+
+
+async def test_what_is_committed_before_a_connection_has_caught_up_waits_and_nothing_is_published_without_one() -> None:
+    store: Any = SlowStore()
+    deliverer = delivering(store)
+    deliverer.offer(LOCK)
+    catching_up, caught_up = asyncio.Event(), asyncio.Event()
+
+    async def newest(_: Sequence[Imei]) -> Sequence[Outgoing]:
+        catching_up.set()
+        await caught_up.wait()
+        return ()
+
+    store.newest = newest
+    async with connected(deliverer) as broker:
+        await catching_up.wait()
+        deliverer.publish([OPENING])
+        assert broker.states == []
+        caught_up.set()
+        await broker.acknowledged.wait()
+    deliverer.publish([replace(OPENING, order=(1, 3), envelope=b"later")])
+    assert broker.states == [b"opening"]
 
 
 LOCK = replace(STATE, lane=Lane.CLOSING, order=(1, 1), envelope=b"lock")

@@ -132,6 +132,12 @@ async def test_plain_http_on_a_public_address_is_refused(installed: Path, host: 
     assert settings_of(installed).http.host == host
 
 
+def test_all_that_is_unsafe_is_told_at_once(installed: Path) -> None:
+    write_settings(installed, 'policy = "replay"', http='host = "192.0.2.1"', broker='phones_host = "::1"')
+    with pytest.raises(SettingsError, match=r"policy: .*; http\.host: .*; broker\.phones_host: "):
+        settings_of(installed)
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "localhost"])
 async def test_a_broker_that_phones_would_look_for_in_themselves_is_refused(installed: Path, host: str) -> None:
     write_settings(installed, broker=f'phones_host = "{host}"')
@@ -194,10 +200,21 @@ def test_phones_are_given_the_cas_certificates_and_nothing_else_in_the_file(inst
     assert phones_ca(settings_of(installed).broker) == authority.cafile.read_text()
 
 
-def test_a_database_that_is_none_is_told_in_words_of_our_own(installed: Path) -> None:
-    write_settings(installed, 'database = "mysql://nobody"')
+@pytest.mark.parametrize(
+    "url",
+    ["mysql://nobody", "sqlite:///", "postgresql://db.example", "postgresql://db:port/name", "postgresql://db..x/name"],
+)
+def test_a_database_that_is_none_is_told_in_words_of_our_own(installed: Path, url: str) -> None:
+    write_settings(installed, f'database = "{url}"')
     with pytest.raises(SettingsError, match=r"database: must be sqlite:///FILE or postgresql://"):
         settings_of(installed)
+
+
+async def test_a_database_that_does_not_answer_is_told_in_one_line(installed: Path) -> None:
+    write_settings(installed, 'database = "postgresql://nobody@127.0.0.1:1/name"')
+    (told,) = [one.text for one in await check(settings_of(installed)) if one.about == "database"]
+    assert told.startswith("the database does not answer: ")
+    assert "\n" not in told
 
 
 def test_an_unknown_option_is_refused(installed: Path) -> None:
@@ -290,10 +307,10 @@ async def put_in_database(directory: Path, *, policy: str = "", delegation_versi
     office = Office(Lender(name=ACME, delegation_version=delegation_version))
     async with SqlStore(settings_of(directory).database) as store:
         await store.lenders.add(ACME, b"k" * 32, at=1)
-        await store.commit(office.enrol(simulated_imei(0)))
+        await store.commits.commit(office.enrol(simulated_imei(0)))
         if policy:
             version = PolicyVersion(lender=ACME, version=1, document=policy, set_at=1, set_by="key_0")
-            await store.commit(Work(lambda tx: tx.put_policy(version)))
+            await store.commits.commit(Work(lambda tx: tx.put_policy(version)))
 
 
 async def test_a_database_that_is_in_use_is_looked_at_and_not_changed(installed: Path) -> None:
@@ -337,6 +354,13 @@ async def test_an_imports_directory_that_is_a_file_is_refused(installed: Path) -
 async def test_an_imports_directory_is_not_made_by_looking(installed: Path) -> None:
     assert not await errors(installed)
     assert not settings_of(installed).imports.directory.exists()
+
+
+@pytest.mark.skipif(not Path("/proc/net/if_inet6").exists(), reason="this machine has no IPv6")
+async def test_a_bridge_can_listen_on_an_address_of_ipv6(installed: Path) -> None:
+    write_settings(installed, http='host = "::1"')
+    with listening_socket(settings_of(installed).http) as listening:
+        assert listening.getsockname()[0] == "::1"
 
 
 async def test_a_port_in_use_is_refused(installed: Path) -> None:

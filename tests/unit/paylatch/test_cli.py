@@ -1,6 +1,8 @@
 """The command line: help, exit codes, and what goes where."""
 
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -117,3 +119,12 @@ def test_keys_are_made_once_and_for_their_owner_alone(tmp_path: Path) -> None:
     again = paylatch(*arguments)
     assert again.exit_code == 1
     assert "never overwritten" in again.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="the system has no device that is full")
+@pytest.mark.parametrize("arguments", [("policy", "profiles", "default"), ("fleet", "scenarios", "--json")])
+def test_output_that_has_no_room_is_told_in_a_line(arguments: tuple[str, ...]) -> None:
+    with Path("/dev/full").open("w") as full:
+        command = [sys.executable, "-m", "paylatch", *arguments]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False, timeout=60)
+    assert (done.returncode, done.stderr) == (1, "paylatch: output: No space left on device\n")

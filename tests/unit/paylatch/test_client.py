@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from paylatch.client import NotFoundError, Patience, UnavailableError, connect, new_decision_id
+from paylatch.client import NotFoundError, Patience, UnavailableError, connect, connect_mqtt, new_decision_id
 from paylatch.client.errors import Problem
 
 
@@ -55,10 +55,19 @@ async def test_a_bridge_that_asks_for_a_longer_pause_than_there_is_patience_is_n
     assert len(asked) == 1
 
 
-@pytest.mark.parametrize("url", ["", "bridge", "ftp://bridge", "http://", "127.0.0.1:8080"])
+@pytest.mark.parametrize(
+    "url", ["", "bridge", "ftp://bridge", "http://", "127.0.0.1:8080", "http://bridge:port", "http://bridge:65536"]
+)
 async def test_what_is_no_address_is_refused_at_once(url: str) -> None:
     with pytest.raises(ValueError, match="is no address of a bridge"):
         async with connect(url, "pl_key"):
+            pass
+
+
+@pytest.mark.parametrize(("host", "port"), [("", 1884), ("broker..example", 1884), ("broker", 0), ("broker", 65536)])
+async def test_what_is_no_brokers_address_is_refused_at_once(host: str, port: int) -> None:
+    with pytest.raises(ValueError, match="is no address of a broker"):
+        async with connect_mqtt(host, port, lender="acme", password="secret"):
             pass
 
 

@@ -73,12 +73,37 @@ def test_the_brokers_configuration_is_looked_at_when_it_is_named(config: Path) -
     assert "lets everybody in" in checked.stdout
 
 
+def test_options_that_mean_nothing_are_told_with_everything_else_that_is_wrong(config: Path) -> None:
+    (config.parent / "bridge.secret").chmod(0o644)
+    shutil.rmtree(config.parent / "keys")
+    text = config.read_text(encoding="utf-8")
+    text = text.replace("[http]\nport = ", "[http]\nhost = 7\nprot = ").replace("phones_tls = true", "phones_tls = 'x'")
+    config.write_text(f"polcy = 1\n{text}\nphones_cafile = 'missing.pem'\nwindow = 0\n", encoding="utf-8")
+    checked = paylatch("config", "check", "--config", str(config), "--json")
+    assert (checked.exit_code, checked.stderr) == (2, "")
+    wrong = [one["about"] for one in json.loads(checked.stdout) if one["severity"] == "error"]
+    options = ["http.host", "http.prot", "broker.window", "broker.phones_tls", "polcy"]
+    assert wrong == [*options, "safety", "keys"]
+
+
+def test_nothing_is_said_of_what_depends_on_an_option_that_means_nothing(config: Path) -> None:
+    text = config.read_text(encoding="utf-8")
+    config.write_text(text.replace("sqlite:///", "sqlite:").replace("[broker]", "[brokr]"), encoding="utf-8")
+    checked = paylatch("config", "check", "--config", str(config), "--online", "--json")
+    assert checked.exit_code == 2
+    found = {(one["severity"], one["about"]) for one in json.loads(checked.stdout)}
+    assert found == {
+        *(("error", option) for option in ("database", "broker", "brokr")),
+        *(("ok", about) for about in ("keys", "keys of acme")),
+    }
+
+
 @pytest.mark.parametrize("command", ["show", "check"])
 def test_settings_that_cannot_be_read_are_a_usage_error(config: Path, command: str) -> None:
-    config.write_text("polcy = 1\n", encoding="utf-8")
+    config.write_text("polcy =\n", encoding="utf-8")
     refused = paylatch("config", command, "--config", str(config))
     assert (refused.exit_code, refused.stdout) == (2, "")
-    assert "polcy" in refused.stderr
+    assert "Invalid value (at line 1, column 8)" in refused.stderr
 
 
 def test_a_flag_of_the_bridge_is_a_setting(config: Path) -> None:
@@ -119,3 +144,18 @@ def test_the_others_get_commands_with_their_help(shell: str) -> None:
     answer = completed({"_PAYLATCH_COMPLETE": f"complete_{shell}", **asked})
     assert "show" in answer
     assert "Look whether a bridge could start" in answer
+
+
+@pytest.mark.parametrize(
+    ("typed", "names"),
+    [
+        ("fleet run pay", ["payday"]),
+        ("fleet show flaky", ["flaky-network"]),
+        ("policy profiles gen", ["gentle"]),
+        ("bridge run --policy in-", ["in-rbi-draft-2026"]),
+        ("fleet run ./my-", []),
+    ],
+)
+def test_what_has_names_is_completed_by_them(typed: str, names: list[str]) -> None:
+    asked = {"COMP_WORDS": f"paylatch {typed}", "COMP_CWORD": str(len(typed.split()))}
+    assert completed({"_PAYLATCH_COMPLETE": "complete_bash", **asked}).split() == names

@@ -88,6 +88,14 @@ HELD = Held(
             ),
         ),
         (
+            replace(PHONE, desired=replace(SHOULD, version=3)),
+            replace(SENT, status="queued"),
+            (
+                "Locked, as it should be, because it is 90 days overdue, INR 1,299.00 due; "
+                "a newer signed state, of the same level, is on its way: it waits to be sent."
+            ),
+        ),
+        (
             replace(PHONE, reported=replace(SAID, condition=Condition.LEASE_FIRED)),
             COMMAND,
             "Locked (lease fired), as it should be, because it is 90 days overdue, INR 1,299.00 due.",

@@ -9,7 +9,7 @@ from broker_bridge.adapters.http.access import Caller, PhoneReader, PhoneWriter
 from broker_bridge.adapters.http.documented import extra, json_body, links
 from broker_bridge.adapters.http.enrolment import EnrolmentBody
 from broker_bridge.adapters.http.gateway import Gateway
-from broker_bridge.adapters.http.paging import ImeiPath, PageSize, PhonesToken, TimelineToken
+from broker_bridge.adapters.http.paging import ImeiPath, NumberToken, PageSize, PhonesToken
 from broker_bridge.adapters.http.problem_responses import not_found
 from broker_bridge.adapters.http.reading import read_json
 from broker_bridge.adapters.lender_api.answers import event_answer
@@ -67,7 +67,7 @@ def routes(gateway: Gateway) -> APIRouter:
 
     @router.get("/phones/{imei}/timeline", openapi_extra=extra("unknown-phone", "invalid-imei"))
     async def show_timeline(
-        imei: ImeiPath, caller: PhoneReader, page_size: PageSize = 100, page_token: TimelineToken = ""
+        imei: ImeiPath, caller: PhoneReader, page_size: PageSize = 100, page_token: NumberToken = ""
     ) -> TimelineAnswer:
         """Tell all that has happened to a phone, the newest first: decisions, commands, its own words."""
         found = await _phone(caller, imei)

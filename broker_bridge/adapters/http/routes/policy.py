@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Query, Request
 from broker_bridge.adapters.http.access import Admin, PhoneReader
 from broker_bridge.adapters.http.documented import extra, text_body
 from broker_bridge.adapters.http.gateway import Gateway
-from broker_bridge.adapters.http.paging import PhonesToken
+from broker_bridge.adapters.http.paging import NumberToken, PageSize, PhonesToken
 from broker_bridge.adapters.http.problem_responses import not_found
 from broker_bridge.adapters.http.reading import read_text
 from broker_bridge.adapters.lender_api.answers import policy_answer, version_answer, would_change_answer
@@ -47,17 +47,24 @@ def routes(gateway: Gateway) -> APIRouter:
         """Show the policy that is in force; version 0 is the bridge's own."""
         return policy_answer(await gateway.policies.in_force(caller.lender))
 
-    @router.put("/policy", openapi_extra=document("invalid-policy", "policy-refused", "overloaded", "no-signing-keys"))
+    @router.put(
+        "/policy",
+        openapi_extra=document(
+            "invalid-policy", "policy-refused", "too-many-policies", "overloaded", "no-signing-keys"
+        ),
+    )
     async def put_policy(request: Request, caller: Admin) -> PolicyAnswer:
         """Put a document in force as the next version; all phones are judged by it within moments."""
         text = await read_text(request, TOML, MAX_DOCUMENT_BYTES)
         return policy_answer(await gateway.policies.put(caller.lender, text, caller.key_id))
 
     @router.get("/policy/versions")
-    async def list_policy_versions(caller: PhoneReader) -> PolicyVersionsAnswer:
-        """List all versions, the newest (which is in force) first, without their documents."""
-        versions = await gateway.policies.versions.all_of(caller.lender)
-        return {"versions": [version_answer(one) for one in versions], "next_page_token": None}
+    async def list_policy_versions(
+        caller: PhoneReader, page_size: PageSize = 100, page_token: NumberToken = ""
+    ) -> PolicyVersionsAnswer:
+        """List versions, the newest (which is in force) first, without their documents."""
+        page = await gateway.policies.versions.all_of(caller.lender, page_token, page_size)
+        return {"versions": [version_answer(one) for one in page.items], "next_page_token": page.next_token}
 
     @router.get("/policy/versions/{version}", openapi_extra=extra("unknown-policy"))
     async def show_policy_version(version: VersionPath, caller: PhoneReader) -> PolicyAnswer:

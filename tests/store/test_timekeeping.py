@@ -1,0 +1,73 @@
+"""A bridge that starts after a long rest cannot know whether its clock is right: phones open, and none locks."""
+
+import asyncio
+
+import pytest
+
+from broker_bridge.adapters.store.store import SqlStore
+from broker_bridge.app.sign import ClockSuspectError
+from broker_bridge.app.timekeeping import EVERY_S, KeepTime, Timekeeper
+from broker_bridge.domain.clock import MAX_REST_S
+from lock_protocol.levels import Level
+from tests.bridge_rig import KeptLog, Office, SetClock, Work
+from tests.unit.broker_bridge.facts import IMEI, overdue, payment
+
+
+def restarted(office: Office, *, after_s: int) -> Office:
+    """The next process on the same database, so much later by its clock."""
+    return Office(clock=SetClock(office.clock.wall + after_s), lender=office.lender)
+
+
+async def test_after_a_rest_that_is_too_long_phones_open_and_do_not_lock_until_somebody_answers_for_the_clock(
+    store: SqlStore, office: Office
+) -> None:
+    await store.commits.commit(office.enrol(IMEI))
+    await store.commits.commit(office.decide(overdue(90, at=1)))
+    before, later = office.clock.wall, restarted(office, after_s=MAX_REST_S + 1)
+    opened = await store.commits.commit(later.decide(payment(at=2)))
+    assert opened.level is Level.UNLOCKED
+    # Nor is the phone told of a time that may be years ahead.
+    told = await store.commits.commit(Work(later.queue.signing_clock.time_to_tell))
+    assert told == before
+    with pytest.raises(ClockSuspectError, match="confirm-clock"):
+        await store.commits.commit(later.decide(overdue(91, at=3)))
+    await store.facts.put_last_signed_at(later.clock.wall)
+    locked = await store.commits.commit(later.decide(overdue(91, at=3)))
+    assert locked.level is Level.LOCKED
+
+
+async def test_a_bridge_that_ran_and_signed_nothing_has_had_no_rest(store: SqlStore, office: Office) -> None:
+    await store.commits.commit(office.enrol(IMEI))
+    for _ in range(3):
+        office.clock.advance(MAX_REST_S)
+        await store.commits.commit(KeepTime(office.queue.signing_clock))
+    later = restarted(office, after_s=MAX_REST_S)
+    assert (await store.commits.commit(later.decide(overdue(90, at=1)))).level is Level.LOCKED
+
+
+async def test_what_was_signed_ahead_by_a_wrong_clock_is_overruled_by_a_persons_word(
+    store: SqlStore, office: Office
+) -> None:
+    await store.commits.commit(office.enrol(IMEI))
+    await store.facts.put_last_signed_at(office.clock.wall + 10 * 365 * 86_400)
+    with pytest.raises(ClockSuspectError, match="behind"):
+        await store.commits.commit(office.decide(overdue(90, at=1)))
+    await store.facts.put_last_signed_at(office.clock.wall)
+    assert (await store.commits.commit(office.decide(overdue(90, at=1)))).level is Level.LOCKED
+
+
+async def test_the_time_is_kept_at_the_start_and_every_hour_and_a_wrong_clock_is_told_of(
+    store: SqlStore, office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("broker_bridge.app.timekeeping.EVERY_S", 0.01)
+    log = KeptLog()
+    keeping = asyncio.create_task(Timekeeper(store.commits, office.queue.signing_clock, log).run())
+    async with asyncio.timeout(60):
+        while await store.facts.last_signed_at() != office.clock.wall:  # noqa: ASYNC110 - a database tells nobody
+            await asyncio.sleep(0.01)
+        office.clock.wall -= 3600
+        await log.repeated("clock_suspect", 2)
+    keeping.cancel()
+    await asyncio.wait([keeping])
+    assert EVERY_S < MAX_REST_S / 10
+    assert set(log.events("critical")) == {"clock_suspect"}

@@ -151,7 +151,13 @@ def _core(settings: Settings, store: SqlStore, signer: FileSigner, policies: Pol
         reconsider=Reconsider(policies, queue, clock),
         deliverer=deliverer,
         listener=Listener(store.commits, deliverer, judge),
-        standby=Standby(heartbeats=store.heartbeats, clock=clock, log=log, new_token=new_token),
+        standby=Standby(
+            heartbeats=store.heartbeats,
+            clock=clock,
+            log=log,
+            new_token=new_token,
+            on_taking_over=metrics.meters.unlock_clock.forget,
+        ),
         metrics=metrics,
         topics=topics,
         clock=clock,
@@ -299,9 +305,10 @@ def _services(settings: Settings, core: _Core, outside: _Interfaces) -> dict[str
         keep_superseded_s=settings.retention.superseded_days * DAY_S,
     )
     phones = PhonesSession(store.canaries, core.deliverer, core.listener, core.signer.roots, core.standby)
-    lenders = partial(outside.lenders.run, outside.intake.receive, outside.results.session)
+    may_connect = core.standby.require_broker
+    lenders = partial(outside.lenders.run, may_connect, outside.intake.receive, outside.results.session)
     return {
-        "broker": core.standby.run(partial(outside.link.run, core.standby.claim, phones.run), lenders),
+        "broker": core.standby.run(partial(outside.link.run, may_connect, phones.run), lenders),
         "credentials": outside.credentials.run(),
         "retention": retention.run(),
         "intake": outside.intake.run(),

@@ -1,7 +1,8 @@
 """The bridge's ports in a test's hands: a clock that is set, a log that is read, a signer, jobs made of functions."""
 
 import asyncio
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Generic, TypeVar
@@ -65,35 +66,50 @@ class KeptHeartbeat:
     kept: Heartbeat | None = None
     away: bool = False
     """Whether the database does not answer."""
+    _free: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+    @asynccontextmanager
+    async def hung(self) -> AsyncIterator[None]:
+        """Have whatever is asked meanwhile wait, and be answered in its order then."""
+        async with self._free:
+            yield
 
     async def claim(self, first: Heartbeat) -> None:
-        self._ask()
+        await self._ask()
         self.kept = first
 
     async def beat(self, one: Heartbeat) -> bool:
-        self._ask()
+        await self._ask()
         if self.kept is None or self.kept.bridge != one.bridge:
             return False
         self.kept = one
         return True
 
     async def latest(self) -> Heartbeat | None:
-        self._ask()
+        await self._ask()
         return self.kept
 
     async def remove(self, bridge: str) -> None:
-        self._ask()
+        await self._ask()
         if self.kept is not None and self.kept.bridge == bridge:
             self.kept = None
 
-    def _ask(self) -> None:
+    async def _ask(self) -> None:
+        async with self._free:
+            pass
         if self.away:
             raise StoreUnavailableError("the database is away")
 
 
 def lone_standby(clock: Clock, log: "KeptLog") -> Standby:
     """What a bridge has that is the only one."""
-    return Standby(heartbeats=KeptHeartbeat(), clock=clock, log=log, new_token=lambda: "the only one")
+    return Standby(
+        heartbeats=KeptHeartbeat(),
+        clock=clock,
+        log=log,
+        new_token=lambda: "the only one",
+        on_taking_over=lambda: None,
+    )
 
 
 @dataclass

@@ -14,6 +14,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
+from broker_bridge.app.own_task import over
 from broker_bridge.app.ports.queries import Heartbeat, Heartbeats
 from broker_bridge.app.ports.store import StoreUnavailableError
 from broker_bridge.app.ports.surroundings import Clock, Log
@@ -36,40 +37,47 @@ class Standby:
     log: Log
     new_token: Callable[[], str]
     """A name that no bridge has had before."""
+    on_taking_over: Callable[[], object]
+    """Is told when another bridge has had the broker until now: what it heard of phones, this one has not."""
     standing_by: bool = False
     """Whether another bridge has the broker, and this one waits."""
-    _latest: Heartbeat | None = None
-    """This bridge's own latest heartbeat; None before it has had the broker for the first time, or again."""
+    _bridge: str = ""
+    """This bridge's name since it last claimed the broker; none before it has."""
+    _number: int = 0
+    """That of its latest heartbeat."""
 
     async def run(self, *links: Callable[[], Coroutine[Any, Any, None]]) -> None:
         """Keep up links to the broker whenever no other bridge has it; until cancelled.
 
         Args:
-            links: each runs one link until cancelled, or until `claim` or `beat`, which one of them calls, have raised.
+            links: each runs one link until cancelled, or until what it calls of `require_broker` and `beat` says that
+                another bridge has the broker.
         """
         while True:
-            # A task of its own: before Python 3.12 a task group that fails can leave a cancellation behind in its task.
-            await asyncio.create_task(_until_taken_over(links), name="broker.links")
+            await self._claim()
+            connecting = asyncio.create_task(_until_taken_over(links), name="broker.links")
+            try:
+                await over(connecting)
+            finally:
+                connecting.result()
             self.standing_by = True
             self.log.warning("standing_by", note="another bridge on this database has the broker")
             await self._until_silent()
-            self._latest, self.standing_by = None, False
+            self.standing_by = False
+            self.on_taking_over()
             self.log.warning("taking_over", note="no other bridge on this database has the broker any more")
 
-    async def claim(self) -> None:
+    async def require_broker(self) -> None:
         """Return when this bridge may connect to the broker. To be called before each connection.
 
         Raises:
             TakenOverError: another bridge has claimed the broker since this one did.
+            StoreUnavailableError: the database does not say. Without it no session begins, so that a connection would
+                only end the one of a bridge that has the database.
         """
-        try:
-            if self._latest is None:
-                await self._say()
-            elif not _same_bridge(await self.heartbeats.latest(), self._latest):
-                raise TakenOverError
-        except StoreUnavailableError as error:
-            # The broker alone may be back, and then phones are reached by what waits in memory.
-            self.log.warning("claim_not_known", error=str(error))
+        latest = await self.heartbeats.latest()
+        if latest is None or latest.bridge != self._bridge:
+            raise TakenOverError
 
     async def beat(self) -> None:
         """Have the other bridges know that this one lives. To be run while it is connected; until cancelled.
@@ -78,8 +86,10 @@ class Standby:
             TakenOverError: another bridge has claimed the broker meanwhile.
         """
         while True:
+            self._number += 1
             try:
-                await self._say()
+                if not await self.heartbeats.beat(Heartbeat(self._bridge, self._number)):
+                    raise TakenOverError
             except StoreUnavailableError as error:
                 # A standby that has the database should be the one that publishes, and will be in a few seconds.
                 self.log.warning("heartbeat_missed", error=str(error))
@@ -87,28 +97,31 @@ class Standby:
 
     async def retire(self) -> None:
         """Have a standby take over at once, as this bridge ends. One that stands by itself changes nothing."""
-        if self._latest is None:
-            return
         try:
-            await self.heartbeats.remove(self._latest.bridge)
+            await self.heartbeats.remove(self._bridge)
         except StoreUnavailableError as error:
             self.log.warning("heartbeat_left", error=str(error))
 
-    async def _say(self) -> None:
-        if self._latest is None:
-            first = Heartbeat(self.new_token(), 0)
-            await self.heartbeats.claim(first)
-            self._latest = first
-            return
-        self._latest = Heartbeat(self._latest.bridge, self._latest.number + 1)
-        if not await self.heartbeats.beat(self._latest):
-            raise TakenOverError
+    async def _claim(self) -> None:
+        """Write this bridge's name where the one is that has the broker, however long the database is away."""
+        # Before it is written: whoever is told to stop meanwhile has to remove it.
+        self._bridge, self._number = self.new_token(), 0
+        while True:
+            try:
+                await self.heartbeats.claim(Heartbeat(self._bridge, self._number))
+            except StoreUnavailableError as error:
+                self.log.warning("claim_delayed", error=str(error))
+                await asyncio.sleep(HEARTBEAT_S / 2)
+            else:
+                return
 
     async def _until_silent(self) -> None:
         """Wait until no other bridge has the broker."""
         heard, heard_at = None, self.clock.monotonic()
         while True:
             await asyncio.sleep(HEARTBEAT_S / 2)
+            # Before the question: while its answer takes long, the other one's heartbeats do so too.
+            asked_at = self.clock.monotonic()
             try:
                 latest = await self.heartbeats.latest()
             except StoreUnavailableError:
@@ -118,12 +131,8 @@ class Standby:
                 return
             if latest != heard:
                 heard, heard_at = latest, self.clock.monotonic()
-            elif self.clock.monotonic() - heard_at >= SILENT_S:
+            elif asked_at - heard_at >= SILENT_S:
                 return
-
-
-def _same_bridge(one: Heartbeat | None, other: Heartbeat) -> bool:
-    return one is not None and one.bridge == other.bridge
 
 
 async def _until_taken_over(links: tuple[Callable[[], Coroutine[Any, Any, None]], ...]) -> None:

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from random import Random
@@ -286,8 +287,10 @@ async def measure_stages(database: str, files: Files, ports: Ports, lender: Lend
             result.set_result(_found(rig.watch, sizes))
 
         link = Link(address, topics, random=Random(), log=log)  # noqa: S311 - jitter
-        standby = Standby(heartbeats=store.heartbeats, clock=clock, log=log, new_token=new_token)
-        async with beside(link.run(standby.claim, session)):
+        standby = Standby(
+            heartbeats=store.heartbeats, clock=clock, log=log, new_token=new_token, on_taking_over=lambda: None
+        )
+        async with beside(standby.run(partial(link.run, standby.require_broker, session))):
             return await result
 
 

@@ -59,8 +59,8 @@ def address_of(
     )
 
 
-async def _alone() -> None:
-    pass
+async def alone() -> None:
+    """What a link asks before each connection, where there is no other bridge."""
 
 
 @asynccontextmanager
@@ -80,7 +80,7 @@ async def running_link(
         sessions.put_nowait(one)
         await (asyncio.Event().wait() if work is None else work(one))
 
-    task = asyncio.create_task(link.run(_alone, on_session))
+    task = asyncio.create_task(link.run(alone, on_session))
     try:
         yield RunningLink(link, log, task, sessions)
     finally:

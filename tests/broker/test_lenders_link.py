@@ -10,7 +10,7 @@ from broker_bridge.app.ports.broker import Broker, Received
 from lock_protocol.messages import LenderId
 from paylatch.local.ports import LOOPBACK
 from tests.bridge_rig import KeptLog
-from tests.broker.bridge_rig import TOPICS, address_of
+from tests.broker.bridge_rig import TOPICS, address_of, alone
 from tests.conftest import PATIENCE_S, RealBroker
 
 ACME = LenderId("acme")
@@ -37,7 +37,7 @@ async def test_what_has_come_meanwhile_is_read_at_once_however_much_it_is(own_br
         ready.set()
         await asyncio.Event().wait()
 
-    running = asyncio.create_task(link.run(heard.append, session))
+    running = asyncio.create_task(link.run(alone, heard.append, session))
     async with asyncio.timeout(PATIENCE_S):
         await ready.wait()
         flood(own_broker)

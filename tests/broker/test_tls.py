@@ -24,7 +24,7 @@ from paylatch import resources
 from paylatch.local.ports import LOOPBACK
 from tests.bridge_rig import ACME, KeptLog
 from tests.broker.bridge_process import install, started_bridge
-from tests.broker.bridge_rig import TOPICS, address_of
+from tests.broker.bridge_rig import TOPICS, address_of, alone
 from tests.broker.tls_rig import TlsBroker, tls_broker
 from tests.certificates import DAY, new_authority
 from tests.conftest import PATIENCE_S, RealBroker
@@ -162,7 +162,7 @@ async def test_all_that_comes_at_once_by_tls_is_heard(secured: TlsBroker) -> Non
         heard.put_nowait(received.payload)
 
     async with asyncio.timeout(PATIENCE_S), asyncio.TaskGroup() as tasks:
-        running = tasks.create_task(link.run(receive, on_session))
+        running = tasks.create_task(link.run(alone, receive, on_session))
         await ready.wait()
         client = aiomqtt.Client(
             *(LOOPBACK, secured.broker.services_port),

@@ -16,7 +16,8 @@ class UnlockClock:
     """Times openings, one for each phone: a payment is as long on its way as its phone stays closed.
 
     A second payment, or the same opening signed anew, does not start over. A lock that overtakes the opening ends it
-    untimed. What this process did not see begin (a restart lies between) is timed by the database's whole seconds.
+    untimed. What this process did not see begin (a restart lies between) is timed by the database's whole seconds, and
+    so is what it may not have seen end: another bridge had the broker meanwhile.
     """
 
     def __init__(self, clock: Clock, observe: Callable[[float], object]) -> None:
@@ -29,6 +30,10 @@ class UnlockClock:
     def running(self) -> int:
         """How many openings that this process accepted are still unproven."""
         return len(self._running)
+
+    def forget(self) -> None:
+        """Time what runs now by whole seconds, where it has not been proven to another bridge long ago."""
+        self._running.clear()
 
     def follow(self, moved: Iterable[Command]) -> None:
         """Take note of commands that a commit has brought into another status."""

@@ -23,6 +23,8 @@ from broker_bridge.app.ports.surroundings import Log
 from lock_protocol.topics import Topics
 from mqtt_transport import Connector, Login
 
+OnSession = Callable[[Broker], Awaitable[None]]
+
 
 class LendersLink:
     """Keeps the lenders' connection to the broker."""
@@ -49,15 +51,24 @@ class LendersLink:
         """How many have been made so far."""
         return self._supervisor.connections
 
-    async def run(self, receive: Receive, on_session: Callable[[Broker], Awaitable[None]]) -> None:
-        """Hand over what lenders publish and run `on_session` on each connection; until cancelled."""
-        await self._supervisor.run(lambda: self._one_connection(receive, on_session))
+    async def run(self, may_connect: Callable[[], Awaitable[None]], receive: Receive, on_session: OnSession) -> None:
+        """Hand over what lenders publish and run `on_session` on each connection; until cancelled.
 
-    async def _one_connection(self, receive: Receive, on_session: Callable[[Broker], Awaitable[None]]) -> None:
+        Args:
+            may_connect: awaited before each connection; what it raises ends the link, unless the database is away.
+            receive: is handed what lenders publish.
+            on_session: what is done on each connection.
+        """
+        await self._supervisor.run(lambda: self._one_connection(may_connect, receive, on_session))
+
+    async def _one_connection(
+        self, may_connect: Callable[[], Awaitable[None]], receive: Receive, on_session: OnSession
+    ) -> None:
         def take(received: Received) -> None:
             receive(received)
             received.acknowledge()
 
+        await may_connect()
         lenders = BrokerConnection(take)
         await lenders.open(self._connector, self._login)
         try:
@@ -67,7 +78,7 @@ class LendersLink:
         finally:
             await lenders.close()
 
-    async def _serve(self, lenders: BrokerConnection, on_session: Callable[[Broker], Awaitable[None]]) -> None:
+    async def _serve(self, lenders: BrokerConnection, on_session: OnSession) -> None:
         await answered(lenders.subscribe(fresh(self._topics.all_decisions)))
         self._supervisor.ready()
         await on_session(lenders)

@@ -46,17 +46,17 @@ class Link:
         """How many have been made so far."""
         return self._supervisor.connections
 
-    async def run(self, claim: Callable[[], Awaitable[None]], on_session: OnSession) -> None:
+    async def run(self, may_connect: Callable[[], Awaitable[None]], on_session: OnSession) -> None:
         """Connect, run `on_session`, and start over whenever the connection ends; until cancelled.
 
         Args:
-            claim: awaited before each connection; what it raises ends the link.
+            may_connect: awaited before each connection; what it raises ends the link, unless the database is away.
             on_session: what is done on each connection.
         """
-        await self._supervisor.run(lambda: self._one_connection(claim, on_session))
+        await self._supervisor.run(lambda: self._one_connection(may_connect, on_session))
 
-    async def _one_connection(self, claim: Callable[[], Awaitable[None]], on_session: OnSession) -> None:
-        await claim()
+    async def _one_connection(self, may_connect: Callable[[], Awaitable[None]], on_session: OnSession) -> None:
+        await may_connect()
         phones = PhonesConnection()
         await phones.open(self._connector, self._login())
         try:

@@ -11,6 +11,7 @@ from random import Random
 from typing import Any
 
 from broker_bridge.adapters.mqtt.client import BrokerAddress
+from broker_bridge.app.own_task import over
 from broker_bridge.app.ports.broker import BrokerUnavailableError, PublishRefusedError
 from broker_bridge.app.ports.store import OverloadedError, StoreUnavailableError
 from broker_bridge.app.ports.surroundings import Log
@@ -18,7 +19,7 @@ from broker_bridge.app.ports.surroundings import Log
 FIRST_PAUSE_S = 0.1
 LONGEST_WITHOUT_S = 1.0
 """The longest pause while no connection comes about. Phones are back at once and say hello once; who pays waits."""
-LONGEST_BETWEEN_S = 10.0
+LONGEST_BETWEEN_S = 2.0
 """The longest pause between connections that end as soon as they have come about."""
 STOOD_S = 5.0
 """A connection that lasted so long was a good one."""
@@ -57,12 +58,13 @@ class Supervisor:
         pause, told, told_at = FIRST_PAUSE_S, "", 0.0
         while True:
             started = asyncio.get_running_loop().time()
-            # A task of its own: before Python 3.12 a task group that fails can leave a cancellation behind in its task.
             connection = asyncio.create_task(connect(), name=self.up)
-            await _over(connection)
-            stood, now = self.connected, asyncio.get_running_loop().time()
-            self._connected.clear()
-            reason = _expected_reason(connection)
+            try:
+                await over(connection)
+            finally:
+                stood, now = self.connected, asyncio.get_running_loop().time()
+                self._connected.clear()
+                reason = _expected_reason(connection)
             if stood or reason != told or now - told_at >= TELL_AGAIN_S:
                 told, told_at = reason, now
                 self.log.warning(self.down, host=self.address.host, port=self.address.port, error=reason)
@@ -83,17 +85,6 @@ def _next_pause(before_s: float, lasted_s: float | None) -> float:
         return FIRST_PAUSE_S
     # A broker that lets nobody stay is not asked without end.
     return min(before_s * 2, LONGEST_BETWEEN_S)
-
-
-async def _over(connection: "asyncio.Task[None]") -> None:
-    """Wait until a connection is over; when cancelled, end it first."""
-    try:
-        await asyncio.wait([connection])
-    except asyncio.CancelledError:
-        connection.cancel()
-        await asyncio.wait([connection])
-        _expected_reason(connection)
-        raise
 
 
 def _expected_reason(connection: "asyncio.Task[None]") -> str:

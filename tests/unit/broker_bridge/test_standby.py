@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from broker_bridge.app.ports.queries import Heartbeat
+from broker_bridge.app.ports.store import StoreUnavailableError
 from broker_bridge.app.standby import HEARTBEAT_S, SILENT_S, Standby, TakenOverError
 from tests.bridge_rig import KeptHeartbeat, KeptLog
 from tests.loopback.virtual_time import VirtualTimeLoop
@@ -28,19 +29,25 @@ class LoopClock:
 
 @dataclass
 class Links:
-    """A bridge's two links, of which the first one has to do with its standby; when each was begun, how many are up."""
+    """A bridge's two links, of which the first one beats; when each was begun, how many are up."""
 
     standby: Standby
     began: "asyncio.Queue[float]" = field(default_factory=asyncio.Queue)
     up: int = 0
+    farewell_s: float = 0.0
+    """How long the lenders' link takes to end."""
 
     async def phones(self) -> None:
-        await self.standby.claim()
+        await self.standby.require_broker()
         self.began.put_nowait(asyncio.get_running_loop().time())
         await self._stand(self.standby.beat())
 
     async def lenders(self) -> None:
-        await self._stand(asyncio.Event().wait())
+        await self.standby.require_broker()
+        try:
+            await self._stand(asyncio.Event().wait())
+        finally:
+            await asyncio.sleep(self.farewell_s)
 
     async def _stand(self, end: Awaitable[object]) -> None:
         self.up += 1
@@ -61,7 +68,11 @@ class Bridge:
     def __post_init__(self) -> None:
         names = (f"{self.name}-{number}" for number in itertools.count())
         self.standby = Standby(
-            heartbeats=self.heartbeats, clock=LoopClock(), log=self.log, new_token=lambda: next(names)
+            heartbeats=self.heartbeats,
+            clock=LoopClock(),
+            log=self.log,
+            new_token=lambda: next(names),
+            on_taking_over=lambda: self.log.info("told"),
         )
         self.links = Links(self.standby)
         self.task = asyncio.create_task(self.standby.run(self.links.phones, self.links.lenders))
@@ -133,6 +144,7 @@ def test_when_the_second_one_is_gone_the_first_one_takes_over_both_links(
         await asyncio.sleep(0)
         assert (first.standby.standing_by, first.links.up) == (False, 2)
         assert first.log.events("warning") == ["standing_by", "taking_over"]
+        assert (first.log.events("info"), second.log.events("info")) == (["told"], [])
 
     play(story)
 
@@ -157,10 +169,10 @@ def test_one_that_lost_the_broker_alone_connects_again_and_one_that_lost_it_to_a
         first = Bridge(heartbeats)
         await first.connects()
         await asyncio.sleep(ALIVE_S)
-        await first.standby.claim()
+        await first.standby.require_broker()
         await heartbeats.claim(Heartbeat("another", 0))
         with pytest.raises(TakenOverError):
-            await first.standby.claim()
+            await first.standby.require_broker()
 
     play(story)
 
@@ -197,21 +209,73 @@ def test_without_the_database_nobody_is_taken_for_dead() -> None:
     play(story)
 
 
-def test_without_the_database_no_connection_ends_and_one_may_be_made() -> None:
+def test_without_the_database_no_connection_ends_and_none_is_made() -> None:
+    async def story(heartbeats: KeptHeartbeat) -> None:
+        bridge = Bridge(heartbeats)
+        await bridge.connects()
+        heartbeats.away = True
+        await asyncio.sleep(ALIVE_S)
+        assert bridge.links.up == 2
+        # What ended it may be a bridge that has the database.
+        with pytest.raises(StoreUnavailableError):
+            await bridge.standby.require_broker()
+        await bridge.ends()
+        assert bridge.log.events("warning")[-1] == "heartbeat_left"
+        assert set(bridge.log.events("warning")[:-1]) == {"heartbeat_missed"}
+
+    play(story)
+
+
+def test_one_that_could_not_write_its_name_connects_when_it_has() -> None:
     async def story(heartbeats: KeptHeartbeat) -> None:
         heartbeats.away = True
         bridge = Bridge(heartbeats)
-        await bridge.connects()
         await asyncio.sleep(ALIVE_S)
-        await bridge.standby.claim()
-        assert bridge.links.up == 2
+        assert (bridge.links.began.qsize(), bridge.links.up) == (0, 0)
         heartbeats.away = False
-        await asyncio.sleep(HEARTBEAT_S)
-        assert heartbeats.kept is not None
-        heartbeats.away = True
-        await bridge.ends()
-        assert bridge.log.events("warning")[-1] == "heartbeat_left"
-        assert set(bridge.log.events("warning")[:-1]) == {"claim_not_known", "heartbeat_missed"}
+        assert await bridge.connects() - ALIVE_S <= HEARTBEAT_S
+        assert set(bridge.log.events("warning")) == {"claim_delayed"}
+
+    play(story)
+
+
+def test_while_an_answer_takes_long_nobody_is_taken_for_dead() -> None:
+    async def story(heartbeats: KeptHeartbeat) -> None:
+        first, second = await two_bridges(heartbeats)
+        for _ in range(10):
+            await asyncio.sleep(SILENT_S)
+            async with heartbeats.hung():
+                await asyncio.sleep(SILENT_S * 2)
+        assert (first.standby.standing_by, second.standby.standing_by) == (True, False)
+
+    play(story)
+
+
+def test_one_that_is_told_to_stop_as_it_makes_way_stops() -> None:
+    async def story(heartbeats: KeptHeartbeat) -> None:
+        bridge = Bridge(heartbeats)
+        bridge.links.farewell_s = 1.0
+        await bridge.connects()
+        await heartbeats.claim(Heartbeat("another", 0))
+        await asyncio.sleep(HEARTBEAT_S + bridge.links.farewell_s / 2)
+        assert bridge.links.up == 0
+        async with asyncio.timeout(bridge.links.farewell_s):
+            await bridge.ends()
+        assert bridge.task.cancelled()
+
+    play(story)
+
+
+def test_one_that_is_told_to_stop_as_it_writes_its_name_removes_it() -> None:
+    async def story(heartbeats: KeptHeartbeat) -> None:
+        async with heartbeats.hung():
+            bridge = Bridge(heartbeats)
+            await asyncio.sleep(1)
+            await bridge.dies()
+        # The database has had the statement, and its answer is not waited for.
+        await heartbeats.claim(Heartbeat("one-0", 0))
+        await bridge.standby.retire()
+        assert heartbeats.kept is None
 
     play(story)
 

@@ -93,3 +93,25 @@ def test_the_end_of_each_connection_is_told() -> None:
 
     told = [event for _, event, _ in watch(connect).entries]
     assert told == ["up", "down"] * (len(told) // 2)
+
+
+def test_one_that_is_told_to_end_is_not_connected_any_more() -> None:
+    loop = VirtualTimeLoop()
+    supervisor = Supervisor("up", "down", ADDRESS, Random(1), KeptLog())  # noqa: S311 - jitter
+
+    async def connect() -> None:
+        supervisor.ready()
+        await asyncio.Event().wait()
+
+    async def end() -> None:
+        running = asyncio.create_task(supervisor.run(connect))
+        await asyncio.sleep(STOOD_S)
+        assert supervisor.connected
+        running.cancel()
+        await asyncio.wait([running])
+        assert not supervisor.connected
+
+    try:
+        loop.run(end())
+    finally:
+        loop.close()

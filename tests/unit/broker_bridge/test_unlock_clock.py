@@ -117,3 +117,13 @@ def test_only_so_many_are_timed_at_once(monkeypatch: pytest.MonkeyPatch) -> None
     assert timed.unlocks.running == 2
     timed.after(0.5, *(replace(PROVEN, imei=simulated_imei(number)) for number in range(3)))
     assert timed.observed == [0, 0.5, 0.5], "of the oldest, only whole seconds are known"
+
+
+def test_what_another_bridge_may_have_heard_proven_does_not_run_on() -> None:
+    timed = Timed()
+    timed.after(0, OPENING)
+    timed.unlocks.forget()
+    assert timed.unlocks.running == 0
+    timed.after(3600, OPENING)
+    timed.after(0.5, PROVEN)
+    assert timed.observed == [0.5]

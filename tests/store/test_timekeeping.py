@@ -80,6 +80,29 @@ async def test_a_bridge_that_ran_and_signed_nothing_has_had_no_rest(store: SqlSt
     assert (await store.commits.commit(later.decide(overdue(90, at=1)))).level is Level.LOCKED
 
 
+@pytest.mark.parametrize("wrong_by_s", [-400 * DAY, 400 * DAY])
+async def test_a_clock_that_is_set_after_the_first_start_has_told_nobody_a_wrong_time(
+    store: SqlStore, office: Office, wrong_by_s: int
+) -> None:
+    office.clock.wall += wrong_by_s
+    await store.commits.commit(KeepTime(office.queue.signing_clock))
+    office.clock.wall -= wrong_by_s
+    phone = await store.commits.commit(office.enrol(IMEI))
+    assert phone.desired.state.issued_at == office.clock.wall
+    assert (await store.commits.commit(office.decide(overdue(90, at=1)))).level is Level.LOCKED
+
+
+async def test_a_machine_that_slept_locks_again_once_somebody_has_answered_for_its_clock(
+    store: SqlStore, office: Office
+) -> None:
+    await store.commits.commit(office.enrol(IMEI))
+    office.clock.wall += 10 * DAY
+    with pytest.raises(ClockSuspectError, match="confirm-clock"):
+        await store.commits.commit(office.decide(overdue(90, at=1)))
+    await store.facts.put_last_signed_at(office.clock.wall)
+    assert (await store.commits.commit(office.decide(overdue(90, at=1)))).level is Level.LOCKED
+
+
 async def test_what_was_signed_ahead_by_a_wrong_clock_is_overruled_by_a_persons_word(
     store: SqlStore, office: Office
 ) -> None:

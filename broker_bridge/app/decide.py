@@ -99,11 +99,12 @@ class Decide:
         decision, phone = self.decision, tx.phone(self.decision.imei)
         if phone is None or phone.lender != decision.lender:
             raise UnknownPhoneError(f"no phone with IMEI {decision.imei} is enrolled with you")
-        self._refuse_the_future()
+        clock = self.reconsider.clock.now()
+        self._refuse_the_future(clock)
         require_link(decision.pay_url, self.reconsider.queue.signer.delegation(phone.lender))
         now = self.reconsider.now(tx)
         self.reconsider.note_heard(tx, phone, now)
-        loan, effect = phone.loan.after(decision, self._moment(tx, phone, now))
+        loan, effect = phone.loan.after(decision, self._moment(tx, phone, now, clock))
         before = phone.command_id
         resend = effect is Effect.RESENT
         phone, judgement = self.reconsider.phone(
@@ -126,28 +127,29 @@ class Decide:
             command_id=None if phone.command_id == before else phone.command_id,
             repeated=False,
         )
-        self._record(tx, decided)
+        self._record(tx, decided, clock)
         return decided
 
-    def _moment(self, tx: Transaction, phone: Phone, now: int) -> Moment:
+    def _moment(self, tx: Transaction, phone: Phone, now: int, clock: int) -> Moment:
         policy = self.reconsider.policy(tx, phone)
         return Moment(
             now=now,
+            latest=max(now, clock),
             level=min(phone.desired.level, phone.episode.granted),
             escalated_from=phone.episode.escalated_from,
             longest_grace_s=policy.longest_grace_s,
             longest_dispute_s=policy.longest_dispute_s,
         )
 
-    def _refuse_the_future(self) -> None:
+    def _refuse_the_future(self, clock: int) -> None:
         """Refuse what would lock and is dated ahead. Payments are taken whatever a clock says: payers never wait."""
-        decision, now = self.decision, self.reconsider.clock.now()
-        if decision.can_close and decision.occurred_at > (now + MAX_AHEAD_S) * 1000:
-            ahead = decision.occurred_at // 1000 - now
+        decision = self.decision
+        if decision.can_close and decision.occurred_at > (clock + MAX_AHEAD_S) * 1000:
+            ahead = decision.occurred_at // 1000 - clock
             raise FutureDecisionError(f"occurred_at is {ahead} s ahead of the bridge's clock, at most {MAX_AHEAD_S} s")
 
-    def _record(self, tx: Transaction, decided: Decided) -> None:
-        decision, now = self.decision, self.reconsider.clock.now()
+    def _record(self, tx: Transaction, decided: Decided, clock: int) -> None:
+        decision = self.decision
         tx.put_decision(
             RecordedDecision(
                 lender=decision.lender,
@@ -159,7 +161,7 @@ class Decide:
                 effect=decided.effect,
                 level=decided.level,
                 command_id=decided.command_id,
-                received_at=now,
+                received_at=clock,
                 wanted=decided.wanted,
                 held=_held_text(decided.held),
                 told=self.told,
@@ -168,7 +170,7 @@ class Decide:
         detail = f"{decision.decision_id} {decision.type} {decided.effect}"
         if decided.held:
             detail += f" held: {', '.join(one.condition for one in decided.held)}"
-        tx.audit(AuditEntry(at=now, lender=decision.lender, imei=decision.imei, event="decision", detail=detail))
+        tx.audit(AuditEntry(at=clock, lender=decision.lender, imei=decision.imei, event="decision", detail=detail))
 
 
 def recorded(known: RecordedDecision) -> Decided:

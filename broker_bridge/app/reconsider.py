@@ -4,7 +4,7 @@ Every change comes this way, whether a decision, a phone's word, a policy or the
 """
 
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from broker_bridge.app.policies import Policies
 from broker_bridge.app.ports.store import Transaction
@@ -15,6 +15,7 @@ from broker_bridge.domain.authority import NotDelegatedError, within
 from broker_bridge.domain.decisions import DecisionId
 from broker_bridge.domain.episode import Episode
 from broker_bridge.domain.judgement import NOT_AGAIN, Case, Judgement, judge, lease_look, needs_new_state
+from broker_bridge.domain.lanes import Lane, lane_of
 from broker_bridge.domain.loans import Loan
 from broker_bridge.domain.phones import Phone, changed_phone
 from broker_bridge.domain.policy import Policy, Wish
@@ -66,10 +67,13 @@ class Reconsider:
         holding = decision if asks else phone.held_decision
         held_decision = holding if judgement.missing else None
         wish = within(judgement.wish, self.queue.signer.delegation(phone.lender), now)
+        waits = self._lease_waits(tx, phone, wish)
+        if waits:
+            wish = replace(wish, lease=None)
         # The state is read only where its level is the wished one: a change of level is what most judgements end in.
         renews = resend or phone.desired.level is not wish.level or needs_new_state(phone.desired.state, wish, now)
         lease = wish.lease if renews else Wish.of(phone.desired.state).lease
-        looks = (judgement.look_at, lease_look(lease, wish, now))
+        looks = (judgement.look_at, now + POSTPONE_S if waits else lease_look(lease, wish, now))
         judged = changed_phone(
             phone,
             episode=judgement.episode,
@@ -86,6 +90,17 @@ class Reconsider:
             if not patient:
                 raise
             return self._postponed(tx, changed_phone(phone, held_decision=cause), judgement, now), judgement
+
+    def _lease_waits(self, tx: Transaction, phone: Phone, wish: Wish) -> bool:
+        """Return whether an open phone's lease waits until the clock can be right.
+
+        Where the time that is believed is behind the phone's, the lease that it is given now may be over for the phone:
+        it would go on being locked although it has been paid for. A lease that a phone has is left alone.
+        """
+        if wish.lease is None or not wish.level.is_open or not self.queue.signing_clock.is_suspect(tx):
+            return False
+        opens = lane_of(wish.level, phone.may_be_at) is Lane.OPENING
+        return opens or Wish.of(phone.desired.state).lease is None
 
     def _postponed(self, tx: Transaction, phone: Phone, judgement: Judgement, now: int) -> Phone:
         """Store what is known of a phone and look at it again later; what could not be signed was not granted."""

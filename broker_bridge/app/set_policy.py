@@ -188,8 +188,11 @@ class PolicyDesk:
 
 
 def _refuse_too_many(oldest: PolicyVersion | None, now: int) -> None:
-    """Refuse another version, when the oldest of as many as may be set in an hour is younger than that."""
-    if oldest is not None and (wait_s := oldest.set_at + _HOUR_S - now) > 0:
+    """Refuse another version, when the oldest of as many as may be set in an hour is younger than that.
+
+    One from the future was set by a clock that was ahead, and is waited for by nobody.
+    """
+    if oldest is not None and 0 < (wait_s := oldest.set_at + _HOUR_S - now) <= _HOUR_S:
         raise TooManyVersionsError(
             f"{MAX_VERSIONS_AN_HOUR} versions of your policy were set within an hour, which is as many as may be; "
             f"the next can be set in {-(-wait_s // 60)} minutes"

@@ -60,6 +60,10 @@ class SigningClock:
         """
         return self._judged(tx.last_signed_at()).at
 
+    def is_suspect(self, tx: Transaction) -> bool:
+        """Return whether the clock cannot be right."""
+        return self._judged(tx.last_signed_at()).suspicion is not None
+
     def _judged(self, last: int) -> SigningTime:
         expected = None
         if self._signed is not None:

@@ -1,6 +1,7 @@
 """Timekeeping: the database knows until when a bridge has run with a clock that was right, also when nothing is signed.
 
-A bridge that starts compares its clock with that: what a phone is told of the time it keeps for good.
+A bridge that starts compares its clock with that: what a phone is told of the time it keeps for good. Before anything
+is signed there is nothing to keep: no phone knows any time, and the clock may still be set.
 """
 
 import asyncio
@@ -19,7 +20,7 @@ EVERY_S = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class KeepTime(AboutNoDecision):
-    """The job that keeps the time as if something were signed now."""
+    """The job that keeps the time as if something were signed now, once something has been."""
 
     signing_clock: SigningClock
     imeis: Collection[Imei] = ()
@@ -30,7 +31,8 @@ class KeepTime(AboutNoDecision):
         Raises:
             ClockSuspectError: the clock cannot be right.
         """
-        self.signing_clock.time_for(tx, Lane.CLOSING)
+        if tx.last_signed_at():
+            self.signing_clock.time_for(tx, Lane.CLOSING)
 
 
 @dataclass(frozen=True, slots=True)

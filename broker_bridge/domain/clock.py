@@ -12,6 +12,8 @@ MAX_BEHIND_S = 5
 MAX_REST_S = 7 * 86_400
 """For how long no bridge may have run until a clock that has gone on meanwhile needs a person's word for it."""
 
+_ASK_FOR_A_WORD = "; if it is right, say so with `paylatch bridge confirm-clock`"
+
 
 @quick
 @dataclass(frozen=True, slots=True)
@@ -42,12 +44,11 @@ def signing_time(now: int, last_signed_at: int, expected_at: int | None) -> Sign
         return SigningTime(last_signed_at, suspicion)
     if expected_at is not None and now > max(last_signed_at, expected_at) + MAX_JUMP_S:
         likely = max(last_signed_at, expected_at)
-        return SigningTime(likely, f"the clock jumped {now - likely} s ahead")
+        return SigningTime(likely, f"the clock jumped {now - likely} s ahead{_ASK_FOR_A_WORD}")
     if expected_at is None and last_signed_at and now > last_signed_at + MAX_REST_S:
         days = (now - last_signed_at) // 86_400
         return SigningTime(
             last_signed_at,
-            f"the clock is {days} days ahead of the last time that a bridge ran; if it is right, say so with "
-            "`paylatch bridge confirm-clock`",
+            f"the clock is {days} days ahead of the last time that a bridge ran{_ASK_FOR_A_WORD}",
         )
     return SigningTime(now, None)

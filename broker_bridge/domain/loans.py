@@ -39,7 +39,12 @@ class Moment:
     """What a hold is measured by when its decision arrives."""
 
     now: int
-    """The bridge's clock, seconds UTC."""
+    """The time to judge by, seconds UTC."""
+    latest: int
+    """The latest that it may be: what the bridge's clock shows, also when it is not believed, but not before `now`.
+
+    Whoever has paid, or has been given time, does not lose by a clock that nobody has answered for yet.
+    """
     level: Level
     """The level that the arrears have brought the phone to: what a grace period without a level keeps."""
     escalated_from: Level
@@ -85,7 +90,7 @@ class Loan:
         if self.settled:
             return self, Effect.ALREADY_SETTLED
         # Never below a figure that is known: a payer does not wait for a bridge whose clock is behind.
-        farthest = max((moment.now + FARTHEST_AHEAD_S) * 1000, self.as_of)
+        farthest = max((moment.latest + FARTHEST_AHEAD_S) * 1000, self.as_of)
         if decision.occurred_at > farthest:
             decision = replace(decision, occurred_at=farthest)
         return _FOLDS[decision.type](self, decision, moment)
@@ -148,13 +153,13 @@ def _announce(loan: Loan, decision: Decision, _: Moment) -> tuple[Loan, Effect]:
 
 
 def _grant_grace(loan: Loan, decision: Decision, moment: Moment) -> tuple[Loan, Effect]:
-    until = min(decision.until or 0, moment.now + moment.longest_grace_s)
+    until = min(decision.until or 0, moment.latest + moment.longest_grace_s)
     cap = moment.level if decision.level is None else decision.level
     return _held(loan, loan.holds.grant_grace(Hold(since=decision.occurred_at, until=until, cap=cap)), moment)
 
 
 def _open_dispute(loan: Loan, decision: Decision, moment: Moment) -> tuple[Loan, Effect]:
-    longest = moment.now + moment.longest_dispute_s
+    longest = moment.latest + moment.longest_dispute_s
     until = longest if decision.until is None else min(decision.until, longest)
     hold = Hold(since=decision.occurred_at, until=until, cap=moment.escalated_from)
     return _held(loan, loan.holds.open_dispute(hold, moment.now), moment)

@@ -196,7 +196,7 @@ class Phone:
         if proven and self.desired.state.reason is Reason.OVERDUE:
             # A phone whose lease has locked it has not shown its user more than it was sent.
             episode = episode.reached(min(said.level, self.desired.level), now)
-        changes = (episode is not self.episode and self.is_held) or said.signals != self.signals
+        changes = (episode is not self.episode and self.is_held) or said.signals != self.signals or self._shut(said)
         return changed_phone(
             self,
             said=said,
@@ -205,6 +205,13 @@ class Phone:
             sequence=max(sequence, self.sequence),
             status=PhoneStatus.ACTIVE if self.status is PhoneStatus.PENDING else self.status,
         )
+
+    def _shut(self, said: Said) -> bool:
+        """Return whether a phone says that its lease is over, which has closed it.
+
+        Its time may be ahead of the bridge's, by which the lease would last.
+        """
+        return said.condition is Condition.LEASE_FIRED and said.level > self.desired.level and said.holds(self.desired)
 
     def proves(self, said: Said, trusted_now: int) -> bool:
         """Return whether a phone's word about itself shows that it applied the newest state.

@@ -37,7 +37,8 @@ class Patience:
             except UnprovenError:
                 raise
             except UnavailableError as error:
-                pause = max(self.pause_s(attempt), error.retry_after_s)
+                # Added, as all whom the bridge has asked for the same pause would come back in the same moment.
+                pause = error.retry_after_s + self.pause_s(attempt)
                 if time.monotonic() + pause > deadline:
                     raise
             await asyncio.sleep(pause)

@@ -86,8 +86,9 @@ def confirm_clock(
 ) -> None:
     """Say that this machine's clock is right, where a bridge cannot know and so locks nothing.
 
-    It is for after a rest of more than a week, for a restored database, and, once every lender's delegation has a
-    higher epoch, for after a bridge has signed with a clock that was ahead. Bridges that run heed it at once.
+    It is for after a rest of more than a week, a restored database, or a machine that slept; bridges that run heed it
+    at once. After a bridge has signed with a clock that was ahead, install delegations of a higher epoch and say this
+    before any bridge starts with them.
     """
     from broker_bridge.app.ports.store import StoreUnavailableError  # noqa: PLC0415 - see the package's docstring
     from broker_bridge.confirmed_clock import confirm_clock as confirm  # noqa: PLC0415

@@ -359,6 +359,44 @@ def test_a_lease_that_a_suspect_clock_left_alone_is_renewed_when_the_clock_is_ri
     assert desk.row.desired.state.version == before + 1
 
 
+def rest(desk: Desk) -> None:
+    """The bridge is away for so long that nobody believes its clock; the phone counts the time."""
+    desk.cut()
+    desk.clock.advance(10 * DAY)
+    desk.phone.wait(10 * DAY)
+    desk.restart()
+
+
+def answer_for_the_clock(desk: Desk) -> None:
+    desk.loop.run(desk.store.facts.put_last_signed_at(desk.clock.wall))
+    desk.look()
+    desk.exchange()
+
+
+def test_a_payment_opens_although_the_time_that_is_believed_is_long_over(opened: Open) -> None:
+    desk = opened(OFFLINE)
+    desk.overdue(95)
+    rest(desk)
+    desk.reconnect()
+    assert desk.pay().level is U
+    assert (desk.level, lease_of(desk)) == (U, None)
+    yesterday = (desk.clock.wall - DAY) * 1000
+    late = desk.tell(DecisionType.PAYMENT_OVERDUE, days_overdue=95, occurred_at=yesterday)
+    assert (late.effect, late.level) == ("covered", U)
+    answer_for_the_clock(desk)
+    assert (desk.level, lease_of(desk)) == (U, (3 * DAY, L, DAY))
+
+
+def test_a_phone_that_its_lease_has_locked_opens_before_somebody_has_answered_for_the_clock(opened: Open) -> None:
+    desk = opened(OFFLINE)
+    rest(desk)
+    assert desk.level is L
+    desk.reconnect()
+    assert (desk.level, lease_of(desk)) == (U, None)
+    answer_for_the_clock(desk)
+    assert (desk.level, lease_of(desk)) == (U, (3 * DAY, L, DAY))
+
+
 def test_a_link_to_another_host_is_refused_before_anything_is_on_record(opened: Open) -> None:
     desk = opened(policy_text())
     with pytest.raises(LinkNotDelegatedError, match=r"evil\.example"):

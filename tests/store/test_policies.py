@@ -3,11 +3,15 @@
 import asyncio
 from functools import partial
 
+import pytest
+
 from broker_bridge.adapters.store.store import SqlStore
 from broker_bridge.app.ports.store import Transaction
 from broker_bridge.app.records import PolicyVersion
+from broker_bridge.app.set_policy import MAX_VERSIONS_AN_HOUR, SetPolicy, TooManyVersionsError
 from lock_protocol.messages import LenderId
-from tests.bridge_rig import ACME, Work
+from tests.bridge_rig import ACME, Office, Work
+from tests.loopback.lender import DAY
 
 OTHER = LenderId("other-lender")
 
@@ -46,3 +50,19 @@ async def test_versions_are_listed_page_by_page_the_newest_first(store: SqlStore
     second = await page_of(before="2")
     assert ([one.version for one in second.items], second.next_token) == ([1], None)
     assert len((await page_of(before="9" * 18)).items) == 2, "more than any version can be"
+
+
+async def test_versions_that_were_set_while_a_clock_was_ahead_keep_nobody_from_setting_more(
+    store: SqlStore, office: Office
+) -> None:
+    async def set_many() -> None:
+        for number in range(MAX_VERSIONS_AN_HOUR):
+            document = f"{number} at {office.clock.wall}"
+            await store.commits.commit(SetPolicy(ACME, document, "key", "name", office.reconsider))
+
+    office.clock.wall += 400 * DAY
+    await set_many()
+    office.clock.wall -= 400 * DAY
+    await set_many()
+    with pytest.raises(TooManyVersionsError, match="in 60 minutes"):
+        await set_many()

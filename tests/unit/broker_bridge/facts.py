@@ -11,6 +11,7 @@ LENDER = LenderId("acme-mobile")
 IMEI = simulated_imei(1)
 NOW = Moment(
     now=1_700_000_000,
+    latest=1_700_000_000,
     level=Level.UNLOCKED,
     escalated_from=Level.UNLOCKED,
     longest_grace_s=30 * 86_400,

@@ -81,13 +81,13 @@ def test_a_payment_with_a_wrong_year_opens_and_covers_no_arrears_of_years() -> N
     today = NOW.now * 1000
     loan, effect = told(overdue(30, at=today)).after(payment(at=today + 10_000 * DAY), NOW)
     assert (loan.days_overdue, effect) == (0, Effect.APPLIED)
-    later = replace(NOW, now=NOW.now + 40 * 86_400)
+    later = replace(NOW, now=NOW.now + 40 * 86_400, latest=NOW.now + 40 * 86_400)
     loan, effect = loan.after(overdue(30, at=today + 40 * DAY), later)
     assert (loan.days_overdue, effect) == (30, Effect.APPLIED)
 
 
 def test_a_payment_counts_however_far_behind_the_bridges_clock_is() -> None:
-    right = replace(NOW, now=NOW.now + 400 * 86_400)
+    right = replace(NOW, now=NOW.now + 400 * 86_400, latest=NOW.now + 400 * 86_400)
     owed, _ = Loan().after(overdue(30, at=right.now * 1000), right)
     loan, effect = owed.after(payment(at=right.now * 1000 + 5 * DAY), NOW)
     assert (loan.days_overdue, effect) == (0, Effect.APPLIED)

@@ -105,6 +105,7 @@ class Told:
         """Fold a decision in, as `Decide` does."""
         moment = Moment(
             now=self.now,
+            latest=self.now,
             level=min(self.judge().wish.level, self.episode.granted),
             escalated_from=self.episode.escalated_from,
             longest_grace_s=self.policy.longest_grace_s,

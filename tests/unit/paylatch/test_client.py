@@ -55,6 +55,27 @@ async def test_a_bridge_that_asks_for_a_longer_pause_than_there_is_patience_is_n
     assert len(asked) == 1
 
 
+async def test_those_whom_a_bridge_asks_for_the_same_pause_do_not_come_back_together(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    pauses: list[float] = []
+
+    async def pass_at_once(pause_s: float) -> None:
+        pauses.append(pause_s)
+
+    async def busy_once() -> None:
+        if len(pauses) % 2 == 0:
+            raise UnavailableError("busy", retry_after_s=1)
+        pauses.append(0)
+
+    monkeypatch.setattr("paylatch.client.patience.asyncio.sleep", pass_at_once)
+    for _ in range(20):
+        await Patience(first_pause_s=0.1).insist(busy_once)
+    waited = pauses[::2]
+    assert len(set(waited)) == 20
+    assert all(1 < pause_s <= 1.1 for pause_s in waited)
+
+
 @pytest.mark.parametrize(
     "url", ["", "bridge", "ftp://bridge", "http://", "127.0.0.1:8080", "http://bridge:port", "http://bridge:65536"]
 )

@@ -1,15 +1,19 @@
 """A person's word for the clock, straight in the database: what a bridge that starts after a long rest asks for."""
 
 from broker_bridge.adapters.store.store import SqlStore
-from broker_bridge.settings import Settings
+from broker_bridge.settings import Settings, SettingsError
 
 
 async def last_time(settings: Settings) -> int:
     """Return until when (seconds UTC) a bridge has run with a clock that was right; 0 when none has.
 
     Raises:
+        SettingsError: no bridge of this version has run with this database; nothing is changed in it, or made.
         StoreUnavailableError: the database does not answer.
     """
+    found, ours = await SqlStore(settings.database).revisions()
+    if found != ours:
+        raise SettingsError("database: no bridge of this version has run with it, so there is no time to answer for")
     async with SqlStore(settings.database) as store:
         return await store.facts.last_signed_at()
 

@@ -93,9 +93,10 @@ def confirm_clock(
     from broker_bridge.app.ports.store import StoreUnavailableError  # noqa: PLC0415 - see the package's docstring
     from broker_bridge.confirmed_clock import confirm_clock as confirm  # noqa: PLC0415
     from broker_bridge.confirmed_clock import last_time  # noqa: PLC0415
+    from broker_bridge.settings import SettingsError  # noqa: PLC0415
 
     settings, expected = settings_from(config), (StoreUnavailableError, OSError)
-    before, now = finish(last_time(settings), expected, usage=()), int(time.time())
+    before, now = finish(last_time(settings), expected, usage=(SettingsError,)), int(time.time())
     typer.echo(f"this machine's clock says {_shown(now)}; {_told(before, now)}", err=True)
     if not yes and not typer.confirm("Phones keep for good what they are told of the time. Is it right?", err=True):
         raise typer.Exit(FAILED)
@@ -104,7 +105,7 @@ def confirm_clock(
 
 def _told(before: int, now: int) -> str:
     if not before:
-        return "no bridge has run with this database"
+        return "no bridge has signed anything with this database"
     days = abs(now - before) // 86_400
     return f"a bridge last signed with {_shown(before)}, {days} days {'before' if before <= now else 'after'} that"
 

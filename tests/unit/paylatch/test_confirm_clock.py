@@ -43,8 +43,16 @@ def test_it_says_what_is_known_and_asks(tmp_path: Path, days: int, told: str) ->
     assert before <= last_time(tmp_path) <= time.time()
 
 
-def test_a_database_without_a_past_is_no_error(tmp_path: Path) -> None:
+def test_a_database_in_which_nothing_was_signed_is_no_error(tmp_path: Path) -> None:
+    assert last_time(tmp_path) == 0
     done = confirm(tmp_path, "--yes")
     assert done.exit_code == 0
-    assert "no bridge has run with this database" in done.stderr
+    assert "no bridge has signed anything" in done.stderr
     assert last_time(tmp_path) > 0
+
+
+def test_a_database_that_is_not_there_is_not_made(tmp_path: Path) -> None:
+    done = confirm(tmp_path, "--yes")
+    assert done.exit_code == 2
+    assert "no bridge of this version has run with it" in done.stderr
+    assert not (tmp_path / "paylatch.db").exists()

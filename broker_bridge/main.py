@@ -304,7 +304,7 @@ def _services(settings: Settings, core: _Core, outside: _Interfaces) -> dict[str
         keep_s=settings.retention.commands_days * DAY_S,
         keep_superseded_s=settings.retention.superseded_days * DAY_S,
     )
-    phones = PhonesSession(store.canaries, core.deliverer, core.listener, core.signer.roots, core.standby)
+    phones = PhonesSession(store.canaries, core.deliverer, core.listener, core.signer.roots, core.standby.beat)
     may_connect = core.standby.require_broker
     lenders = partial(outside.lenders.run, may_connect, outside.intake.receive, outside.results.session)
     return {

@@ -1,15 +1,15 @@
 """One connection's worth of work: roots first, then what the broker may have lost, then the daily business."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from broker_bridge.app.deliver import Deliverer
 from broker_bridge.app.hear import Listener
 from broker_bridge.app.ports.broker import PhonesLine, Received
 from broker_bridge.app.ports.queries import Canaries
 from broker_bridge.app.ports.signing import PublishedRoot
-from broker_bridge.app.standby import Standby
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,7 +20,8 @@ class PhonesSession:
     deliverer: Deliverer
     listener: Listener
     roots: Sequence[PublishedRoot]
-    standby: Standby
+    beat: Callable[[], Coroutine[Any, Any, object]]
+    """Tells other bridges that this one has the broker; run beside all else, and what it raises ends the connection."""
 
     async def run(self, broker: PhonesLine, incoming: asyncio.Queue[Received], token: str | None) -> None:
         """Work until the connection ends.
@@ -31,7 +32,7 @@ class PhonesSession:
             token: the canary that the broker holds, if it holds one.
         """
         async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self.standby.beat(), name="heartbeat")
+            tasks.create_task(self.beat(), name="heartbeat")
             for one in self.roots:
                 topic = self.deliverer.topics.root(one.root.root_version)
                 await broker.publish(topic, one.envelope, retain=True)

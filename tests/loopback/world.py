@@ -36,7 +36,7 @@ from device_sim.phone.effects import Effect, Publish
 from lock_protocol.imei import Imei
 from lock_protocol.levels import Condition, Level
 from lock_protocol.topics import PhoneTopic, Topics
-from tests.bridge_rig import ACME, KeptLog, Office, SetClock, lone_standby
+from tests.bridge_rig import ACME, KeptLog, Office, SetClock
 from tests.conftest import new_sqlite
 from tests.loopback.handset import Handset
 from tests.loopback.lender import Lender
@@ -243,8 +243,7 @@ class World:
 
     async def _session(self, connection: Connection) -> None:
         token = decode_canary(self.retained.get(TOPICS.canary, b""))
-        standby = lone_standby(self.clock, self.log)
-        phones = PhonesSession(self.store.canaries, self.deliverer, self.listener, roots=(), standby=standby)
+        phones = PhonesSession(self.store.canaries, self.deliverer, self.listener, roots=(), beat=asyncio.Event().wait)
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(phones.run(connection, connection.incoming, token))

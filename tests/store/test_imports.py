@@ -609,8 +609,8 @@ async def test_two_bridges_on_one_database_leave_each_others_imports_alone(
     rows = in_turns(60)
     async with working(store, tmp_path, office) as first:
         await until(lambda: not first.worker.awake.is_set())
+        first.worker.uploads.receiving.add(ImportId("imp_upload"))  # before it is recorded, as `Uploads` does
         await store.imports.begin(new("imp_upload", "another key", OTHER), 10)
-        first.worker.uploads.receiving.add(ImportId("imp_upload"))
         importing = asyncio.create_task(first.imported(*rows))
         await until(lambda: bool(first.trouble.asked))
         async with working(store, tmp_path, office, OTHER_SPOOL) as second:

@@ -11,10 +11,11 @@ async def last_time(settings: Settings) -> int:
         SettingsError: no bridge of this version has run with this database; nothing is changed in it, or made.
         StoreUnavailableError: the database does not answer.
     """
-    found, ours = await SqlStore(settings.database).revisions()
+    store = SqlStore(settings.database)
+    found, ours = await store.revisions()
     if found != ours:
         raise SettingsError("database: no bridge of this version has run with it, so there is no time to answer for")
-    async with SqlStore(settings.database) as store:
+    async with store.as_it_is():
         return await store.facts.last_signed_at()
 
 

@@ -55,20 +55,17 @@ class LendersLink:
         """Hand over what lenders publish and run `on_session` on each connection; until cancelled.
 
         Args:
-            may_connect: awaited before each connection; what it raises ends the link, unless the database is away.
+            may_connect: see `Supervisor.run`.
             receive: is handed what lenders publish.
             on_session: what is done on each connection.
         """
-        await self._supervisor.run(lambda: self._one_connection(may_connect, receive, on_session))
+        await self._supervisor.run(may_connect, lambda: self._one_connection(receive, on_session))
 
-    async def _one_connection(
-        self, may_connect: Callable[[], Awaitable[None]], receive: Receive, on_session: OnSession
-    ) -> None:
+    async def _one_connection(self, receive: Receive, on_session: OnSession) -> None:
         def take(received: Received) -> None:
             receive(received)
             received.acknowledge()
 
-        await may_connect()
         lenders = BrokerConnection(take)
         await lenders.open(self._connector, self._login)
         try:

@@ -50,13 +50,12 @@ class Link:
         """Connect, run `on_session`, and start over whenever the connection ends; until cancelled.
 
         Args:
-            may_connect: awaited before each connection; what it raises ends the link, unless the database is away.
+            may_connect: see `Supervisor.run`.
             on_session: what is done on each connection.
         """
-        await self._supervisor.run(lambda: self._one_connection(may_connect, on_session))
+        await self._supervisor.run(may_connect, lambda: self._one_connection(on_session))
 
-    async def _one_connection(self, may_connect: Callable[[], Awaitable[None]], on_session: OnSession) -> None:
-        await may_connect()
+    async def _one_connection(self, on_session: OnSession) -> None:
         phones = PhonesConnection()
         await phones.open(self._connector, self._login())
         try:

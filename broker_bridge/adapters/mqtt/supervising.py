@@ -5,7 +5,7 @@ everything in it ends together, and the next one begins after a jittered pause w
 """
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any
@@ -53,12 +53,24 @@ class Supervisor:
         self.connections += 1
         self.log.info(self.up, host=self.address.host, port=self.address.port)
 
-    async def run(self, connect: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Run a connection, and start over whenever it ends; until cancelled, or an error that is not the broker's."""
+    async def run(
+        self, may_connect: Callable[[], Awaitable[None]], connect: Callable[[], Coroutine[Any, Any, None]]
+    ) -> None:
+        """Run a connection, and start over whenever it ends; until cancelled, or an error that is not the broker's.
+
+        Args:
+            may_connect: awaited before each connection; what it raises ends this, unless the database is away.
+            connect: makes a connection, and works on it until it ends.
+        """
+
+        async def one() -> None:
+            await may_connect()
+            await connect()
+
         pause, told, told_at = FIRST_PAUSE_S, "", 0.0
         while True:
             started = asyncio.get_running_loop().time()
-            connection = asyncio.create_task(connect(), name=self.up)
+            connection = asyncio.create_task(one(), name=self.up)
             try:
                 await over(connection)
             finally:

@@ -1,9 +1,11 @@
-"""How soon a connection is tried again: at once by who has phones waiting, and with patience where two fight for it."""
+"""How soon a connection is tried again: at once by who has phones waiting, and with patience where nobody may stay."""
 
 import asyncio
 import itertools
 from collections.abc import Callable, Coroutine
 from random import Random
+
+import pytest
 
 from broker_bridge.adapters.mqtt.client import BrokerAddress
 from broker_bridge.adapters.mqtt.supervising import (
@@ -14,7 +16,10 @@ from broker_bridge.adapters.mqtt.supervising import (
     Supervisor,
 )
 from broker_bridge.app.ports.broker import BrokerUnavailableError
+from broker_bridge.app.ports.store import StoreUnavailableError
+from broker_bridge.app.standby import TakenOverError
 from tests.bridge_rig import KeptLog
+from tests.broker.bridge_rig import alone
 from tests.loopback.virtual_time import VirtualTimeLoop
 
 ADDRESS = BrokerAddress(host="broker", port=1883, username="bridge", password="secret", client_id="bridge")
@@ -27,7 +32,7 @@ def watch(connect: Callable[[VirtualTimeLoop, Supervisor], Coroutine[None, None,
     supervisor = Supervisor("up", "down", ADDRESS, Random(1), log)  # noqa: S311 - jitter
 
     async def try_for_a_while() -> None:
-        running = asyncio.create_task(supervisor.run(lambda: connect(loop, supervisor)))
+        running = asyncio.create_task(supervisor.run(alone, lambda: connect(loop, supervisor)))
         await asyncio.sleep(WATCHED_S)
         running.cancel()
         await asyncio.wait([running])
@@ -104,7 +109,7 @@ def test_one_that_is_told_to_end_is_not_connected_any_more() -> None:
         await asyncio.Event().wait()
 
     async def end() -> None:
-        running = asyncio.create_task(supervisor.run(connect))
+        running = asyncio.create_task(supervisor.run(alone, connect))
         await asyncio.sleep(STOOD_S)
         assert supervisor.connected
         running.cancel()
@@ -115,3 +120,25 @@ def test_one_that_is_told_to_end_is_not_connected_any_more() -> None:
         loop.run(end())
     finally:
         loop.close()
+
+
+def test_before_each_connection_is_asked_whether_it_may_be_and_without_an_answer_none_is_made() -> None:
+    loop, made = VirtualTimeLoop(), list[float]()
+    supervisor = Supervisor("up", "down", ADDRESS, Random(1), KeptLog())  # noqa: S311 - jitter
+    answers = iter([None, StoreUnavailableError("away"), None, TakenOverError(), None])
+
+    async def may_connect() -> None:
+        if (answer := next(answers)) is not None:
+            raise answer
+
+    async def connect() -> None:
+        made.append(loop.time())
+        raise BrokerUnavailableError("gone")
+
+    try:
+        with pytest.raises(ExceptionGroup) as ended:
+            loop.run(supervisor.run(may_connect, connect))
+    finally:
+        loop.close()
+    assert ended.group_contains(TakenOverError)
+    assert len(made) == 2

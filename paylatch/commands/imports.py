@@ -9,7 +9,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack
 from hashlib import file_digest
 from pathlib import Path
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
 EXAMPLE = "\b\nExample: paylatch import decisions.csv --key-file acme.key \\\n  --failed failed.csv"
 _POLL_S = 0.2
-_PATIENCE_S = 60.0
-"""How long a bridge may be away while this waits for it, or go on receiving what a client was sending that is dead."""
+_ABANDONED_S = 60.0
+"""How long a bridge may go on receiving what a client was sending that is dead."""
 
 
 @asks_bridge
@@ -58,6 +58,9 @@ def import_file(
             metavar="FILE", help="Write the results of all rows here (.ndjson, else CSV).", show_default=False
         ),
     ] = None,
+    patience: Annotated[
+        float, typer.Option(min=0, metavar="SECONDS", help="How long the bridge may be away meanwhile.")
+    ] = 60.0,
     access: Access,
     as_json: JsonOption = False,
 ) -> None:
@@ -71,7 +74,7 @@ def import_file(
         name = idempotency_key or _name_of(content, dry_run=dry_run)
 
         async def whole_import(bridge: "Bridge") -> "Import":
-            work = _Import(bridge.imports, progress)
+            work = _Import(bridge.imports, progress, patience)
             one = await work.send(content, name, dry_run=dry_run)
             if wait:
                 one = await work.wait_for(one)
@@ -79,36 +82,47 @@ def import_file(
                 await work.save(one, failed, outcome="refused")
             return one
 
-        one = ask(access, whole_import, patience_s=_PATIENCE_S)
+        one = ask(access, whole_import, patience_s=patience)
     _tell(one, as_json=as_json)
 
 
 class _Import:
     """One import, as its sender sees it."""
 
-    def __init__(self, imports: "Imports", progress: "Progress") -> None:
+    def __init__(self, imports: "Imports", progress: "Progress", patience_s: float) -> None:
         self._imports = imports
         self._progress = progress
+        self._patience_s = patience_s
+        self._noted = False
 
     async def send(self, content: IO[bytes], name: str, *, dry_run: bool) -> "Import":
-        """Send the file. One that this bridge has had already costs its way, and nothing else."""
-        from paylatch.client import ConflictError  # noqa: PLC0415 - see the package's docstring
-        from paylatch.client.imports import UPLOAD_RUNNING  # noqa: PLC0415
+        """Send the file, from its beginning again when the bridge was away or told to come later.
+
+        One that this bridge has had already costs its way, and nothing else.
+        """
+        from paylatch.client import Patience, UnavailableError  # noqa: PLC0415 - see the package's docstring
 
         file_format, size = _format_of(content), content.seek(0, 2)
         bar = self._progress.add_task("sending", total=size)
-        deadline = time.monotonic() + _PATIENCE_S
-        while True:
+
+        async def send_all() -> "Import":
             content.seek(0)
             self._progress.reset(bar, total=size)
             try:
                 return await self._imports.upload(
                     content, file_format, name, dry_run=dry_run, sent=lambda count: self._progress.advance(bar, count)
                 )
-            except ConflictError as error:
-                if error.problem.kind != UPLOAD_RUNNING or time.monotonic() > deadline:
-                    raise
-            await asyncio.sleep(_POLL_S)
+            except UnavailableError as error:
+                self._note(f"{error}; trying again for {self._patience_s:g} s")
+                raise
+
+        return await Patience(total_s=self._patience_s).insist(lambda: _once_free(send_all))
+
+    def _note(self, text: str) -> None:
+        """Say once what keeps this waiting, above the bars and where there are none."""
+        if self._patience_s and not self._noted:
+            self._progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
+            self._noted = True
 
     async def wait_for(self, one: "Import") -> "Import":
         """Wait for its end."""
@@ -126,6 +140,21 @@ class _Import:
         with path.open("wb") as file:
             async for piece in self._imports.results(one.import_id, _format_for(path), outcome=outcome):
                 file.write(piece)
+
+
+async def _once_free(send: Callable[[], "Awaitable[Import]"]) -> "Import":
+    """Send as soon as the bridge no longer receives what a client that is dead by now was sending under this name."""
+    from paylatch.client import ConflictError  # noqa: PLC0415 - see the package's docstring
+    from paylatch.client.imports import UPLOAD_RUNNING  # noqa: PLC0415
+
+    deadline = time.monotonic() + _ABANDONED_S
+    while True:
+        try:
+            return await send()
+        except ConflictError as error:
+            if error.problem.kind != UPLOAD_RUNNING or time.monotonic() > deadline:
+                raise
+        await asyncio.sleep(_POLL_S)
 
 
 def _opened(stack: ExitStack, path: Path) -> IO[bytes]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -98,6 +99,26 @@ async def test_the_file_is_written_page_by_page(
         await enrol(store, *IMEIS)
         await file.publish()
     assert [line.partition(":")[0] for line in path.read_text().splitlines()] == sorted(IMEIS)
+
+
+async def test_the_broker_is_left_alone_between_two_files_the_longer_the_more_lines_it_reads(
+    tmp_path: Path, store: SqlStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rest_s = 0.2
+    monkeypatch.setattr("broker_bridge.adapters.mqtt.credentials.REST_S_PER_LINE", rest_s / len(IMEIS))
+    told_at: list[float] = []
+
+    def reload_broker(_: Path) -> bool:
+        told_at.append(time.monotonic())
+        return True
+
+    monkeypatch.setattr("broker_bridge.adapters.mqtt.credentials.reload_broker", reload_broker)
+    await enrol(store, *IMEIS)
+    async with writing(tmp_path / "phones.passwd", tmp_path / "mosquitto.pid", store.credentials) as file:
+        await file.publish()
+        await file.publish()
+    first, *_, last = told_at
+    assert last - first >= rest_s
 
 
 async def test_a_broker_that_does_not_run_is_no_reason_to_fail(tmp_path: Path, store: SqlStore) -> None:

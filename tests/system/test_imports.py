@@ -148,6 +148,16 @@ async def test_a_bridge_killed_in_the_middle_of_an_import_goes_on_where_it_stopp
         await the_spool_is_empty(site)
 
 
+async def test_a_file_is_sent_when_the_bridge_is_there(site: Site) -> None:
+    results = site.directory / "results.ndjson"
+    importing = await site.start_import("--results", str(results))
+    assert importing.stderr is not None
+    async with asyncio.timeout(PATIENCE_S):
+        assert b"does not answer" in await importing.stderr.readline()
+    async with site.bridge() as (_, http):
+        await assert_all_is_as_if_nothing_had_happened(http, await site.result_of(importing), results)
+
+
 async def test_a_client_that_was_killed_finds_its_import_again(site: Site) -> None:
     results = site.directory / "results.ndjson"
     async with site.bridge() as (_, http):
@@ -173,7 +183,8 @@ async def test_the_exit_code_says_how_it_went(site: Site) -> None:
     broken.write_text(f"{header},lender\n")
     good.write_text(f"{header}\ns1,{site.imeis[0]},loan_settled,2023-01-01T00:00:00Z\n")
     key.write_text("pl_wrong")
-    assert (await ended(await site.start_import(file=good)))[0] == 1, "no bridge runs"
+    code, _, said = await ended(await site.start_import("--patience", "0", file=good))
+    assert (code, "is a bridge running there?" in said) == (1, True)
     async with site.bridge():
         code, output, said = await ended(await site.start_import(file=broken))
         assert (code, json.loads(output)["state"]) == (1, "failed")

@@ -159,6 +159,22 @@ async def test_everything_else_goes_on_from_where_it_was(empty_database: str, of
 
 
 @pytest.mark.parametrize("revision", RECORDED)
+async def test_phones_keep_their_history_and_go_on_with_it(empty_database: str, office: Office, revision: str) -> None:
+    await climbed(empty_database, revision)
+    newest_first = recorded(revision)["audit"][::-1]
+    async with SqlStore(empty_database) as store:
+        for imei in {row["imei"] for row in recorded(revision)["phones"]}:
+            told = [entry.detail for entry in (await store.phones.history(ACME, imei, "", 100)).items]
+            assert told == [row["detail"] for row in newest_first if row["imei"] == imei]
+        office.clock.advance(DAY_S)
+        before = (await store.phones.history(ACME, LOCKED, "", 100)).items
+        await store.commits.commit(office.decide(payment(at=9_000, imei=LOCKED)))
+        after = (await store.phones.history(ACME, LOCKED, "", 100)).items
+    assert [entry.event for entry in after[: -len(before)]] == ["decision", "queued"]
+    assert after[-len(before) :] == before
+
+
+@pytest.mark.parametrize("revision", RECORDED)
 def test_it_can_be_gone_back_to_and_climbed_from_again(empty_database: str, revision: str) -> None:
     with transaction(empty_database) as connection:
         load(connection, revision)

@@ -7,7 +7,7 @@ run by the driver's own cursor with plain tuples; what the driver raises becomes
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from itertools import compress, count
@@ -51,10 +51,10 @@ def run_text(connection: Connection, text: str) -> None:
         cursor.execute(text)
 
 
-def insert_rows(connection: Connection, table: Table, rows: Sequence[Values], *, but: Collection[str] = ()) -> None:
-    """Insert rows: all of the table's columns in their order, but those that the database fills itself."""
+def insert_rows(connection: Connection, table: Table, rows: Sequence[Values]) -> None:
+    """Insert rows: all of the table's columns in their order."""
     if rows:
-        names = tuple(column.name for column in table.columns if column.name not in but)
+        names = tuple(column.name for column in table.columns)
         _run_many(connection, _insert(connection.dialect, table, names), rows)
 
 

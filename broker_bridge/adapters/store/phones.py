@@ -4,15 +4,14 @@ from dataclasses import dataclass
 
 from sqlalchemy import select
 
+from broker_bridge.adapters.store.history import newest_entries
 from broker_bridge.adapters.store.rows import audit_of, phone_of
 from broker_bridge.adapters.store.short import Run, every, first
-from broker_bridge.adapters.store.tables import audit, phones
+from broker_bridge.adapters.store.tables import phones
 from broker_bridge.app.records import AuditEntry, Page
 from broker_bridge.domain.phones import Phone
 from lock_protocol.imei import Imei
 from lock_protocol.messages import LenderId
-
-_MAX_DIGITS = 19
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,14 +35,7 @@ class SqlPhones:
 
     async def history(self, lender: LenderId, imei: Imei, after: str, limit: int) -> Page[AuditEntry]:
         """Return what has happened to a lender's phone, the newest first."""
-        query = select(audit).where(audit.c.lender == lender, audit.c.imei == imei).order_by(audit.c.entry.desc())
-        if after:
-            query = query.where(audit.c.entry < _entry_number(after))
-        rows = await self._read(lambda one: one.execute(query.limit(limit + 1)).mappings().all())
+        query = newest_entries(lender, imei, after, limit + 1)
+        rows = await self._read(lambda one: one.execute(query).mappings().all())
         more = str(rows[limit - 1]["entry"]) if len(rows) > limit else None
         return Page([audit_of(row) for row in rows[:limit]], more)
-
-
-def _entry_number(token: str) -> int:
-    """Return the entry that a page ended with; a token that was never given begins at the end, where nothing is."""
-    return int(token) if token.isascii() and token.isdecimal() and len(token) < _MAX_DIGITS else 0

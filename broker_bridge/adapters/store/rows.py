@@ -36,7 +36,7 @@ _PHONE_STATUSES = {status.value: status for status in PhoneStatus}
 
 
 def phone_values(phone: Phone) -> Values:
-    """Return the columns of a phone."""
+    """Return the columns of a phone, but for the last one: where its history begins is no part of it."""
     loan, desired = phone.loan, phone.desired
     return (
         phone.imei,
@@ -128,6 +128,7 @@ def phone_of(row: Sequence[Any]) -> Phone:
         seen_version,
         refused_openings,
         publish_number,
+        _newest_entry,
     ) = row
     return Phone(
         lender=lender,
@@ -260,13 +261,13 @@ _MAX_DETAIL = 512
 
 
 def audit_values(entry: AuditEntry) -> Values:
-    """Return the columns of a line of history, without its number, which the database gives."""
+    """Return the columns of a line of history, without its number and its place in a chain."""
     return (entry.at, entry.lender, entry.imei, entry.event, entry.detail[:_MAX_DETAIL])
 
 
 def audit_of(row: RowMapping) -> AuditEntry:
     """Return the line of history in a row."""
-    return AuditEntry(**{name: value for name, value in row.items() if name != "entry"})
+    return AuditEntry(**{name: value for name, value in row.items() if name not in ("entry", "previous")})
 
 
 def policy_row(policy: PolicyVersion) -> Row:

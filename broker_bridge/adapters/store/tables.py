@@ -112,6 +112,8 @@ phones = Table(
     Column("seen_version", BigInteger, nullable=False),
     Column("refused_openings", Integer, nullable=False),
     Column("publish_number", BigInteger, nullable=False),
+    # where its history begins, for who reads it from its end
+    Column("newest_entry", BigInteger, nullable=False, server_default="0"),
 )
 Index("ix_phones_lender_imei", phones.c.lender, phones.c.imei)
 Index("ix_phones_lender_delegation_version", phones.c.lender, phones.c.delegation_version)
@@ -209,8 +211,9 @@ audit = Table(
     Column("imei", String(15), nullable=False),
     Column("event", String(32), nullable=False),
     Column("detail", String(512), nullable=False),
+    # the entry of the same phone before this one
+    Column("previous", BigInteger, nullable=False, server_default="0"),
 )
-Index("ix_audit_imei", audit.c.imei)
 # Whoever offers key after key for a phone has each looked for here, and not in all that has happened to that phone.
 Index(
     "ix_audit_key_conflicts",

@@ -9,11 +9,11 @@ from sqlalchemy import Connection, Dialect, Select, Table, and_, bindparam, case
 from broker_bridge.adapters.store import tables
 from broker_bridge.adapters.store.errors import taken_away
 from broker_bridge.adapters.store.facts import LAST_SIGNED_AT
+from broker_bridge.adapters.store.history import NO_ENTRY, chained
 from broker_bridge.adapters.store.hot import Statement, insert_rows, read_rows, run, update_rows
 from broker_bridge.adapters.store.imports import AT_WORK
 from broker_bridge.adapters.store.rows import (
     Values,
-    audit_values,
     command_of,
     command_values,
     decision_of,
@@ -214,17 +214,27 @@ class SharedTransaction:
         other, but never in a circle.
         """
         self._find_whom_to_tell()
-        phones = [phone_values(one) for one in _changed(self._phones, self._phones_before)]
-        _write(self._connection, tables.phones, phones, self._stored_phones)
+        entries, newest = self._chained_history()
+        _write(self._connection, tables.phones, self._phone_rows(newest), self._stored_phones)
         commands = [command_values(one) for one in _changed(self._commands, self._commands_before)]
         _write(self._connection, tables.commands, commands, self._stored_commands)
         insert_rows(self._connection, tables.decisions, sorted(map(decision_values, self._new_decisions)))
         insert_rows(self._connection, tables.import_rows, list(map(result_values, self._row_results)))
-        history = [audit_values(entry) for entry in (*self._audit, *self._audit_refusals)]
-        insert_rows(self._connection, tables.audit, history, but=("entry",))
+        insert_rows(self._connection, tables.audit, entries)
         for name, value in self._facts.items():
             run(self._connection, raise_fact, name, str(value))
         self._flush_lenders()
+
+    def _chained_history(self) -> tuple[list[Values], dict[Imei, int]]:
+        newest = {imei: _newest_in(row) for imei, row in self._stored_phones.items()}
+        return chained(self._connection, (*self._audit, *self._audit_refusals), newest)
+
+    def _phone_rows(self, newest: Mapping[Imei, int]) -> list[Values]:
+        """Return the rows of phones that have changed, or have history that has not changed them: a refusal's."""
+        stored = self._stored_phones
+        rows = {one.imei: phone_values(one) for one in _changed(self._phones, self._phones_before)}
+        rows.update({imei: stored[imei][:-1] for imei in newest if imei not in rows and imei in stored})
+        return [(*row, newest.get(imei) or _newest_in(stored.get(imei))) for imei, row in rows.items()]
 
     def _flush_lenders(self) -> None:
         table = tables.lenders
@@ -290,6 +300,11 @@ class SharedTransaction:
                 where[key] = before
         for appended in self._appended:
             appended.pop()
+
+
+def _newest_in(stored: Values | None) -> int:
+    """Return the newest entry of a phone's history, which is its row's last column."""
+    return NO_ENTRY if stored is None else int(stored[-1])
 
 
 def _changed(now: Mapping[K, V], before: Mapping[K, V]) -> list[V]:

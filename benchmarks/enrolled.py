@@ -120,6 +120,8 @@ async def prepared(directory: Path, phones: int, connected: int) -> Path:
         raise BenchError(f"{place} was prepared for {there} connected phones; ask for as many, or remove it")
     else:
         files = Files(place)
+        async with SqlStore(f"sqlite:///{files.bridge_database}"):
+            pass  # another version may have made it, and opening it brings its tables up to date
         confirm = ["bridge", "confirm-clock", "--yes", "--config", str(files.bridge_settings)]
         await output_of(confirm, files.log("clock"))  # it may have rested for weeks
     return place

@@ -73,7 +73,7 @@ class Transaction(Protocol):
         """Insert what became of a row of an import."""
 
     def audit(self, entry: AuditEntry) -> None:
-        """Append to the history."""
+        """Append to the history: of a phone that the job has named, or of none."""
 
     def audit_refusal(self, entry: AuditEntry) -> None:
         """Append to the history what was asked of the job that it is going to refuse: this stays when it raises."""

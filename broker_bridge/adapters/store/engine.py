@@ -4,6 +4,8 @@ How the two databases differ, and why, is told in docs/adr/0007-two-databases.md
 """
 
 import os
+import sqlite3
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -28,6 +30,7 @@ READERS = 32
 WRITERS_CACHE_KIB = 32 * 1024
 """How much of an SQLite file whoever writes keeps in memory: the upper pages of all indexes of a million phones."""
 
+_BUSY_PAUSE_S = 0.02
 _DRIVER = "postgresql+psycopg"
 
 _POSTGRES_OPTIONS = {
@@ -139,7 +142,7 @@ def _sqlite_engine(url: URL, begin: str, pragmas: Sequence[str], **pool: int) ->
     def _set(connection: Any, _: object) -> None:
         cursor = connection.cursor()
         for pragma in pragmas:
-            cursor.execute(f"PRAGMA {pragma}")
+            _run_patiently(cursor, f"PRAGMA {pragma}")
         cursor.close()
 
     @event.listens_for(engine, "begin")
@@ -147,6 +150,20 @@ def _sqlite_engine(url: URL, begin: str, pragmas: Sequence[str], **pool: int) ->
         run_text(connection, begin)
 
     return engine
+
+
+def _run_patiently(cursor: sqlite3.Cursor, text: str) -> None:
+    """Run a statement that may be refused at once: SQLite waits for no lock to make a file one with a WAL."""
+    deadline = time.monotonic() + WAIT_S
+    while True:
+        try:
+            cursor.execute(text)
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+        else:
+            return
+        time.sleep(_BUSY_PAUSE_S)
 
 
 def _postgresql(url: URL) -> tuple[Engine, Engine]:

@@ -38,6 +38,9 @@ _TOML = {"Content-Type": "application/toml"}
 Outcome = Decided | RefusedError | UnavailableError
 """What became of one decision of a list."""
 
+_ENROL_TIMEOUT_S = 60.0
+"""An answer waits until the broker knows the new phone: up to half a minute on a bridge with a million of them."""
+
 
 class Bridge:
     """What a lender asks of a bridge.
@@ -113,7 +116,7 @@ class Bridge:
         evidence: Mapping[str, str] | None = None,
         time_zone: str | None = None,
     ) -> Enrolled:
-        """Bind a phone to its loan; return what has to be put into it.
+        """Bind a phone to its loan; return what has to be put into it, once the broker lets the phone in.
 
         Args:
             imei: the phone.
@@ -135,7 +138,8 @@ class Bridge:
             "time_zone": time_zone,
         }
         given = {name: value for name, value in body.items() if value is not None}
-        return read(Enrolled, await self._requests.ask("POST", "/v1/phones", json=given))
+        answer = await self._requests.ask("POST", "/v1/phones", json=given, timeout=_ENROL_TIMEOUT_S)
+        return read(Enrolled, answer)
 
     async def phone(self, imei: str) -> Phone:
         """Return a phone: what it should be, what it says it is, and what it waits for."""

@@ -13,7 +13,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from contextlib import ExitStack
 from hashlib import file_digest
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Annotated
+from typing import IO, TYPE_CHECKING, Annotated, TypeVar
 
 import typer
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
     from paylatch.client import Bridge, Import, Imports
     from paylatch.client.imports import Format
+
+T = TypeVar("T")
 
 EXAMPLE = "\b\nExample: paylatch import decisions.csv --key-file acme.key \\\n  --failed failed.csv"
 _POLL_S = 0.2
@@ -100,27 +102,36 @@ class _Import:
 
         One that this bridge has had already costs its way, and nothing else.
         """
-        from paylatch.client import Patience, UnavailableError  # noqa: PLC0415 - see the package's docstring
-
         file_format, size = _format_of(content), content.seek(0, 2)
         bar = self._progress.add_task("sending", total=size)
 
         async def send_all() -> "Import":
             content.seek(0)
             self._progress.reset(bar, total=size)
-            try:
-                return await self._imports.upload(
-                    content, file_format, name, dry_run=dry_run, sent=lambda count: self._progress.advance(bar, count)
-                )
-            except UnavailableError as error:
-                self._note(f"{error}; trying again for {self._patience_s:g} s")
-                raise
+            return await self._imports.upload(
+                content, file_format, name, dry_run=dry_run, sent=lambda count: self._progress.advance(bar, count)
+            )
 
-        return await Patience(total_s=self._patience_s).insist(lambda: _once_free(send_all))
+        return await self._insist(lambda: _once_free(send_all))
+
+    async def _insist(self, ask: Callable[[], Awaitable[T]]) -> T:
+        """Return what `ask` gives. Patience begins when the bridge fails: to send a file may take longer than it."""
+        from paylatch.client import Patience, UnavailableError, UnprovenError  # noqa: PLC0415
+
+        try:
+            return await ask()
+        except UnprovenError:
+            raise
+        except UnavailableError as error:
+            if error.retry_after_s >= self._patience_s:
+                raise
+            self._note(f"{error}; trying again for {self._patience_s:g} s")
+            await asyncio.sleep(error.retry_after_s)
+            return await Patience(total_s=self._patience_s - error.retry_after_s).insist(ask)
 
     def _note(self, text: str) -> None:
         """Say once what keeps this waiting, above the bars and where there are none."""
-        if self._patience_s and not self._noted:
+        if not self._noted:
             self._progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
             self._noted = True
 
@@ -137,9 +148,13 @@ class _Import:
         """Write the results of its rows, or of those with this outcome, to a file."""
         if path is None:
             return
-        with path.open("wb") as file:
-            async for piece in self._imports.results(one.import_id, _format_for(path), outcome=outcome):
-                file.write(piece)
+
+        async def save_all() -> None:
+            with path.open("wb") as file:
+                async for piece in self._imports.results(one.import_id, _format_for(path), outcome=outcome):
+                    file.write(piece)
+
+        await self._insist(save_all)
 
 
 async def _once_free(send: Callable[[], "Awaitable[Import]"]) -> "Import":

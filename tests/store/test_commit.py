@@ -199,9 +199,9 @@ async def test_a_job_that_raises_drops_its_own_writes_and_no_others(store: SqlSt
     store.commits.on_committed(published.extend)
     _, failed, _ = await together(
         store,
-        Work(lambda tx: tx.audit(audit("first"))),
+        Work(lambda tx: tx.audit(audit("first")), [IMEI]),
         Work(half_done, [IMEI]),
-        Work(lambda tx: tx.audit(audit("last"))),
+        Work(lambda tx: tx.audit(audit("last")), [IMEI]),
     )
     assert isinstance(failed, UnknownPhoneError)
     assert await history(store) == ["first", "last"]
@@ -229,7 +229,7 @@ async def test_a_value_that_the_database_cannot_hold_fails_its_own_job_alone(sto
     failed, _ = await together(
         store,
         Work(lambda tx: tx.put_phone(replace(phone, sequence=2**64)), [IMEI]),
-        Work(lambda tx: tx.audit(audit("beside"))),
+        Work(lambda tx: tx.audit(audit("beside")), [IMEI]),
     )
     assert isinstance(failed, UnstorableError)
     assert await history(store) == ["beside"]

@@ -12,8 +12,10 @@ from broker_bridge.app.decide import DecisionConflictError
 from broker_bridge.app.enrol import EnrolmentConflictError
 from broker_bridge.app.ports.queries import Heartbeat
 from broker_bridge.app.ports.store import Transaction
+from broker_bridge.app.records import AuditEntry
 from broker_bridge.domain.phones import Phone
 from device_sim.identities import simulated_imei
+from lock_protocol.imei import Imei
 from lock_protocol.keys import SigningKey
 from paylatch.local.postgres_process import PostgresProcess
 from tests.bridge_rig import ACME, Office, Work
@@ -178,3 +180,39 @@ async def test_a_phone_that_another_bridge_enrols_between_reading_and_writing_is
         with pytest.raises(EnrolmentConflictError):
             await held_up
         assert await first.phones.one(ACME, IMEI) == enrolled
+
+
+async def test_both_continue_the_histories_of_the_same_phones(
+    stores: tuple[SqlStore, SqlStore], office: Office
+) -> None:
+    rounds, imeis = 10, IMEIS[:4]
+
+    def line(imei: Imei, detail: str) -> Work[None]:
+        entry = AuditEntry(at=1, lender=ACME, imei=imei, event="test", detail=detail)
+        return Work(lambda tx: tx.audit(entry), [imei])
+
+    for imei in imeis:
+        await stores[0].commits.commit(office.enrol(imei))
+    await asyncio.gather(
+        *(
+            store.commits.commit(line(imei, f"{bridge} {number}"))
+            for number in range(rounds)
+            for bridge, store in enumerate(stores)
+            for imei in imeis[:: 1 if bridge else -1]
+        )
+    )
+    for imei in imeis:
+        told = [entry.detail for entry in (await stores[0].phones.history(ACME, imei, "", 100)).items]
+        for bridge in range(2):
+            mine = [detail for detail in told if detail.startswith(f"{bridge} ")]
+            assert mine == [f"{bridge} {number}" for number in reversed(range(rounds))]
+
+
+async def test_history_that_no_phones_row_would_name_is_not_written(
+    stores: tuple[SqlStore, SqlStore], office: Office
+) -> None:
+    store, _ = stores
+    await store.commits.commit(office.enrol(IMEI))
+    entry = AuditEntry(at=1, lender=ACME, imei=IMEI, event="test", detail="of a phone that the job has not named")
+    with pytest.raises(LookupError, match=IMEI):
+        await store.commits.commit(Work(lambda tx: tx.audit(entry)))

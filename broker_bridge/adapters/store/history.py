@@ -10,11 +10,13 @@ from typing import Any
 from sqlalchemy import (
     CTE,
     ColumnClause,
+    ColumnElement,
     Connection,
     Dialect,
     Integer,
     ScalarSelect,
     Select,
+    and_,
     bindparam,
     func,
     literal_column,
@@ -42,11 +44,16 @@ def chained(
 
     Args:
         connection: a transaction that holds the phones' rows, so that nobody else continues their chains.
-        entries: in the order in which they came.
-        newest: the newest entry so far of each phone that is enrolled.
+        entries: the phone's, in the order in which they came.
+        newest: the newest entry so far of each phone whose row the transaction holds or inserts.
+
+    Raises:
+        LookupError: an entry is about another phone, whose row would not name it.
     """
     if not entries:
         return [], {}
+    if strangers := {entry.imei for entry in entries if entry.imei} - newest.keys():
+        raise LookupError(f"history of phones that no job has named: {', '.join(sorted(strangers))}")
     rows: list[Values] = []
     last = dict(newest)
     for number, entry in zip(_next_numbers(connection, len(entries)), entries, strict=True):
@@ -66,9 +73,9 @@ def newest_entries(lender: LenderId, imei: Imei, after: str, limit: int) -> Sele
             is followed by nothing.
         limit: how many at most.
     """
-    chain = _chain(_first(lender, imei, after), limit)
-    columns = [chain.c[column.name] for column in audit.columns]
-    return select(*columns).where(chain.c.imei == imei, chain.c.lender == lender).order_by(chain.c.entry.desc())
+    mine = and_(audit.c.imei == imei, audit.c.lender == lender)
+    chain = _chain(_first(lender, imei, after), mine, limit)
+    return select(*(chain.c[column.name] for column in audit.columns)).order_by(chain.c.entry.desc())
 
 
 def _first(lender: LenderId, imei: Imei, after: str) -> ScalarSelect[Any]:
@@ -78,10 +85,10 @@ def _first(lender: LenderId, imei: Imei, after: str) -> ScalarSelect[Any]:
     return select(audit.c.previous).where(*mine).scalar_subquery()
 
 
-def _chain(first: ScalarSelect[Any], limit: int) -> CTE:
+def _chain(first: ScalarSelect[Any], mine: ColumnElement[bool], limit: int) -> CTE:
     step: ColumnClause[int] = literal_column("1", Integer)
-    chain = select(audit, step.label("step")).where(audit.c.entry == first).cte("chain", recursive=True)
-    further = select(audit, chain.c.step + step).where(audit.c.entry == chain.c.previous, chain.c.step < limit)
+    chain = select(audit, step.label("step")).where(audit.c.entry == first, mine).cte("chain", recursive=True)
+    further = select(audit, chain.c.step + step).where(audit.c.entry == chain.c.previous, mine, chain.c.step < limit)
     return chain.union_all(further)
 
 

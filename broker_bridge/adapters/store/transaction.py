@@ -226,7 +226,7 @@ class SharedTransaction:
         self._flush_lenders()
 
     def _chained_history(self) -> tuple[list[Values], dict[Imei, int]]:
-        newest = {imei: _newest_in(row) for imei, row in self._stored_phones.items()}
+        newest = {imei: _newest_in(self._stored_phones.get(imei)) for imei in self._phones}
         return chained(self._connection, (*self._audit, *self._audit_refusals), newest)
 
     def _phone_rows(self, newest: Mapping[Imei, int]) -> list[Values]:

@@ -76,7 +76,10 @@ class Transaction(Protocol):
         """Append to the history: of a phone that the job has named, or of none."""
 
     def audit_refusal(self, entry: AuditEntry) -> None:
-        """Append to the history what was asked of the job that it is going to refuse: this stays when it raises."""
+        """Append to the history what was asked of the job that it is going to refuse: this stays when it raises.
+
+        It is about a phone that is enrolled and that the job has named.
+        """
 
     def key_conflicts(self, imei: Imei) -> Collection[str]:
         """Return the details of what the history has of a phone's key conflicts. The job must have named the IMEI."""

@@ -11,6 +11,7 @@ depends_on = None
 
 def upgrade() -> None:
     """Go forward."""
+    op.drop_index("ix_audit_imei", "audit")  # first: writing every row would write it anew
     op.add_column("audit", sa.Column("previous", sa.BigInteger(), server_default="0", nullable=False))
     op.add_column("phones", sa.Column("newest_entry", sa.BigInteger(), server_default="0", nullable=False))
     op.execute(
@@ -22,7 +23,6 @@ def upgrade() -> None:
         "UPDATE phones SET newest_entry = last.entry FROM"
         " (SELECT imei, max(entry) AS entry FROM audit GROUP BY imei) AS last WHERE last.imei = phones.imei"
     )
-    op.drop_index("ix_audit_imei", "audit")
 
 
 def downgrade() -> None:

@@ -123,11 +123,12 @@ class _Import:
         except UnprovenError:
             raise
         except UnavailableError as error:
-            if error.retry_after_s >= self._patience_s:
+            pause = error.retry_after_s + Patience().pause_s(0)
+            if pause > self._patience_s:
                 raise
             self._note(f"{error}; trying again for {self._patience_s:g} s")
-            await asyncio.sleep(error.retry_after_s)
-            return await Patience(total_s=self._patience_s - error.retry_after_s).insist(ask)
+        await asyncio.sleep(pause)
+        return await Patience(total_s=self._patience_s - pause).insist(ask)
 
     def _note(self, text: str) -> None:
         """Say once what keeps this waiting, above the bars and where there are none."""

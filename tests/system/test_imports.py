@@ -4,7 +4,7 @@ import asyncio
 import json
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ import pytest
 
 from device_sim.identities import simulated_imei
 from lock_protocol.imei import Imei
+from paylatch.local.ports import LOOPBACK
 from tests.broker.bridge_process import BridgeProcess, Installation, install, lender_of, running_bridge
 from tests.conftest import PATIENCE_S, RealBroker
 from tests.http.conftest import DEVICE_KEY, overdue
@@ -156,6 +157,43 @@ async def test_a_file_is_sent_when_the_bridge_is_there(site: Site) -> None:
         assert b"does not answer" in await importing.stderr.readline()
     async with site.bridge() as (_, http):
         await assert_all_is_as_if_nothing_had_happened(http, await site.result_of(importing), results)
+
+
+@asynccontextmanager
+async def cutting_the_first(bridge: httpx.URL, after_s: float) -> AsyncIterator[str]:
+    """An address that leads to a bridge, but for the first connection: it hears no answer, and ends after a while."""
+    count, ways = 0, set[asyncio.StreamWriter]()
+
+    async def copy(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+        while piece := await source.read(1 << 16):
+            sink.write(piece)
+            await sink.drain()
+        sink.close()
+
+    async def lead(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal count
+        count += 1
+        ways.add(writer)
+        if count == 1:
+            await asyncio.sleep(after_s)
+            writer.close()
+            return
+        theirs, ours = await asyncio.open_connection(bridge.host, bridge.port)
+        ways.add(ours)
+        with suppress(ConnectionError):
+            await asyncio.gather(copy(reader, ours), copy(theirs, writer))
+
+    async with await asyncio.start_server(lead, LOOPBACK, 0) as server:
+        yield f"http://{LOOPBACK}:{server.sockets[0].getsockname()[1]}"
+        for way in ways:
+            way.close()
+
+
+async def test_a_file_that_takes_longer_than_the_patience_is_sent_again_all_the_same(site: Site) -> None:
+    patience_s, results = 2.0, site.directory / "results.ndjson"
+    async with site.bridge() as (_, http), cutting_the_first(http.base_url, patience_s + 0.5) as url:
+        one = await site.run_import("--url", url, "--patience", str(patience_s), "--results", str(results))
+        await assert_all_is_as_if_nothing_had_happened(http, one, results)
 
 
 async def test_a_client_that_was_killed_finds_its_import_again(site: Site) -> None:

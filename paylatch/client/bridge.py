@@ -39,7 +39,7 @@ Outcome = Decided | RefusedError | UnavailableError
 """What became of one decision of a list."""
 
 _ENROL_TIMEOUT_S = 60.0
-"""An answer waits until the broker knows the new phone: up to half a minute on a bridge with a million of them."""
+"""An answer waits until the broker knows the new phone, the longer the more it knows: docs/scale.md has how long."""
 
 
 class Bridge:

@@ -20,17 +20,23 @@ class Patience:
     """How long, and how often, something that is safe to repeat is tried again."""
 
     total_s: float = 30.0
-    """No try begins later than this after the first; 0 for one try only."""
+    """No try begins later than this after the first has failed, however long that one took; 0 for one try only."""
     first_pause_s: float = 0.1
     longest_pause_s: float = 5.0
 
-    async def insist(self, ask: Callable[[], Awaitable[T]]) -> T:
+    async def insist(
+        self, ask: Callable[[], Awaitable[T]], waiting: Callable[[UnavailableError], object] | None = None
+    ) -> T:
         """Return what `ask` gives, asking again as long as it raises `UnavailableError`.
+
+        Args:
+            ask: asks once.
+            waiting: is told why it is asked again, before each pause.
 
         Raises:
             UnavailableError: the last one, or the first `UnprovenError`.
         """
-        deadline = time.monotonic() + self.total_s
+        deadline: float | None = None
         for attempt in count():
             try:
                 return await ask()
@@ -39,8 +45,12 @@ class Patience:
             except UnavailableError as error:
                 # Added, as all whom the bridge has asked for the same pause would come back in the same moment.
                 pause = error.retry_after_s + self.pause_s(attempt)
+                if deadline is None:
+                    deadline = time.monotonic() + self.total_s
                 if time.monotonic() + pause > deadline:
                     raise
+                if waiting is not None:
+                    waiting(error)
             await asyncio.sleep(pause)
         raise AssertionError("it counts for ever")
 

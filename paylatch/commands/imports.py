@@ -115,24 +115,14 @@ class _Import:
         return await self._insist(lambda: _once_free(send_all))
 
     async def _insist(self, ask: Callable[[], Awaitable[T]]) -> T:
-        """Return what `ask` gives. Patience begins when the bridge fails: to send a file may take longer than it."""
-        from paylatch.client import Patience, UnavailableError, UnprovenError  # noqa: PLC0415
+        from paylatch.client import Patience  # noqa: PLC0415 - see the package's docstring
 
-        try:
-            return await ask()
-        except UnprovenError:
-            raise
-        except UnavailableError as error:
-            pause = error.retry_after_s + Patience().pause_s(0)
-            if pause > self._patience_s:
-                raise
-            self._note(f"{error}; trying again for {self._patience_s:g} s")
-        await asyncio.sleep(pause)
-        return await Patience(total_s=self._patience_s - pause).insist(ask)
+        return await Patience(total_s=self._patience_s).insist(ask, self._note)
 
-    def _note(self, text: str) -> None:
+    def _note(self, error: Exception) -> None:
         """Say once what keeps this waiting, above the bars and where there are none."""
         if not self._noted:
+            text = f"{error}; trying again for {self._patience_s:g} s"
             self._progress.console.print(text, markup=False, highlight=False, soft_wrap=True)
             self._noted = True
 

@@ -1,10 +1,10 @@
-"""The history of phones: entries in the order in which they came, and for each phone a chain through its own.
+"""The history of phones: all entries in one table, and for each phone a chain through its own.
 
 A phone's row names its newest entry, and each entry the one before it. The rows of phones are written anyway; an index
 of the entries by IMEI would have each commit write a page for each phone, as phones do not come in their order.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -12,20 +12,16 @@ from sqlalchemy import (
     ColumnClause,
     ColumnElement,
     Connection,
-    Dialect,
     Integer,
     ScalarSelect,
     Select,
     and_,
-    bindparam,
-    func,
     literal_column,
     select,
 )
 
-from broker_bridge.adapters.store.engine import POSTGRESQL
-from broker_bridge.adapters.store.hot import read_rows
 from broker_bridge.adapters.store.rows import Values, audit_values
+from broker_bridge.adapters.store.statements import next_entry_numbers
 from broker_bridge.adapters.store.tables import audit, phones
 from broker_bridge.app.records import AuditEntry
 from lock_protocol.imei import Imei
@@ -44,7 +40,7 @@ def chained(
 
     Args:
         connection: a transaction that holds the phones' rows, so that nobody else continues their chains.
-        entries: the phone's, in the order in which they came.
+        entries: in the order of each phone's history.
         newest: the newest entry so far of each phone whose row the transaction holds or inserts.
 
     Raises:
@@ -56,7 +52,7 @@ def chained(
         raise LookupError(f"history of phones that no job has named: {', '.join(sorted(strangers))}")
     rows: list[Values] = []
     last = dict(newest)
-    for number, entry in zip(_next_numbers(connection, len(entries)), entries, strict=True):
+    for number, entry in zip(next_entry_numbers(connection, len(entries)), entries, strict=True):
         rows.append((number, *audit_values(entry), last.get(entry.imei, NO_ENTRY)))
         if entry.imei:
             last[entry.imei] = number
@@ -95,21 +91,3 @@ def _chain(first: ScalarSelect[Any], mine: ColumnElement[bool], limit: int) -> C
 def _entry_number(token: str) -> int:
     """Return the entry that a page ended with; a token that was never given names none."""
     return int(token) if token.isascii() and token.isdecimal() and len(token) < _MAX_DIGITS else NO_ENTRY
-
-
-def _next_numbers(connection: Connection, count: int) -> Iterable[int]:
-    if connection.dialect.name == POSTGRESQL:
-        return [number for (number,) in read_rows(connection, _drawn_numbers, count)]
-    # One transaction at a time writes to SQLite, and this is it.
-    (newest,) = read_rows(connection, _newest_number)[0]
-    return range(newest + 1, newest + 1 + count)
-
-
-def _newest_number(_: Dialect) -> Select[Any]:
-    return select(func.coalesce(func.max(audit.c.entry), literal_column("0")))
-
-
-def _drawn_numbers(_: Dialect) -> Select[Any]:
-    sequence = func.pg_get_serial_sequence(literal_column("'audit'"), literal_column("'entry'"))
-    series = func.generate_series(literal_column("1"), bindparam("count"))
-    return select(func.nextval(sequence)).select_from(series)

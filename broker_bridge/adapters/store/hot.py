@@ -54,8 +54,7 @@ def run_text(connection: Connection, text: str) -> None:
 def insert_rows(connection: Connection, table: Table, rows: Sequence[Values]) -> None:
     """Insert rows: all of the table's columns in their order."""
     if rows:
-        names = tuple(column.name for column in table.columns)
-        _run_many(connection, _insert(connection.dialect, table, names), rows)
+        _run_many(connection, _insert(connection.dialect, table), rows)
 
 
 def update_rows(connection: Connection, table: Table, pairs: Iterable[tuple[Values, Values]]) -> None:
@@ -109,7 +108,8 @@ def _text(dialect: Dialect, statement: Statement) -> str:
 
 
 @lru_cache(maxsize=_REMEMBERED)
-def _insert(dialect: Dialect, table: Table, names: tuple[str, ...]) -> str:
+def _insert(dialect: Dialect, table: Table) -> str:
+    names = tuple(column.name for column in table.columns)
     return _in_order(insert(table).compile(dialect=dialect, column_keys=names), names)
 
 

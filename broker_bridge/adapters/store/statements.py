@@ -1,7 +1,7 @@
 """Statements that SQLite and PostgreSQL spell differently."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import (
@@ -19,6 +19,7 @@ from sqlalchemy import (
     cast,
     extract,
     func,
+    literal_column,
     select,
     type_coerce,
 )
@@ -26,6 +27,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from broker_bridge.adapters.store import tables
 from broker_bridge.adapters.store.engine import POSTGRESQL
+from broker_bridge.adapters.store.hot import read_rows
 
 
 def among(connection: Connection, column: Column[Any], texts: Iterable[str]) -> ColumnElement[bool]:
@@ -81,6 +83,25 @@ def raise_fact(dialect: Dialect) -> ClauseElement:
         index_elements=[facts.c.name], set_={"value": statement.excluded.value}, where=lower
     )
     return raised
+
+
+def next_entry_numbers(connection: Connection, count: int) -> Sequence[int]:
+    """Return so many numbers for new entries of the history, rising; nobody else gets them."""
+    if connection.dialect.name == POSTGRESQL:
+        return [number for (number,) in read_rows(connection, _drawn_numbers, count)]
+    # One transaction at a time writes to SQLite, and this is it.
+    ((newest,),) = read_rows(connection, _newest_number)
+    return range(newest + 1, newest + 1 + count)
+
+
+def _newest_number(_: Dialect) -> ClauseElement:
+    return select(func.coalesce(func.max(tables.audit.c.entry), literal_column("0")))
+
+
+def _drawn_numbers(_: Dialect) -> ClauseElement:
+    sequence = func.pg_get_serial_sequence(literal_column("'audit'"), literal_column("'entry'"))
+    series = func.generate_series(literal_column("1"), bindparam("count"))
+    return select(func.nextval(sequence)).select_from(series)
 
 
 def _spoken(dialect: Dialect) -> Any:

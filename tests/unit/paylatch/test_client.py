@@ -5,7 +5,15 @@ import sys
 
 import pytest
 
-from paylatch.client import NotFoundError, Patience, UnavailableError, connect, connect_mqtt, new_decision_id
+from paylatch.client import (
+    NotFoundError,
+    Patience,
+    UnavailableError,
+    UnprovenError,
+    connect,
+    connect_mqtt,
+    new_decision_id,
+)
 from paylatch.client.errors import Problem
 
 
@@ -41,6 +49,23 @@ async def test_what_cannot_be_is_asked_once_and_what_is_away_until_it_is_there()
     with pytest.raises(NotFoundError):
         await quick.insist(never)
     assert len(asked) == 4
+
+
+async def test_who_waits_is_told_why_before_each_further_try_and_not_when_there_is_none() -> None:
+    answers: list[Exception | None] = [UnavailableError("one"), UnavailableError("two"), None]
+    told: list[str] = []
+
+    async def ask() -> None:
+        if (answer := answers.pop(0)) is not None:
+            raise answer
+
+    await Patience(total_s=5, first_pause_s=0.001).insist(ask, lambda error: told.append(str(error)))
+    assert told == ["one", "two"]
+    for last in (UnavailableError("later", retry_after_s=60), UnprovenError("a wrong certificate")):
+        answers.append(last)
+        with pytest.raises(type(last)):
+            await Patience(total_s=5).insist(ask, lambda error: told.append(str(error)))
+    assert told == ["one", "two"]
 
 
 async def test_a_bridge_that_asks_for_a_longer_pause_than_there_is_patience_is_not_asked_again() -> None:
